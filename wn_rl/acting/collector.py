@@ -1,0 +1,168 @@
+"""The collector: plays the training environments and hands what they return to the replay.
+
+It answers where training data comes from, and how an interrupted run finds its environments again: an
+iteration's episodes are an exact function of the seeds it began with and of the actions since, so those two
+are the collector's whole state, and loading it plays the actions once more.
+"""
+
+from collections import deque
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Int64, UInt8
+
+from wn_rl.acting.frame_stack import FrameStack
+from wn_rl.acting.policies import QFunction, epsilon_greedy
+from wn_rl.replay.replay import Replay
+from wn_rl.types import Step, VectorEnvironment
+
+TRAINING_SPAWN_KEY = 1
+"""Keeps training's seeds apart from evaluation's, whatever the seeds of both."""
+
+NUM_RECENT_EPISODES = 100
+"""Returns of training are reported as the mean over this many games, as the literature does."""
+
+
+def compute_training_seeds(seed: int, iteration: int, num_envs: int) -> Int64[np.ndarray, "N"]:
+    """The seeds of the N environments at the start of an iteration: distinct streams for (seed, iteration)."""
+    sequence = np.random.SeedSequence(seed, spawn_key=(TRAINING_SPAWN_KEY, iteration))
+    return (sequence.generate_state(num_envs, np.uint32) >> 1).astype(np.int64)
+
+
+class Collector:
+    """Plays N environments epsilon-greedily, one round at a time, and stores every step in the replay.
+
+    Args:
+        environments: the training environments, reset by ``begin_iteration``.
+        replay: where steps are stored.
+        stack_size: S, frames in an observation.
+        device: where observations are stacked and Q-values are computed.
+        generator: the stream (on the CPU) that exploration alone is drawn from.
+    """
+
+    def __init__(
+        self,
+        *,
+        environments: VectorEnvironment,
+        replay: Replay,
+        stack_size: int,
+        device: torch.device,
+        generator: torch.Generator,
+    ) -> None:
+        self.environments = environments
+        self.replay = replay
+        self.generator = generator
+        num_envs = environments.num_envs
+        self._frame_stack = FrameStack(num_envs, stack_size, environments.frame_shape, device)
+        self._seeds = np.zeros(num_envs, np.int64)
+        self._actions: list[Int64[np.ndarray, "N"]] = []
+        self._running_returns = np.zeros(num_envs, np.float64)
+        self._running_lengths = np.zeros(num_envs, np.int64)
+        self.recent_returns: deque[float] = deque(maxlen=NUM_RECENT_EPISODES)
+        self.recent_lengths: deque[int] = deque(maxlen=NUM_RECENT_EPISODES)
+        self.num_episodes = 0
+        self.agent_steps = 0  # actions of single environments, warm-up included
+
+    @property
+    def num_envs(self) -> int:
+        """N, the agent steps of one round."""
+        return self.environments.num_envs
+
+    def begin_iteration(self, seed: int, iteration: int) -> None:
+        """Start new episodes everywhere, from the run's seed and the iteration's number."""
+        seeds = compute_training_seeds(seed, iteration, self.num_envs)
+        self.replay.start(self._reset_all(seeds), np.ones(self.num_envs, np.bool_))
+
+    def end_iteration(self) -> None:
+        """Cut the running episodes: the replay keeps them as truncations, their returns are not counted."""
+        self.replay.cut_episodes()
+        self._actions = []
+
+    def begin_round(self, q_function: QFunction, epsilon: float) -> None:
+        """Choose an action for every environment and let them step, in threads of their own."""
+        q_values = q_function(self._frame_stack.observation)
+        self._send(epsilon_greedy(q_values, epsilon, self.generator).numpy())
+
+    def play_random_round(self) -> None:
+        """Let every environment take a uniformly random action, and store what comes of it."""
+        shape = (self.num_envs,)
+        self._send(torch.randint(self.environments.num_actions, shape, generator=self.generator).numpy())
+        self.end_round()
+
+    def end_round(self) -> None:
+        """Wait for the environments, store their steps, and start new episodes where some ended."""
+        step = self.environments.receive()
+        self.replay.add(step, self._actions[-1])
+        self._count(step)
+        self.agent_steps += self.num_envs
+        first_frames = self._follow(step)
+        if first_frames is not None:
+            self.replay.start(first_frames, step.ended)
+
+    def _send(self, actions: Int64[np.ndarray, "N"]) -> None:
+        self.environments.send(actions)
+        self._actions.append(actions)
+
+    def _reset_all(self, seeds: Int64[np.ndarray, "N"]) -> UInt8[np.ndarray, "N H W"]:
+        self._seeds = seeds
+        self._actions = []
+        frames = self.environments.reset(seeds=seeds)
+        self._frame_stack.start(frames, np.ones(self.num_envs, np.bool_))
+        self._running_returns[:] = 0
+        self._running_lengths[:] = 0
+        return frames
+
+    def _follow(self, step: Step) -> UInt8[np.ndarray, "N H W"] | None:
+        """Bring the stacks up to date; reset ended environments and return their first frames, if any."""
+        self._frame_stack.push(step.frame)
+        self._running_returns += step.reward
+        self._running_lengths += 1
+        ended = step.ended
+        if not ended.any():
+            return None
+        first_frames = self.environments.reset(mask=ended)
+        self._frame_stack.start(first_frames, ended)
+        self._running_returns[ended] = 0
+        self._running_lengths[ended] = 0
+        return first_frames
+
+    def _count(self, step: Step) -> None:
+        for lane in np.flatnonzero(step.ended):
+            self.recent_returns.append(float(self._running_returns[lane] + step.reward[lane]))
+            self.recent_lengths.append(int(self._running_lengths[lane]) + 1)
+            self.num_episodes += 1
+
+    def compute_statistics(self) -> dict[str, float]:
+        """Means over the last games of training, under the names that loggers show; empty before the first."""
+        if not self.recent_returns:
+            return {}
+        return {
+            "train/mean_return": float(np.mean(self.recent_returns)),
+            "train/mean_episode_agent_steps": float(np.mean(self.recent_lengths)),
+            "train/episodes": self.num_episodes,
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain containers and tensors: the iteration's seeds and actions, episode counts, the generator."""
+        actions = np.array(self._actions, np.uint8).reshape(-1, self.num_envs)
+        return {
+            "seeds": torch.from_numpy(self._seeds.copy()),
+            "actions": torch.from_numpy(actions),
+            "recent_returns": list(self.recent_returns),
+            "recent_lengths": list(self.recent_lengths),
+            "num_episodes": self.num_episodes,
+            "agent_steps": self.agent_steps,
+            "generator": self.generator.get_state(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Bring the environments to where they were, by playing the iteration's actions again (no storing)."""
+        self._reset_all(state["seeds"].numpy())
+        for actions in state["actions"].numpy().astype(np.int64):
+            self._send(actions)
+            self._follow(self.environments.receive())
+        self.recent_returns.extend(state["recent_returns"])
+        self.recent_lengths.extend(state["recent_lengths"])
+        self.num_episodes, self.agent_steps = state["num_episodes"], state["agent_steps"]
+        self.generator.set_state(state["generator"])

@@ -1,0 +1,222 @@
+"""How good is an agent? It plays whole games, in environments and random streams of their own.
+
+The score of a game is its return: the undiscounted sum of raw rewards over all lives. Each episode has its
+own environment seed and its own stream of exploration, both functions of (evaluation seed, number of the
+episode): which environment plays it, and beside which others, changes nothing but the rounding of a batched
+network.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float32, Int64
+from torch import Tensor
+
+from wn_rl.acting.frame_stack import FrameStack
+from wn_rl.acting.policies import QFunction, select_actions
+from wn_rl.envs.protocols import Protocol
+from wn_rl.envs.rendering import EpisodeRecord
+from wn_rl.types import Step, VectorEnvironment
+
+# Keep the seeds of evaluation and of the bootstrap apart from training's (1), whatever the seeds of all.
+EVALUATION_SPAWN_KEY = 2
+BOOTSTRAP_SPAWN_KEY = 3
+
+NUM_RESAMPLES = 10_000
+RESAMPLES_PER_BLOCK = 500  # bounds the memory of the bootstrap
+
+IDLE_ACTION = 0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvaluationSummary:
+    """What an evaluation found; returns are raw, lengths are in agent steps.
+
+    ``ci95_low`` and ``ci95_high`` are the percentile bootstrap interval of the mean over episodes (Efron
+    1979): they tell how far luck within this evaluation reaches, and nothing about other training seeds.
+    """
+
+    episodes: int
+    mean: float
+    ci95_low: float
+    ci95_high: float
+    median: float
+    min: float
+    max: float
+    mean_agent_steps: float
+
+
+def evaluate_agent(
+    *,
+    q_function: QFunction,
+    environments: VectorEnvironment,
+    game: str,
+    protocol: Protocol,
+    num_episodes: int,
+    epsilon: float,
+    seed: int,
+    stack_size: int,
+    device: torch.device,
+    on_episode: Callable[[EpisodeRecord], None] | None,
+) -> list[EpisodeRecord]:
+    """Play ``num_episodes`` whole games epsilon-greedily, N at a time; return them by number.
+
+    The same call gives the same records, bit for bit. All episodes are played to their end, however long the
+    longest takes: stopping earlier would favor short ones. The environments' time limit bounds them.
+
+    Arguments:
+        q_function: maps observations u8 [N, S, H, W] to Q-values f32 [N, A]; called without gradients.
+        environments: N environments that nobody else steps; left amid episodes, so reset them before reuse.
+        game, protocol: written into the records; the environments must have been built with them.
+        num_episodes: at least 1.
+        epsilon: probability of a uniformly random action, in [0, 1].
+        seed: of the evaluation, at least 0.
+        stack_size: S.
+        device: where the observations are put.
+        on_episode: called with each record as soon as its game is over.
+    """
+    if num_episodes < 1 or not 0.0 <= epsilon <= 1.0:
+        raise ValueError(f"{num_episodes=} must be at least 1 and {epsilon=} in [0, 1]")
+    frame_stack = FrameStack(environments.num_envs, stack_size, environments.frame_shape, device)
+    lanes = _Lanes(environments, frame_stack, num_episodes, seed)
+    records: dict[int, EpisodeRecord] = {}
+    while len(records) < num_episodes:
+        with torch.no_grad():
+            q_values = q_function(frame_stack.observation)
+        step = lanes.play_round(q_values, epsilon)
+        for lane in np.flatnonzero(step.ended):
+            episode = lanes.episodes[lane]
+            if episode is None:
+                continue
+            record = episode.make_record(game, protocol, terminated=bool(step.terminated[lane]))
+            records[episode.number] = record
+            if on_episode is not None:
+                on_episode(record)
+        if step.ended.any():
+            lanes.begin_next_episodes(step.ended)
+    return [records[number] for number in range(num_episodes)]
+
+
+def summarize_returns(records: list[EpisodeRecord], seed: int) -> EvaluationSummary:
+    """Summarize an evaluation; the bootstrap interval is a function of the returns and ``seed``.
+
+    Raises ValueError without records.
+    """
+    if not records:
+        raise ValueError("an evaluation without episodes has no summary")
+    returns = np.array([record.episode_return for record in records], dtype=np.float64)
+    generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(BOOTSTRAP_SPAWN_KEY,)))
+    resampled_means = np.concatenate(
+        [
+            returns[generator.integers(len(returns), size=(RESAMPLES_PER_BLOCK, len(returns)))].mean(axis=1)
+            for _ in range(NUM_RESAMPLES // RESAMPLES_PER_BLOCK)
+        ]
+    )
+    ci95_low, ci95_high = np.percentile(resampled_means, [2.5, 97.5])
+    return EvaluationSummary(
+        episodes=len(records),
+        mean=float(returns.mean()),
+        ci95_low=float(ci95_low),
+        ci95_high=float(ci95_high),
+        median=float(np.median(returns)),
+        min=float(returns.min()),
+        max=float(returns.max()),
+        mean_agent_steps=float(np.mean([record.num_agent_steps for record in records])),
+    )
+
+
+class _Episode:
+    """A game being played: its number gives its environment seed and its stream of exploration."""
+
+    def __init__(self, number: int, evaluation_seed: int) -> None:
+        sequence = np.random.SeedSequence(evaluation_seed, spawn_key=(EVALUATION_SPAWN_KEY, number))
+        environment_sequence, exploration_sequence = sequence.spawn(2)
+        self.number = number
+        self.environment_seed = int(environment_sequence.generate_state(1, np.uint32)[0] >> 1)  # [0, 2^31)
+        self._generator = np.random.default_rng(exploration_sequence)
+        self._actions: list[int] = []
+        self._return = 0.0
+
+    def draw_exploration(self, num_actions: int, epsilon: float) -> tuple[bool, int]:
+        """Return whether the next action is random, and which it then is; both are always drawn."""
+        explores = bool(self._generator.random() < epsilon)
+        return explores, int(self._generator.integers(num_actions))
+
+    def add(self, action: int, reward: float) -> None:
+        """Count one agent step."""
+        self._actions.append(action)
+        self._return += reward
+
+    def make_record(self, game: str, protocol: Protocol, *, terminated: bool) -> EpisodeRecord:
+        """Return the finished game; what did not terminate was truncated."""
+        return EpisodeRecord(
+            game=game,
+            protocol_name=protocol.name,
+            protocol_values=dataclasses.asdict(protocol),
+            seed=self.environment_seed,
+            actions=np.array(self._actions, dtype=np.uint8),
+            episode_return=self._return,
+            num_agent_steps=len(self._actions),
+            num_frames=len(self._actions) * protocol.frame_skip,
+            ended_by="terminated" if terminated else "truncated",
+        )
+
+
+class _Lanes:
+    """Who plays where: N environments, the episodes in them, and the number of the next one.
+
+    An environment without an episode is stepped with the others (they step together) and ignored.
+    """
+
+    def __init__(self, environments: VectorEnvironment, frame_stack: FrameStack, num_episodes: int, seed: int) -> None:
+        self._environments = environments
+        self._frame_stack = frame_stack
+        self._num_episodes = num_episodes
+        self._seed = seed
+        num_envs = environments.num_envs
+        first_episodes = [_Episode(number, seed) for number in range(num_envs)]
+        self.episodes: list[_Episode | None] = [
+            episode if episode.number < num_episodes else None for episode in first_episodes
+        ]
+        self._next_number = num_envs
+        seeds = np.array([episode.environment_seed for episode in first_episodes], dtype=np.int64)
+        frame_stack.start(environments.reset(seeds=seeds), np.ones(num_envs, dtype=np.bool_))
+
+    def play_round(self, q_values: Float32[Tensor, "N A"], epsilon: float) -> Step:
+        """Take one agent step in every environment; the stack shows what came of it."""
+        actions = self._choose_actions(q_values, epsilon)
+        self._environments.send(actions)
+        step = self._environments.receive()
+        self._frame_stack.push(step.frame)
+        for episode, action, reward in zip(self.episodes, actions, step.reward, strict=True):
+            if episode is not None:
+                episode.add(int(action), float(reward))
+        return step
+
+    def begin_next_episodes(self, ended: Bool[np.ndarray, "N"]) -> None:
+        """Start the next episodes where some ended; without any left, an unrecorded one."""
+        is_recorded = np.zeros_like(ended)
+        seeds: list[int] = []
+        for lane in np.flatnonzero(ended):
+            self.episodes[lane] = None
+            if self._next_number < self._num_episodes:
+                self.episodes[lane] = episode = _Episode(self._next_number, self._seed)
+                self._next_number += 1
+                is_recorded[lane] = True
+                seeds.append(episode.environment_seed)
+        # the second reset returns the frames of the first one too
+        frames = self._environments.reset(mask=ended & ~is_recorded)
+        if is_recorded.any():
+            frames = self._environments.reset(seeds=np.array(seeds, dtype=np.int64), mask=is_recorded)
+        self._frame_stack.start(frames, ended)
+
+    def _choose_actions(self, q_values: Float32[Tensor, "N A"], epsilon: float) -> Int64[np.ndarray, "N"]:
+        num_envs, num_actions = q_values.shape
+        explores = torch.ones(num_envs, dtype=torch.bool)
+        random_actions = torch.full((num_envs,), IDLE_ACTION)
+        for lane, episode in enumerate(self.episodes):
+            if episode is not None:
+                explores[lane], random_actions[lane] = episode.draw_exploration(num_actions, epsilon)
+        return select_actions(q_values, explores, random_actions).numpy()

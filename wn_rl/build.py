@@ -1,0 +1,149 @@
+"""From a configuration to the objects of a run; the only user of hydra.instantiate."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from torch import nn
+
+from wn_rl.acting.collector import Collector
+from wn_rl.dqn import DQN
+from wn_rl.envs.atari import AtariEnvironments
+from wn_rl.envs.protocols import Protocol
+from wn_rl.nn.optimizer_groups import make_parameter_groups
+from wn_rl.nn.q_network import make_q_network
+from wn_rl.replay.persistence import ReplayArchive
+from wn_rl.replay.replay import Replay
+from wn_rl.replay.samplers import UniformSampler
+from wn_rl.replay.storage import RamFrameStorage
+from wn_rl.schedules import LinearSchedule, RunLength
+from wn_rl.settings import DQNSettings
+from wn_rl.types import VectorEnvironment
+
+RANDOM_STREAMS = ("initialization", "exploration", "sampling")
+"""Each draws from a generator of its own, so that no part of a run can disturb another's."""
+
+STREAM_SPAWN_KEY = 0
+
+
+def make_generator(seed: int, stream: str) -> torch.Generator:
+    """The generator of one named stream of a run."""
+    sequence = np.random.SeedSequence(seed, spawn_key=(STREAM_SPAWN_KEY, RANDOM_STREAMS.index(stream)))
+    return torch.Generator().manual_seed(int(sequence.generate_state(1, np.uint64)[0] >> 1))
+
+
+def make_protocol(config: DictConfig) -> Protocol:
+    """The rules of play that ``config.protocol`` states."""
+    return Protocol.from_values(_as_dict(config.protocol))
+
+
+def make_device(config: DictConfig) -> torch.device:
+    """Where the learner computes."""
+    return torch.device("cuda" if config.accelerator == "gpu" else "cpu")
+
+
+def make_training_environments(config: DictConfig) -> VectorEnvironment:
+    """The environments that the agent learns in; their threads start here."""
+    return AtariEnvironments(
+        game=config.game, protocol=make_protocol(config), num_envs=config.num_envs,
+        num_threads=config.num_env_threads,
+    )  # fmt: skip
+
+
+def make_evaluation_environments(config: DictConfig) -> VectorEnvironment:
+    """The environments that the agent is evaluated in while training."""
+    return AtariEnvironments(
+        game=config.game, protocol=make_protocol(config), num_envs=config.evaluation.num_envs,
+        num_threads=config.num_env_threads,
+    )  # fmt: skip
+
+
+def describe_network(config: DictConfig, environments: VectorEnvironment) -> dict[str, Any]:
+    """The arguments of ``make_q_network``, as plain values that a saved agent carries."""
+    return {
+        **_as_dict(config.network),
+        "normalizer": config.normalizer,
+        "num_actions": environments.num_actions,
+        "frame_shape": list(environments.frame_shape),
+    }
+
+
+def make_network(description: dict[str, Any], generator: torch.Generator | None) -> nn.Module:
+    """The Q-network of a description."""
+    return make_q_network(**{**description, "frame_shape": tuple(description["frame_shape"])}, generator=generator)
+
+
+def make_replay(config: DictConfig, environments: VectorEnvironment) -> Replay:
+    """The replay, without its memory yet."""
+    device = make_device(config)
+    return Replay(
+        capacity=config.replay.capacity, num_lanes=environments.num_envs, frame_shape=environments.frame_shape,
+        stack_size=config.network.stack_size, n_step=config.replay.n_step, gamma=config.replay.gamma,
+        reward_clip=config.replay.reward_clip,
+        life_loss_ends_discount=config.protocol.life_loss_ends_discount,
+        storage=RamFrameStorage(device=torch.device("cpu")), sampler=UniformSampler(), device=device,
+    )  # fmt: skip
+
+
+def make_optimizer(config: DictConfig, network: nn.Module) -> torch.optim.Optimizer:
+    """The optimizer that ``config.optimizer`` names, over the network's parameter groups."""
+    return instantiate(config.optimizer)(make_parameter_groups(network, weight_decay=config.weight_decay))
+
+
+def make_run_length(config: DictConfig) -> RunLength:
+    """How the run is divided."""
+    return RunLength(
+        total_agent_steps=config.total_agent_steps, iteration_agent_steps=config.iteration_agent_steps,
+        chunk_agent_steps=config.chunk_agent_steps, num_envs=config.num_envs,
+    )  # fmt: skip
+
+
+def make_settings(config: DictConfig) -> DQNSettings:
+    """The numbers of the algorithm."""
+    return DQNSettings(
+        run_length=make_run_length(config),
+        epsilon=LinearSchedule(
+            initial=config.exploration.initial_epsilon, final=config.exploration.final_epsilon,
+            begin_agent_steps=config.warmup_agent_steps,
+            duration_agent_steps=config.exploration.decay_agent_steps,
+        ),
+        warmup_agent_steps=config.warmup_agent_steps,
+        batch_size=config.batch_size,
+        samples_per_agent_step=config.samples_per_agent_step,
+        target_period_updates=config.target_period_updates,
+        double=config.double,
+        error_function=config.error_function,
+        max_gradient_norm=config.max_gradient_norm,
+        data_dependent_initialization=config.initialization == "data_dependent",
+        initialization_batch_size=config.initialization_batch_size,
+        seed=config.seed,
+        folded_dtype=torch.bfloat16 if config.precision == "bf16-mixed" else torch.float32,
+    )  # fmt: skip
+
+
+def make_module(config: DictConfig, environments: VectorEnvironment, folder: Path) -> DQN:
+    """The algorithm with everything that it needs; replay segments go into ``folder``/replay."""
+    replay = make_replay(config, environments)
+    replay.check_memory()
+    collector = Collector(
+        environments=environments, replay=replay, stack_size=config.network.stack_size,
+        device=make_device(config), generator=make_generator(config.seed, "exploration"),
+    )  # fmt: skip
+    network = make_network(describe_network(config, environments), make_generator(config.seed, "initialization"))
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # PyTorch's stubs lack it
+    return DQN(
+        network=network, make_optimizer=partial(make_optimizer, config),
+        collector=collector, replay=replay, archive=ReplayArchive(replay, folder / "replay"),
+        generator=make_generator(config.seed, "sampling"),
+        settings=make_settings(config),
+    )  # fmt: skip
+
+
+def _as_dict(config: DictConfig) -> dict[str, Any]:
+    values = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(values, dict)
+    return {str(key): value for key, value in values.items()}

@@ -1,0 +1,129 @@
+"""Evaluation at the end of each iteration: whole games, in environments of its own, with the folded network."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor
+
+from wn_rl.acting.agent import make_q_function
+from wn_rl.acting.evaluator import evaluate_agent, summarize_returns
+from wn_rl.acting.reports import append_json_line, make_evaluation_row, save_episodes
+from wn_rl.dqn import DQN
+from wn_rl.envs.protocols import Protocol
+from wn_rl.envs.rendering import EpisodeRecord
+from wn_rl.nn.folding import make_folded
+from wn_rl.types import VectorEnvironment
+
+EVALUATIONS_FILE = "evaluations.jsonl"
+EPISODES_FOLDER = "episodes"
+
+
+class _InterruptedError(Exception):
+    """The run is to stop; the evaluation is done after it is resumed."""
+
+
+class Evaluation(Callback):
+    """Plays whole games after every iteration, writes a line to ``evaluations.jsonl`` and logs the scores.
+
+    It reads the network and nothing else of the run: its environments, seeds and generators are its own.
+
+    Args:
+        make_environments: builds the evaluation environments, on first use.
+        game, protocol: what is played.
+        num_episodes, epsilon, seed: see ``evaluate_agent``; 0 episodes switch evaluation off.
+        stack_size: S.
+        run_dir: where results are written.
+        listeners: called with (row, records) after each evaluation.
+    """
+
+    def __init__(
+        self, *, make_environments: Callable[[], VectorEnvironment], game: str, protocol: Protocol,
+        num_episodes: int, epsilon: float, seed: int, stack_size: int, run_dir: Path,
+        listeners: list[Callable[[dict[str, Any], list[EpisodeRecord]], None]],
+    ) -> None:  # fmt: skip
+        self._make_environments = make_environments
+        self._environments: VectorEnvironment | None = None
+        self._game, self._protocol = game, protocol
+        self._num_episodes, self._epsilon, self._seed = num_episodes, epsilon, seed
+        self._stack_size, self._run_dir, self._listeners = stack_size, run_dir, listeners
+        self._is_due = False
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Make up for an evaluation that an interruption left undone."""
+        assert isinstance(pl_module, DQN)
+        if self._is_due:
+            self._evaluate(trainer, pl_module)
+
+    def on_fit_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """The same for a resumed run that has nothing left to train."""
+        if not trainer.should_stop:
+            self.on_train_start(trainer, pl_module)
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Evaluate at the end of an iteration, unless the run was only interrupted there."""
+        assert isinstance(pl_module, DQN)
+        if pl_module.iteration_has_ended and self._num_episodes > 0:
+            self._evaluate(trainer, pl_module)
+
+    def teardown(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
+        """Stop the environments."""
+        if self._environments is not None:
+            self._environments.close()
+            self._environments = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Whether an evaluation is still to be done."""
+        return {"is_due": self._is_due}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Remember it."""
+        self._is_due = state_dict["is_due"]
+
+    def _evaluate(self, trainer: lightning.Trainer, module: DQN) -> None:
+        began = time.perf_counter()
+        self._is_due = True
+        try:
+            records = self._play(trainer, module)
+        except _InterruptedError:
+            return
+        self._is_due = False
+        row = make_evaluation_row(
+            summary=summarize_returns(records, self._seed),
+            game=self._game, protocol=self._protocol.name, epsilon=self._epsilon, seed=self._seed,
+            agent_steps=module.agent_steps, source="training",
+        )  # fmt: skip
+        append_json_line(self._run_dir / EVALUATIONS_FILE, row)
+        save_episodes(self._run_dir / EPISODES_FOLDER / f"{module.agent_steps:09d}", records)
+        metrics = {
+            f"evaluation/{name}": row[name]
+            for name in ("mean", "median", "min", "max", "ci95_low", "ci95_high", "human_normalized")
+            if row[name] is not None
+        }
+        metrics["evaluation/mean_episode_agent_steps"] = row["mean_agent_steps"]
+        metrics["speed/evaluation_seconds"] = time.perf_counter() - began
+        for logger in trainer.loggers:
+            logger.log_metrics(metrics, step=module.agent_steps)
+        for listener in self._listeners:
+            listener(row, records)
+
+    def _play(self, trainer: lightning.Trainer, module: DQN) -> list[EpisodeRecord]:
+        if self._environments is None:
+            self._environments = self._make_environments()
+        compute_q_values = make_q_function(make_folded(module.network).float())
+
+        def q_function(observation: Tensor) -> Tensor:
+            if trainer.should_stop:
+                raise _InterruptedError
+            return compute_q_values(observation)
+
+        with torch.autocast(module.device.type, enabled=False):
+            return evaluate_agent(
+                q_function=q_function, environments=self._environments, game=self._game, protocol=self._protocol,
+                num_episodes=self._num_episodes, epsilon=self._epsilon, seed=self._seed,
+                stack_size=self._stack_size, device=module.device, on_episode=None,
+            )  # fmt: skip

@@ -1,0 +1,137 @@
+"""What one sees of a run while it goes on: a live bar in a terminal or notebook, lines in a log."""
+
+import dataclasses
+import time
+from collections.abc import Callable
+from typing import Any
+
+import lightning
+from lightning.pytorch.callbacks import ProgressBar
+from rich.console import Console
+
+from wn_rl.callbacks.screens import Message, make_screen
+from wn_rl.callbacks.status import compute_status
+from wn_rl.callbacks.status_display import StatusDisplay
+from wn_rl.callbacks.tables import EvaluationLine
+from wn_rl.callbacks.time_left import TimeLeftEstimator
+from wn_rl.dqn import DQN
+from wn_rl.status import TrainingStatus
+
+
+class TrainingProgress(ProgressBar):
+    """Shows where a run stands, at most 4 times a second, and a line for each evaluation.
+
+    Between two refreshes a call costs a look at the clock. Outside Lightning, ``show``, ``print_line`` and
+    ``close`` do the same.
+
+    Args:
+        console: where to write; None: the standard output.
+        clock: seconds that never run backwards.
+    """
+
+    def __init__(self, *, console: Console | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._console = Console() if console is None else console
+        self._clock = clock
+        self._screen = make_screen(self._console)
+        self._is_enabled = True
+        self._began = clock()
+        self._due = self._began
+        self._estimator = TimeLeftEstimator()
+        self._status: TrainingStatus | None = None
+
+    @property
+    def is_due(self) -> bool:
+        """Whether ``show`` would draw now: ask before computing a status that nobody sees."""
+        return self._is_enabled and self._clock() >= self._due
+
+    def show(self, status: TrainingStatus) -> None:
+        """Draw the status, if a refresh is due."""
+        if self.is_due:
+            self._draw(status)
+
+    def print_line(self, text: str) -> None:
+        """Print a line that stays, above the bar."""
+        self._print(text)
+
+    def close(self) -> None:
+        """Leave the last status as it is and the terminal in order; ``show`` begins anew."""
+        self._screen.close()
+
+    def on_evaluation(self, row: dict[str, Any], records: list[Any]) -> None:
+        """Print the line of an evaluation: ``row`` as ``make_evaluation_row`` makes it."""
+        title = "evaluation"
+        if self._status is not None:
+            title = f"iteration {self._status.iteration}/{self._status.num_iterations}"
+        minutes = (self._clock() - self._began) / 60
+        self._print(EvaluationLine(title=title, row=row, minutes=minutes))
+
+    def enable(self) -> None:
+        """Show from here on (Lightning's tuner calls this)."""
+        self._is_enabled = True
+
+    def disable(self) -> None:
+        """Show nothing from here on; Lightning does so in all processes but the first."""
+        self._is_enabled = False
+        self.close()
+
+    def print(self, *args: Any, sep: str = " ", **kwargs: Any) -> None:
+        """What ``LightningModule.print`` prints."""
+        self._print(sep.join(str(argument) for argument in args))
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Start the clock, and watch the warm-up, in which Lightning calls no hooks."""
+        assert isinstance(pl_module, DQN)
+        self._began = self._due = self._clock()
+        self._estimator = TimeLeftEstimator()
+        pl_module.on_warmup_round = self._show_module
+
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *args: Any, **kwargs: Any
+    ) -> None:
+        """A chunk is done."""
+        assert isinstance(pl_module, DQN)
+        self._show_module(pl_module)
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """An iteration is done, and its evaluation follows (this callback stands before it)."""
+        assert isinstance(pl_module, DQN)
+        if self._is_enabled and pl_module.iteration_has_ended:
+            status = compute_status(pl_module)
+            self._draw(dataclasses.replace(status, phase="evaluation", phase_done=0, phase_total=0))
+
+    def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """The last status stays."""
+        assert isinstance(pl_module, DQN)
+        if self._is_enabled:
+            self._draw(compute_status(pl_module))
+        self.close()
+
+    def on_exception(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, exception: BaseException
+    ) -> None:
+        """Give the terminal back before the error is told."""
+        self.close()
+
+    def teardown(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
+        """Give the terminal back."""
+        self.close()
+
+    def _show_module(self, module: DQN) -> None:
+        if self.is_due:
+            self._draw(compute_status(module))
+
+    def _draw(self, status: TrainingStatus) -> None:
+        now = self._clock()
+        self._status, self._due = status, now + self._screen.refresh_seconds
+        self._estimator.update(status, now)
+        display = StatusDisplay(
+            status=status,
+            agent_steps_per_second=self._estimator.compute_speed(status),
+            seconds_left=self._estimator.compute_seconds_left(status),
+        )
+        self._screen.show(display, elapsed_seconds=now - self._began)
+
+    def _print(self, message: Message | str) -> None:
+        if self._is_enabled:
+            self._screen.print(message)

@@ -1,0 +1,39 @@
+"""What all commands share: Hydra's configuration, and errors as one line without a traceback."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import hydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from wn_rl.errors import ConfigurationError
+
+_PACKAGE = Path(__file__).resolve().parent
+CONFIG_DIRECTORY = next(folder for folder in (_PACKAGE / "configs", _PACKAGE.parent / "configs") if folder.is_dir())
+"""Inside an installed package, else at the top of the working copy."""
+
+EXIT_MISUSE = 2
+
+
+def run_command(config_name: str, function: Callable[[DictConfig], None]) -> None:
+    """Parse the command line over ``configs/<config_name>.yaml`` and call ``function`` with what it says.
+
+    What the user can mend (wrong key, word or value) ends in one line on stderr and exit status 2.
+    """
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing several lines
+    command = hydra.main(version_base="1.3", config_path=str(CONFIG_DIRECTORY), config_name=config_name)(function)
+    try:
+        command()
+    except (ConfigurationError, HydraException, OmegaConfBaseException) as error:
+        print(f"error: {_as_one_line(error)}", file=sys.stderr)
+        sys.exit(EXIT_MISUSE)
+
+
+def _as_one_line(error: Exception) -> str:
+    """The message without Hydra's line breaks and without its advice on stack traces."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    return " ".join(line for line in lines if line and "HYDRA_FULL_ERROR" not in line)

@@ -1,0 +1,201 @@
+"""A run's configuration: found by itself where it says auto, checked, written, and compared on resume."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from wn_rl.envs.games import resolve_game
+from wn_rl.errors import ConfigurationError
+
+CONFIG_FILE = "config.yaml"
+
+CHANGEABLE_ON_RESUME = (
+    "total_agent_steps", "logger", "video", "checkpoint", "progress", "num_threads", "num_env_threads",
+)  # fmt: skip
+"""What a resumed run may be told anew: its length, what is shown and kept, and how many threads work."""
+
+
+def resolve_configuration(config: DictConfig) -> DictConfig:
+    """A copy without any ``auto``, with the game's canonical name, checked.
+
+    Raises:
+        ConfigurationError: a value or a combination that cannot work, in one line that says what to do.
+    """
+    resolved = OmegaConf.create(OmegaConf.to_container(config, resolve=False))
+    assert isinstance(resolved, DictConfig)
+    if config.game is None:
+        raise ConfigurationError("game is missing; name one, as in game=Breakout")
+    resolved.game = resolve_game(config.game)
+    resolved.accelerator = resolve_accelerator(config.accelerator)
+    resolved.precision = _resolve_precision(config.precision, resolved.accelerator)
+    num_cores = count_cores()
+    automatic = {
+        "num_envs": max(8, min(2 * num_cores, 64)),
+        "num_threads": num_cores,
+        "num_env_threads": num_cores,
+    }
+    for key, value in automatic.items():
+        if resolved[key] == "auto":
+            resolved[key] = value
+    check_configuration(resolved)
+    return resolved
+
+
+def count_cores() -> int:
+    """The processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def resolve_accelerator(accelerator: str) -> str:
+    has_gpu = torch.cuda.is_available()
+    if accelerator == "auto":
+        return "gpu" if has_gpu else "cpu"
+    if accelerator == "gpu" and not has_gpu:
+        raise ConfigurationError("accelerator=gpu, but PyTorch sees no CUDA device; use accelerator=cpu")
+    if accelerator not in ("cpu", "gpu"):
+        raise ConfigurationError(f"accelerator={accelerator}: unknown; known: auto, cpu, gpu")
+    return accelerator
+
+
+def _resolve_precision(precision: str, accelerator: str) -> str:
+    if precision == "auto":
+        has_bfloat16 = _cpu_has_bfloat16() if accelerator == "cpu" else torch.cuda.is_bf16_supported(False)
+        return "bf16-mixed" if has_bfloat16 else "32-true"
+    if precision not in ("bf16-mixed", "32-true"):
+        raise ConfigurationError(f"precision={precision}: unknown; known: auto, bf16-mixed, 32-true")
+    return precision
+
+
+def _cpu_has_bfloat16() -> bool:
+    """Whether the processor multiplies bfloat16 itself (AMX or AVX-512 BF16); emulation is slower than float32."""
+    cpu_info = Path("/proc/cpuinfo")
+    if not cpu_info.is_file():
+        return False
+    flags = cpu_info.read_text()
+    return "amx_bf16" in flags or "avx512_bf16" in flags
+
+
+def check_configuration(config: DictConfig) -> None:
+    """Refuse what cannot work, before anything is allocated.
+
+    Raises:
+        ConfigurationError: in one line: what was got, what is needed, what to do.
+    """
+    for key, minimum in _MINIMA.items():
+        value = OmegaConf.select(config, key)
+        if not isinstance(value, int | float) or isinstance(value, bool) or not value >= minimum:
+            raise ConfigurationError(f"{key}={value}: needs a number of at least {minimum}")
+    for key in _WHOLE_NUMBERS:
+        if not isinstance(OmegaConf.select(config, key), int):
+            raise ConfigurationError(f"{key}={OmegaConf.select(config, key)}: needs a whole number")
+    for key in (
+        "exploration.initial_epsilon",
+        "exploration.final_epsilon",
+        "evaluation.epsilon",
+        "replay.gamma",
+    ):
+        if OmegaConf.select(config, key) > 1:
+            raise ConfigurationError(f"{key}={OmegaConf.select(config, key)}: needs a number between 0 and 1")
+    if not config.learning_rate > 0:
+        raise ConfigurationError(f"learning_rate={config.learning_rate}: needs a number above 0")
+    if config.replay.capacity < config.batch_size:
+        raise ConfigurationError(
+            f"replay.capacity={config.replay.capacity} is less than batch_size={config.batch_size};"
+            " raise replay.capacity"
+        )
+    if config.warmup_agent_steps > config.replay.capacity:
+        raise ConfigurationError(
+            f"warmup_agent_steps={config.warmup_agent_steps} is more than replay.capacity={config.replay.capacity};"
+            " lower the first or raise the second"
+        )
+    if config.warmup_agent_steps >= min(config.iteration_agent_steps, config.total_agent_steps):
+        raise ConfigurationError(
+            f"warmup_agent_steps={config.warmup_agent_steps} does not end within the first iteration"
+            f" (iteration_agent_steps={config.iteration_agent_steps}, total_agent_steps={config.total_agent_steps});"
+            " lower it or raise those"
+        )
+    if config.initialization not in ("data_dependent", "random"):
+        raise ConfigurationError(f"initialization={config.initialization}: unknown; known: data_dependent, random")
+    if config.error_function not in ("mse", "huber"):
+        raise ConfigurationError(f"error_function={config.error_function}: unknown; known: mse, huber")
+
+
+_MINIMA = {
+    "total_agent_steps": 1, "iteration_agent_steps": 1, "chunk_agent_steps": 1, "warmup_agent_steps": 1,
+    "batch_size": 1, "samples_per_agent_step": 0, "learning_rate": 0, "target_period_updates": 1,
+    "weight_decay": 0, "initialization_batch_size": 2, "exploration.initial_epsilon": 0,
+    "exploration.final_epsilon": 0, "exploration.decay_agent_steps": 0, "replay.capacity": 1, "replay.n_step": 1,
+    "replay.gamma": 0, "evaluation.episodes": 0, "evaluation.epsilon": 0, "evaluation.num_envs": 1,
+    "evaluation.seed": 0, "seed": 0, "video.period_iterations": 0, "video.max_seconds": 1, "video.scale": 1,
+    "num_envs": 1, "num_threads": 1, "num_env_threads": 1, "network.hidden_units": 1, "network.stack_size": 1,
+}  # fmt: skip
+_WHOLE_NUMBERS = tuple(
+    key for key in _MINIMA
+    if key not in {
+        "samples_per_agent_step", "learning_rate", "weight_decay", "exploration.initial_epsilon",
+        "exploration.final_epsilon", "replay.gamma", "evaluation.epsilon",
+    }
+)  # fmt: skip
+
+
+def save_configuration(config: DictConfig, run_dir: Path) -> None:
+    """Write ``config.yaml`` into the run folder, whole or not at all."""
+    temporary = run_dir / (CONFIG_FILE + ".tmp")
+    OmegaConf.save(config, temporary)
+    temporary.replace(run_dir / CONFIG_FILE)
+
+
+def load_configuration(run_dir: Path) -> DictConfig:
+    """The configuration that a run was started with.
+
+    Raises:
+        ConfigurationError: no such folder, or none that training wrote.
+    """
+    path = run_dir / CONFIG_FILE
+    if not path.is_file():
+        raise ConfigurationError(f"{run_dir} is no run folder: it has no {CONFIG_FILE}; name one under runs/")
+    try:
+        config = OmegaConf.load(path)
+    except (OmegaConfBaseException, ValueError, OSError) as error:
+        raise ConfigurationError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
+    if not isinstance(config, DictConfig):
+        raise ConfigurationError(f"{path} cannot be read: it holds no settings")
+    return config
+
+
+def resume_configuration(given: DictConfig, overrides: list[str], run_dir: Path) -> DictConfig:
+    """The saved configuration of a run, with what the command line changes where a change is allowed.
+
+    Args:
+        given: the configuration composed from the command line.
+        overrides: the words of the command line, as ``key=value``.
+
+    Raises:
+        ConfigurationError: a setting differs that would make it another run; the message shows both values.
+    """
+    saved = load_configuration(run_dir)
+    for override in overrides:
+        key = override.partition("=")[0].lstrip("+~")
+        if key in ("resume", "run_dir"):
+            continue
+        new, old = (_as_plain(OmegaConf.select(config, key)) for config in (given, saved))
+        if key == "game":
+            new = resolve_game(str(new))
+        if new == old:
+            continue
+        if key.partition(".")[0] not in CHANGEABLE_ON_RESUME:
+            raise ConfigurationError(
+                f"{key} was {old} when this run began and cannot become {new} on resume;"
+                f" leave it out, or start a new run (may change: {', '.join(CHANGEABLE_ON_RESUME)})"
+            )
+        OmegaConf.update(saved, key, new)
+    check_configuration(saved)
+    return saved
+
+
+def _as_plain(value: Any) -> Any:
+    return OmegaConf.to_container(value, resolve=False) if OmegaConf.is_config(value) else value

@@ -1,0 +1,35 @@
+"""``python -m wn_rl.evaluate agent=<run folder | .ckpt | folder under checkpoints/>``: what is the agent worth?"""
+
+from omegaconf import DictConfig
+
+from wn_rl.command_line import run_command
+from wn_rl.errors import ConfigurationError
+
+
+def main(config: DictConfig) -> None:
+    """Play whole games, print the table, append the JSON line and keep the games."""
+    if config.agent is None:
+        raise ConfigurationError("agent is missing; name one, as in: python -m wn_rl.evaluate agent=runs/Pong/<run>")
+
+    from wn_rl.acting.evaluator import summarize_returns
+    from wn_rl.acting.reports import append_json_line, make_evaluation_row, save_episodes
+    from wn_rl.callbacks.tables import print_evaluation_table
+    from wn_rl.play import load_player, play_episodes
+
+    player = load_player(config)
+    records = play_episodes(player, config)
+    row = make_evaluation_row(
+        summary=summarize_returns(records, config.seed), game=player.game, protocol=player.protocol.name,
+        epsilon=config.epsilon, seed=config.seed, agent_steps=player.agent.description["agent_steps"],
+        source="evaluate",
+    )  # fmt: skip
+    print_evaluation_table(row)
+    folder = player.find_output_folder(config.output_dir)
+    append_json_line(folder / "evaluations.jsonl", row)
+    name = f"evaluate-{row['agent_steps']:09d}-{row['protocol']}-epsilon{config.epsilon}-seed{config.seed}"
+    save_episodes(folder / "episodes" / name, records)
+    print(f"games: {folder / 'episodes' / name}; line: {folder / 'evaluations.jsonl'}")
+
+
+if __name__ == "__main__":
+    run_command("evaluate", main)

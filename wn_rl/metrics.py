@@ -1,0 +1,50 @@
+"""What is measured while learning, summed on the device and read once per chunk."""
+
+import time
+
+import torch
+from jaxtyping import Float32
+from torch import Tensor
+
+
+class ChunkMetrics:
+    """Means over the updates of one chunk, and the speed of the chunk.
+
+    Adding never waits for the device; ``compute_and_reset`` does, once.
+    """
+
+    def __init__(self) -> None:
+        self._sums: Tensor | None = None
+        self._num_updates_before = 0
+        self._agent_steps_before = 0
+        self._began = time.perf_counter()
+        self.latest: dict[str, float] = {}
+
+    def start(self, agent_steps: int, num_updates: int) -> None:
+        """Measure from here on."""
+        self._sums = None
+        self._num_updates_before, self._agent_steps_before = num_updates, agent_steps
+        self._began = time.perf_counter()
+
+    def add(
+        self, *, loss: Float32[Tensor, ""], td_error: Float32[Tensor, "B"], q_values: Float32[Tensor, "B A"]
+    ) -> None:
+        """Count one update: its loss, its |td_error| and its Q-values."""
+        with torch.no_grad():
+            means = torch.stack([loss.detach(), td_error.mean(), q_values.detach().amax(dim=1).mean()])
+            self._sums = means if self._sums is None else self._sums + means
+
+    def compute_and_reset(self, agent_steps: int, num_updates: int) -> dict[str, float]:
+        """The chunk's means and speeds under the names that loggers show, and start the next chunk."""
+        seconds = max(time.perf_counter() - self._began, 1e-9)
+        updates = num_updates - self._num_updates_before
+        row = {
+            "speed/agent_steps_per_second": (agent_steps - self._agent_steps_before) / seconds,
+            "speed/updates_per_second": updates / seconds,
+        }
+        if self._sums is not None:
+            loss, td_error, max_q_value = (self._sums / updates).tolist()
+            row |= {"train/loss": loss, "train/absolute_td_error": td_error, "train/max_q_value": max_q_value}
+        self.start(agent_steps, num_updates)
+        self.latest = row
+        return row

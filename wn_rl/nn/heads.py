@@ -1,0 +1,74 @@
+"""What turns features into Q-values? Heads, by name: the linear layer of Mnih et al. 2015, and the dueling streams."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from wn_rl.nn.layers import make_linear
+from wn_rl.nn.normalizers import Normalizer
+from wn_rl.types import QOutput
+
+
+class LinearHead(nn.Module):
+    """q(s, ·) = W features + b, one output unit per action."""
+
+    def __init__(
+        self,
+        *,
+        num_features: int,
+        num_actions: int,
+        hidden_units: int,
+        normalizer: Normalizer,
+        generator: torch.Generator | None,
+    ) -> None:
+        super().__init__()
+        self.output = normalizer(make_linear(num_features, num_actions, generator=generator), is_output=True)
+
+    def forward(self, features: Float[Tensor, "B F"]) -> QOutput:
+        return QOutput(q_values=self.output(features).float())
+
+
+class DuelingHead(nn.Module):
+    """q(s, a) = value(s) + advantage(s, a) − mean over a' of advantage(s, a')   (Eq. 9, Wang et al. 2016).
+
+    Value and advantage have a hidden layer of ``hidden_units`` with a ReLU each, on the features that they share.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_features: int,
+        num_actions: int,
+        hidden_units: int,
+        normalizer: Normalizer,
+        generator: torch.Generator | None,
+    ) -> None:
+        super().__init__()
+
+        def make_stream(num_outputs: int) -> nn.Sequential:
+            hidden = make_linear(num_features, hidden_units, generator=generator)
+            output = make_linear(hidden_units, num_outputs, generator=generator)
+            return nn.Sequential(normalizer(hidden, is_output=False), nn.ReLU(), normalizer(output, is_output=True))
+
+        self.value = make_stream(1)
+        self.advantage = make_stream(num_actions)
+
+    def forward(self, features: Float[Tensor, "B F"]) -> QOutput:
+        value, advantage = self.value(features).float(), self.advantage(features).float()
+        return QOutput(q_values=value + advantage - advantage.mean(dim=1, keepdim=True))
+
+
+class HeadEntry(NamedTuple):
+    """A head by its name; ``has_hidden_layer`` where the torso leaves the last hidden layer to the head."""
+
+    make: Callable[..., LinearHead | DuelingHead]
+    has_hidden_layer: bool
+
+
+HEADS: dict[str, HeadEntry] = {
+    "linear": HeadEntry(LinearHead, has_hidden_layer=False),
+    "dueling": HeadEntry(DuelingHead, has_hidden_layer=True),
+}

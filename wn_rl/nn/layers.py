@@ -1,0 +1,29 @@
+"""How are the plain affine layers drawn before a normalizer takes them? PyTorch's distribution, explicit generator."""
+
+import math
+
+import torch
+from torch import nn
+
+
+def _draw_(layer: nn.Linear | nn.Conv2d, *, fan_in: int, generator: torch.Generator | None) -> None:
+    """Weights and biases from U(−1/√fan_in, 1/√fan_in), which is what ``nn.Linear`` and ``nn.Conv2d`` do."""
+    bound = 1 / math.sqrt(fan_in)
+    for parameter in layer.parameters():
+        nn.init.uniform_(parameter, -bound, bound, generator=generator)
+
+
+def make_linear(in_features: int, out_features: int, *, generator: torch.Generator | None) -> nn.Linear:
+    """A linear layer [I] -> [O] with a bias."""
+    layer = nn.utils.skip_init(nn.Linear, in_features, out_features)
+    _draw_(layer, fan_in=in_features, generator=generator)
+    return layer
+
+
+def make_conv2d(
+    in_channels: int, out_channels: int, *, kernel_size: int, stride: int, generator: torch.Generator | None
+) -> nn.Conv2d:
+    """A 2-d convolution without padding, with a bias."""
+    layer = nn.utils.skip_init(nn.Conv2d, in_channels, out_channels, kernel_size, stride)
+    _draw_(layer, fan_in=in_channels * kernel_size**2, generator=generator)
+    return layer

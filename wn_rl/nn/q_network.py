@@ -1,0 +1,68 @@
+"""What is a Q-network? A torso and a head, every affine layer of them passed through one normalizer."""
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+
+from wn_rl.nn.heads import HEADS
+from wn_rl.nn.names import look_up
+from wn_rl.nn.normalizers import make_normalizer
+from wn_rl.nn.torsos import TORSOS
+from wn_rl.types import QOutput
+
+
+class QNetwork(nn.Module):
+    """q(s, a) for all actions of a batch of frame stacks: ``head(torso(observations))``.
+
+    ``torso`` maps u8 [B, S, H, W] to features [B, F], ``head`` maps those to a QOutput.
+    """
+
+    def __init__(self, torso: nn.Module, head: nn.Module) -> None:
+        super().__init__()
+        self.torso = torso
+        self.head = head
+
+    def compute_features(self, observations: UInt8[Tensor, "B S H W"]) -> Float[Tensor, "B F"]:
+        """The torso's output, for those who want to look at it."""
+        return self.torso(observations)
+
+    def forward(self, observations: UInt8[Tensor, "B S H W"]) -> QOutput:
+        return self.head(self.torso(observations))
+
+
+def make_q_network(
+    *,
+    torso: str,
+    head: str,
+    normalizer: str,
+    num_actions: int,
+    stack_size: int,
+    frame_shape: tuple[int, int],
+    hidden_units: int,
+    generator: torch.Generator | None,
+) -> QNetwork:
+    """A Q-network of the torso ("nature", "mlp"), head ("linear", "dueling") and normalizer of these names.
+
+    ``hidden_units`` is the width of the last hidden layer (of each stream in the dueling head). The parameters are
+    drawn from ``generator`` (PyTorch's global one if None) as PyTorch's layers draw them, the same for every
+    normalizer; ``initialize_from_data`` draws them as the weight-normalization paper does. Raises ConfigurationError
+    for an unknown name and for frames that are too small for the torso.
+    """
+    make_torso = look_up(torso, TORSOS, what="torso")
+    head_entry = look_up(head, HEADS, what="head")
+    normalize = make_normalizer(normalizer)
+    made_torso = make_torso(
+        stack_size=stack_size,
+        frame_shape=frame_shape,
+        hidden_units=None if head_entry.has_hidden_layer else hidden_units,
+        normalizer=normalize,
+        generator=generator,
+    )
+    made_head = head_entry.make(
+        num_features=made_torso.num_features,
+        num_actions=num_actions,
+        hidden_units=hidden_units,
+        normalizer=normalize,
+        generator=generator,
+    )
+    return QNetwork(made_torso, made_head)

@@ -1,0 +1,117 @@
+"""How is a linear layer weight-normalized at no cost? Where it is large, by scaling its outputs.
+
+(g v/‖v‖) x + b = (g/‖v‖) (v x) + b: with B examples, B·O products in the place of O·I, and no tensor of w's size
+beside those that a plain layer makes. The same holds backward: ∇g comes from the outputs, and the term of Eq. 3 that
+makes ∇v orthogonal to v is one pass over ∇v. On a CPU, where an update of a Nature DQN is bound by memory, what is
+left of weight norm's cost is that pass and one over v for the norms.
+"""
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from wn_rl.nn.weight_norm import (
+    GMode,
+    compute_divisors,
+    layer_g,
+    layer_weight,
+    reparameterize_,
+    uses_plain_operations,
+)
+
+# Below this size of v the bookkeeping costs more than the passes over memory that it saves.
+SMALLEST_SCALED = 2**18
+
+
+class WeightNormLinear(nn.Linear):
+    """y = w x + b with w = g v / ‖v‖ (Eq. 2): ``nn.Linear`` with the parameters v [O, I], g [O] and bias [O].
+
+    Takes ``nn.Linear``'s arguments and ``g_mode`` ("free", "fixed" or "exponential"). v ~ N(0, 0.05) and g = ‖v‖ at
+    first; ``initialization.initialize_from_data`` gives the paper's g and bias. ``weight`` is w, computed from v and g
+    and not assignable.
+    """
+
+    g_mode: GMode
+    output_axis: int
+    groups: int
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        *,
+        g_mode: GMode = "free",
+        generator: torch.Generator | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(in_features, out_features, bias, device, dtype)
+        reparameterize_(self, g_mode=g_mode, output_axis=0, groups=1, generator=generator)
+
+    @property
+    def weight(self) -> Tensor:  # type: ignore[override]
+        """w = g v / ‖v‖, [O, I]."""
+        return layer_weight(self)
+
+    def forward(self, input: Float[Tensor, "*B I"]) -> Float[Tensor, "*B O"]:
+        """y = w x + b, [..., I] -> [..., O]."""
+        if is_worth_scaling(input, self.v):
+            return scaled_linear(input, self.v, layer_g(self), self.bias)
+        return nn.functional.linear(input, self.weight, self.bias)
+
+
+def is_worth_scaling(x: Tensor, v: Tensor) -> bool:
+    """True on a CPU for a large v and fewer examples than inputs; a compiler fuses the plain equation better."""
+    if v.device.type != "cpu" or v.numel() < SMALLEST_SCALED or uses_plain_operations():
+        return False
+    return x.dim() == 2 and x.shape[0] < v.shape[1]
+
+
+def scaled_linear(
+    x: Float[Tensor, "B I"], v: Float[Tensor, "O I"], g: Float[Tensor, "O"], bias: Float[Tensor, "O"] | None
+) -> Float[Tensor, "B O"]:
+    """y = (g/‖v‖) (v x) + b, in the autocast dtype where autocast is on, as ``nn.functional.linear`` is."""
+    device_type = x.device.type
+    is_autocast = torch.is_autocast_enabled(device_type)
+    dtype = torch.get_autocast_dtype(device_type) if is_autocast else v.dtype
+    with torch.autocast(device_type, enabled=False):
+        return _ScaledLinear.apply(x.to(dtype), v, g, bias)
+
+
+class _ScaledLinear(torch.autograd.Function):
+    """y = s t + b with t = x vᵀ and s = g/‖v‖. Differentiable twice.
+
+    With ∇t = s ∇y and ∇s = Σ_B ∇y t:  ∇x = ∇t v,  ∇b = Σ_B ∇y,  ∇g = ∇s/‖v‖  and
+    ∇v = ∇tᵀ x − (s ∇s/‖v‖²) v  (Eq. 3, Salimans & Kingma 2016).
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, v: Tensor, g: Tensor, bias: Tensor | None) -> Tensor:  # type: ignore[override]
+        cast_v, divisors = v.to(x.dtype), compute_divisors(v)
+        t = torch.mm(x, cast_v.t())
+        scale = g / divisors
+        y = t * scale if bias is None else torch.addcmul(bias, t, scale)
+        ctx.has_bias = bias is not None
+        ctx.save_for_backward(x, v, g, cast_v, divisors, t)
+        return y.to(x.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        x, v, g, cast_v, divisors, t = ctx.saved_tensors
+        is_differentiated_again = torch.is_grad_enabled()
+        if is_differentiated_again:  # then from the inputs, so that the graph reaches them
+            cast_v, divisors = v.to(x.dtype), compute_divisors(v)
+            t = torch.mm(x, cast_v.t())
+        scale = g / divisors
+        wide_grad_y = grad_y.to(scale.dtype)
+        grad_scale = (wide_grad_y * t).sum(0)
+        grad_t = (wide_grad_y * scale).to(x.dtype)
+        grad_v = torch.mm(grad_t.t(), x).to(v.dtype)
+        radial = (-scale * grad_scale / divisors.square()).to(v.dtype).unsqueeze(1)
+        grad_v = torch.addcmul(grad_v, radial, v) if is_differentiated_again else grad_v.addcmul_(radial, v)
+        grad_x = torch.mm(grad_t, cast_v) if ctx.needs_input_grad[0] else None
+        grad_bias = wide_grad_y.sum(0).to(g.dtype) if ctx.has_bias else None
+        return grad_x, grad_v, (grad_scale / divisors).to(g.dtype), grad_bias

@@ -1,0 +1,102 @@
+"""What evaluating and watching share: an agent from disk, the game that it plays, and a number of whole games."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from wn_rl.acting.agent import Agent, load_agent
+from wn_rl.acting.evaluator import evaluate_agent
+from wn_rl.acting.policies import QFunction
+from wn_rl.configuration import count_cores, resolve_accelerator
+from wn_rl.envs.atari import AtariEnvironments
+from wn_rl.envs.protocols import Protocol
+from wn_rl.envs.rendering import EpisodeRecord
+from wn_rl.errors import ConfigurationError
+
+
+@dataclass(frozen=True)
+class Player:
+    """An agent with the rules that it is to play by.
+
+    Attributes:
+        agent: the network and what is known of it.
+        game: canonical name.
+        protocol: the agent's own, or the one that the user asks for.
+        device: where the network computes.
+    """
+
+    agent: Agent
+    game: str
+    protocol: Protocol
+    device: torch.device
+
+    def make_q_function(self) -> QFunction:
+        """Observations to Q-values."""
+        return self.agent.make_q_function(self.device)
+
+    def find_output_folder(self, output_dir: str | None) -> Path:
+        """Where results go: ``output_dir``, else the run folder or agent folder; it exists on return."""
+        source = self.agent.source
+        beside = source.parent if source.name == "agent" else source
+        if source.suffix == ".ckpt":
+            beside = source.parent.parent if source.parent.name == "checkpoints" else source.parent
+        folder = beside if output_dir is None else Path(output_dir)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigurationError(f"output_dir={folder} cannot be made: {error.strerror}; name another") from error
+        return folder
+
+
+def load_player(config: DictConfig) -> Player:
+    """Load ``config.agent`` and settle protocol, device and threads.
+
+    Raises:
+        ConfigurationError: there is no such agent, or a number is out of range.
+    """
+    for key, minimum in (("episodes", 1), ("num_envs", 1), ("seed", 0)):
+        if not isinstance(config[key], int) or config[key] < minimum:
+            raise ConfigurationError(f"{key}={config[key]}: needs a whole number of at least {minimum}")
+    if not isinstance(config.epsilon, int | float) or not 0 <= config.epsilon <= 1:
+        raise ConfigurationError(f"epsilon={config.epsilon}: needs a number between 0 and 1")
+    agent = load_agent(Path(config.agent))
+    values = agent.description["protocol"]
+    if config.get("protocol") is not None:
+        values = OmegaConf.to_container(config.protocol, resolve=True)
+    protocol = Protocol.from_values({str(key): value for key, value in values.items()})
+    torch.set_num_threads(_resolve_threads(config.num_threads))
+    device = torch.device("cuda" if resolve_accelerator(config.accelerator) == "gpu" else "cpu")
+    return Player(agent, agent.description["game"], protocol, device)
+
+
+def play_episodes(player: Player, config: DictConfig) -> list[EpisodeRecord]:
+    """Play ``config.episodes`` whole games, with a progress bar on stderr where that is a terminal."""
+    environments = AtariEnvironments(
+        game=player.game, protocol=player.protocol, num_envs=min(config.num_envs, config.episodes),
+        num_threads=_resolve_threads(config.num_env_threads),
+    )  # fmt: skip
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    console = Console(stderr=True)
+    try:
+        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+            task = progress.add_task(f"playing {player.game}", total=config.episodes)
+            return evaluate_agent(
+                q_function=player.make_q_function(), environments=environments, game=player.game,
+                protocol=player.protocol, num_episodes=config.episodes, epsilon=config.epsilon, seed=config.seed,
+                stack_size=player.agent.stack_size, device=player.device,
+                on_episode=lambda record: progress.advance(task),
+            )  # fmt: skip
+    finally:
+        environments.close()
+
+
+def _resolve_threads(value: int | str) -> int:
+    if value == "auto":
+        return count_cores()
+    if not isinstance(value, int) or value < 1:
+        raise ConfigurationError(f"num_threads={value}: needs auto or a whole number of at least 1")
+    return value

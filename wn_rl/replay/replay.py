@@ -1,0 +1,251 @@
+"""The replay: every agent step stored once, transitions sampled from it.
+
+It answers what may be sampled, and what a sampled transition is made of. Frames lie in a ``FrameStorage``,
+the rest in ``Columns``; ``Lanes`` knows the order of observations, ``Accumulator`` what r_t and discount_t
+are, and a ``Sampler`` which transitions are drawn. Frames are stored once per agent step (and once more
+per episode, for its first observation), stacks are put together when sampled.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Int64, UInt8
+from torch import Tensor
+
+from wn_rl.errors import ConfigurationError
+from wn_rl.replay.accumulator import Accumulator
+from wn_rl.replay.columns import BYTES_PER_ROW, Columns
+from wn_rl.replay.lanes import Lanes
+from wn_rl.replay.memory import compute_free_bytes
+from wn_rl.replay.samplers import Sampler
+from wn_rl.replay.saved_state import get_entry
+from wn_rl.replay.settings import ReplaySettings
+from wn_rl.replay.storage import FrameStorage
+from wn_rl.types import Batch, Step
+
+
+class Replay:
+    """Transitions of N environments that step together, one lane of C // N observations each.
+
+    Args:
+        capacity: C, observations stored; the oldest are overwritten.
+        num_lanes: N, environments.
+        frame_shape: (H, W) of a frame.
+        stack_size: S, frames in an observation.
+        n_step: n, agent steps summed into one transition.
+        gamma: discount per agent step, in [0, 1].
+        reward_clip: rewards are clipped to [-reward_clip, reward_clip]; None leaves them as they are.
+        life_loss_ends_discount: whether a lost life ends the discount as a terminal does.
+        storage: where frames lie.
+        sampler: which transitions are drawn.
+        device: where batches are delivered.
+
+    Raises:
+        ConfigurationError: a setting is out of range, or ``capacity`` too small for a single transition.
+    """
+
+    def __init__(
+        self,
+        *,
+        capacity: int,
+        num_lanes: int,
+        frame_shape: tuple[int, int],
+        stack_size: int,
+        n_step: int,
+        gamma: float,
+        reward_clip: float | None,
+        life_loss_ends_discount: bool,
+        storage: FrameStorage,
+        sampler: Sampler,
+        device: torch.device,
+    ) -> None:
+        self._settings = ReplaySettings(
+            capacity=capacity,
+            num_lanes=num_lanes,
+            frame_shape=frame_shape,
+            stack_size=stack_size,
+            n_step=n_step,
+            gamma=gamma,
+            reward_clip=reward_clip,
+            life_loss_ends_discount=life_loss_ends_discount,
+        )
+        self._settings.check()
+        self.frame_shape = frame_shape
+        self.lanes = Lanes(num_lanes=num_lanes, num_slots=capacity // num_lanes, stack_size=stack_size)
+        self._accumulator = Accumulator(
+            num_lanes=num_lanes,
+            n_step=n_step,
+            gamma=gamma,
+            reward_clip=reward_clip,
+            life_loss_ends_discount=life_loss_ends_discount,
+        )
+        self._n_step = n_step
+        self._storage = storage
+        self._sampler = sampler
+        self._device = device
+        self._columns = Columns(0)
+        self._every_lane = np.arange(num_lanes)
+        self._is_allocated = False
+
+    def required_bytes(self) -> int:
+        """Bytes that a full replay takes on the storage's device and, if another, the host together."""
+        num_rows = self.lanes.num_rows
+        return self._storage.required_bytes(num_rows, self.frame_shape) + num_rows * BYTES_PER_ROW
+
+    def check_memory(self) -> None:
+        """Make sure that a full replay will fit.
+
+        Raises:
+            ConfigurationError: memory is short; the message names a capacity that fits.
+        """
+        free = compute_free_bytes(self._storage.device)
+        needed = self.required_bytes()
+        if free is None or needed <= free:
+            return
+        capacity = self._settings.capacity
+        fitting = int(capacity * free / needed * 0.9)  # a tenth is left for the rest of the run
+        raise ConfigurationError(
+            f"replay.capacity={capacity} needs {needed / 1e9:.2f} GB on {self._storage.device}, of which "
+            f"{free / 1e9:.2f} GB are free; set replay.capacity={fitting} or less"
+        )
+
+    def allocate(self) -> None:
+        """Take the memory, once; ``start`` and ``load_state_dict`` do so if nobody did.
+
+        Raises:
+            ConfigurationError: memory is short.
+        """
+        if self._is_allocated:
+            return
+        self.check_memory()
+        self._columns = Columns(self.lanes.num_rows)
+        self._storage.allocate(self.lanes.num_rows, self.frame_shape)
+        self._sampler.allocate(self.lanes.num_rows)
+        self._is_allocated = True
+
+    @property
+    def num_valid(self) -> int:
+        """Transitions that can be sampled now."""
+        return int(np.count_nonzero(self._columns.valid))
+
+    @property
+    def num_agent_steps_stored(self) -> int:
+        """Agent steps whose action is still stored, those of incomplete transitions included."""
+        return int(np.count_nonzero(self._columns.num_steps))
+
+    def start(self, frames: UInt8[np.ndarray, "N H W"], mask: Bool[np.ndarray, "N"]) -> None:
+        """Begin an episode with its first frame in each lane of ``mask``; other frames are ignored.
+
+        Raises:
+            ValueError: an episode is running there: it must end in ``add`` or be cut first.
+        """
+        if (mask & self.lanes.is_running).any():
+            raise ValueError(f"episodes are running in lanes {np.flatnonzero(mask & self.lanes.is_running)}")
+        self.allocate()
+        lanes = np.flatnonzero(mask)
+        self._push(lanes, frames[lanes], is_first=True)
+
+    def add(self, step: Step, actions: Int64[np.ndarray, "N"]) -> None:
+        """Store what one agent step in every lane brought: its newest frame and the reward of its action.
+
+        Args:
+            step: the environments' answer; where an episode ended, with the final observation's frame.
+            actions: what was done, in [0, 256).
+
+        Raises:
+            ValueError: a lane has no running episode, or an action does not fit into a byte.
+        """
+        if not self.lanes.is_running.all():
+            raise ValueError(f"no episode is running in lanes {np.flatnonzero(~self.lanes.is_running)}: start it")
+        if actions.min() < 0 or actions.max() > 255:
+            raise ValueError(f"actions {actions} are not all in [0, 256)")
+        recent = self.lanes.find_recent(self._n_step)
+        self._columns.action[recent[:, 0]] = actions
+        complete = self._accumulator.add(self._columns, rows=recent, step=step)
+        self._push(self._every_lane, step.frame, is_first=False)
+        self._complete(complete)
+        self.lanes.end_episodes(step.ended)
+
+    def cut_episodes(self) -> None:
+        """End every running episode here, as a time limit would: what is stored becomes complete."""
+        self._complete(self._accumulator.cut(self.lanes.find_recent(self._n_step)))
+        self.lanes.end_episodes(self.lanes.is_running)
+
+    def _push(self, lanes: Int64[np.ndarray, "K"], frames: UInt8[np.ndarray, "K H W"], *, is_first: bool) -> None:
+        rows, invalid = self.lanes.push(lanes, self._columns, is_first=is_first)
+        self._sampler.on_invalid(invalid)
+        self._storage.write(rows, frames)
+
+    def _complete(self, rows: Int64[np.ndarray, "K"]) -> None:
+        self._columns.valid[rows] = True
+        self._sampler.on_new(rows)
+
+    def sample(self, batch_size: int, generator: torch.Generator) -> Batch:
+        """Draw a minibatch, with replacement; ``generator`` (on the host) is the only source of chance.
+
+        Raises:
+            ValueError: no transition is complete yet.
+        """
+        valid = self._columns.valid.reshape(self.lanes.num_lanes, -1)
+        rows, weight = self._sampler.draw(
+            batch_size, valid=valid, num_filled=self.lanes.num_filled, generator=generator
+        )
+        stack_rows = torch.from_numpy(self.lanes.find_stacks(rows, self._columns))
+        stacks = self._storage.read(stack_rows.view(-1)).view(*stack_rows.shape, *self.frame_shape)
+        stacks = stacks.to(self._device)
+        # Two transfers instead of five.
+        floats = np.stack([self._columns.reward[rows], self._columns.discount[rows], weight])
+        integers = np.stack([self._columns.action[rows].astype(np.int64), rows])
+        r_t, discount_t, weights = torch.from_numpy(floats).to(self._device, non_blocking=True)
+        a_tm1, index = torch.from_numpy(integers).to(self._device, non_blocking=True)
+        return Batch(
+            s_tm1=stacks[0],
+            a_tm1=a_tm1,
+            r_t=r_t,
+            discount_t=discount_t,
+            s_t=stacks[1],
+            weight=weights,
+            index=index,
+        )
+
+    def update_priorities(self, index: Tensor, priority: Tensor) -> None:
+        """Tell the sampler what the loss reports of the transitions of a batch."""
+        self._sampler.update_priorities(index, priority)
+
+    def read_frames(self, lane: int, start: int, stop: int) -> UInt8[np.ndarray, "K H W"]:
+        """A copy of the frames at positions ``start`` to ``stop`` - 1 of a lane, for saving."""
+        rows = torch.from_numpy(self.lanes.find_range(lane, start, stop))
+        return self._storage.read(rows).cpu().numpy()
+
+    def restore_frames(self, lane: int, start: int, frames: UInt8[np.ndarray, "K H W"]) -> None:
+        """Put back what ``read_frames`` returned."""
+        self._storage.write(self.lanes.find_range(lane, start, start + len(frames)), frames)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything but the frames (for those see persistence.py): plain containers and copied tensors."""
+        return {
+            "settings": self._settings.to_json(),
+            "columns": self._columns.state_dict(),
+            "lanes": self.lanes.state_dict(),
+            "accumulator": self._accumulator.state_dict(),
+            "sampler": self._sampler.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over everything but the frames.
+
+        Raises:
+            ConfigurationError: the state is of other settings or damaged.
+        """
+        saved_settings, settings = get_entry(state, "settings", str), self._settings.to_json()
+        if saved_settings != settings:
+            raise ConfigurationError(
+                f"the saved replay has the settings {saved_settings[:400]}, this run {settings}: resume with "
+                "the settings that it was started with"
+            )
+        self.allocate()
+        self._columns.load_state_dict(get_entry(state, "columns", dict))
+        self.lanes.load_state_dict(get_entry(state, "lanes", dict))
+        self._accumulator.load_state_dict(get_entry(state, "accumulator", dict))
+        self._sampler.load_state_dict(get_entry(state, "sampler", dict))

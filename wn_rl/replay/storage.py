@@ -1,0 +1,70 @@
+"""Where the replay's frames lie: a small interface, and the plain storage in the memory of a host or a GPU.
+
+A storage maps a row to a frame and knows nothing of lanes, episodes or stacks. One more row than the
+replay has, the *zero row*, always reads as zeros: a stack shows it before the episode's first frame, so
+that a whole minibatch of stacks is a single gather.
+"""
+
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Int64, UInt8
+from torch import Tensor
+
+
+@runtime_checkable
+class FrameStorage(Protocol):
+    """R frames of H x W bytes, read and written by row."""
+
+    device: torch.device
+    """Where ``read`` leaves the frames, and where ``required_bytes`` are needed."""
+
+    def required_bytes(self, num_rows: int, frame_shape: tuple[int, int]) -> int:
+        """Bytes that ``num_rows`` frames will take on ``device`` at most (or as measured, if compressed)."""
+
+    def allocate(self, num_rows: int, frame_shape: tuple[int, int]) -> None:
+        """Take the memory; row ``num_rows`` becomes the zero row."""
+
+    def write(self, rows: Int64[np.ndarray, "K"], frames: UInt8[np.ndarray, "K H W"]) -> None:
+        """Put K frames into K distinct rows. The caller may change ``frames`` afterwards."""
+
+    def read(self, rows: Int64[Tensor, "K"]) -> UInt8[Tensor, "K H W"]:
+        """A copy of K frames, on ``device``; ``rows`` (on the host) may repeat and may name the zero row."""
+
+
+class RamFrameStorage:
+    """Uncompressed frames in one array on the host or on a GPU.
+
+    On the host, the operating system provides a page when it is first written: an empty storage costs
+    nothing.
+
+    Args:
+        device: the host's memory ("cpu") or a GPU's.
+    """
+
+    def __init__(self, *, device: torch.device) -> None:
+        self.device = device
+        self._frames: UInt8[Tensor, "rows_and_zero H W"] = torch.empty((0, 0, 0), dtype=torch.uint8)
+
+    def required_bytes(self, num_rows: int, frame_shape: tuple[int, int]) -> int:
+        """(R + 1) H W bytes."""
+        height, width = frame_shape
+        return (num_rows + 1) * height * width
+
+    def allocate(self, num_rows: int, frame_shape: tuple[int, int]) -> None:
+        """Take the memory; nothing but the zero row is touched."""
+        self._frames = torch.empty((num_rows + 1, *frame_shape), dtype=torch.uint8, device=self.device)
+        self._frames[num_rows].zero_()
+
+    def write(self, rows: Int64[np.ndarray, "K"], frames: UInt8[np.ndarray, "K H W"]) -> None:
+        """Copy K frames in."""
+        if self.device.type == "cpu":
+            self._frames.numpy()[rows] = frames  # 20 times faster than index_copy_ (torch 2.13, 8 frames)
+            return
+        frames_there = torch.from_numpy(np.ascontiguousarray(frames)).to(self.device)
+        self._frames.index_copy_(0, torch.from_numpy(rows).to(self.device), frames_there)
+
+    def read(self, rows: Int64[Tensor, "K"]) -> UInt8[Tensor, "K H W"]:
+        """Gather K frames."""
+        return torch.index_select(self._frames, 0, rows.to(self.device, non_blocking=True))

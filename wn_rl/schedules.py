@@ -1,0 +1,72 @@
+"""How a hyperparameter changes with the number of agent steps."""
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinearSchedule:
+    """A value that is constant, then falls or rises linearly, then is constant again.
+
+    value(t) = initial                                           for t <= begin
+             = initial + (t - begin) / duration (final - initial)  in between
+             = final                                             for t >= begin + duration
+
+    Args:
+        initial, final: the values at both ends.
+        begin_agent_steps: where the change starts.
+        duration_agent_steps: how long it lasts; 0 jumps.
+    """
+
+    initial: float
+    final: float
+    begin_agent_steps: int
+    duration_agent_steps: int
+
+    def __call__(self, agent_steps: int) -> float:
+        """The value after ``agent_steps`` agent steps."""
+        if agent_steps >= self.begin_agent_steps + self.duration_agent_steps:
+            return self.final
+        if agent_steps <= self.begin_agent_steps:
+            return self.initial
+        share = (agent_steps - self.begin_agent_steps) / self.duration_agent_steps
+        return self.initial + share * (self.final - self.initial)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunLength:
+    """How a run is divided: agent steps into iterations, iterations into chunks, chunks into rounds.
+
+    Iteration i (from 0) ends at min((i + 1) iteration_agent_steps, total_agent_steps) agent steps; its chunks
+    share its rounds as evenly as whole numbers allow.
+
+    Args:
+        total_agent_steps: the length of the run, warm-up included.
+        iteration_agent_steps: agent steps between two evaluations and checkpoints.
+        chunk_agent_steps: agent steps between two log entries, about.
+        num_envs: N, the agent steps of one round.
+    """
+
+    total_agent_steps: int
+    iteration_agent_steps: int
+    chunk_agent_steps: int
+    num_envs: int
+
+    @property
+    def num_iterations(self) -> int:
+        """Iterations in the run; the last may be shorter."""
+        return math.ceil(self.total_agent_steps / self.iteration_agent_steps)
+
+    @property
+    def num_chunks(self) -> int:
+        """Chunks in every iteration."""
+        return math.ceil(min(self.iteration_agent_steps, self.total_agent_steps) / self.chunk_agent_steps)
+
+    def compute_iteration_end(self, iteration: int) -> int:
+        """The agent steps at which an iteration ends."""
+        return min((iteration + 1) * self.iteration_agent_steps, self.total_agent_steps)
+
+    def compute_num_rounds(self, *, agent_steps: int, iteration: int, chunk: int) -> int:
+        """Rounds in a chunk, given the agent steps done before it."""
+        rounds_left = math.ceil(max(0, self.compute_iteration_end(iteration) - agent_steps) / self.num_envs)
+        return math.ceil(rounds_left / (self.num_chunks - chunk))

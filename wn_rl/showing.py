@@ -1,0 +1,71 @@
+"""What ``wn_rl.watch`` does: from an agent or stored games to videos, with a progress bar."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from wn_rl.acting.recorder import record_best_median_worst, record_episode
+from wn_rl.envs.rendering import EpisodeRecord, load_episode
+from wn_rl.errors import ConfigurationError
+from wn_rl.play import load_player, play_episodes
+
+
+def show_agent(config: DictConfig) -> list[Path]:
+    """Write best, median and worst of the agent's games: of stored ones, or played now."""
+    player = load_player(config)
+    if config.episodes_dir is None:
+        records = play_episodes(player, config)
+    else:
+        records = _load_episodes(Path(config.episodes_dir))
+    folder = player.find_output_folder(config.output_dir) / "videos"
+    folder.mkdir(parents=True, exist_ok=True)
+    with _progress_bar() as progress:
+        tasks = {}
+
+        def on_frame(rank: str, done: int, total: int) -> None:
+            if rank not in tasks:
+                tasks[rank] = progress.add_task(f"encoding {rank}", total=total)
+            progress.update(tasks[rank], completed=done)
+
+        return record_best_median_worst(
+            records, folder, scale=config.scale, overlay=config.overlay, q_function=player.make_q_function(),
+            stack_size=player.agent.stack_size, device=player.device, on_frame=on_frame,
+        )  # fmt: skip
+
+
+def show_episode(config: DictConfig) -> list[Path]:
+    """Write one stored game; without an agent there is nothing to draw beside it."""
+    if config.overlay:
+        raise ConfigurationError("overlay=true draws an agent's Q-values; name it with agent=... and episodes_dir=...")
+    source = Path(config.episode)
+    record = load_episode(source)
+    folder = source.parent if config.output_dir is None else Path(config.output_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{source.stem}-{record.episode_return:.10g}.mp4"
+    with _progress_bar() as progress:
+        task = progress.add_task("encoding", total=record.num_frames)
+        record_episode(
+            record, path, scale=config.scale, overlay=False, q_function=None, stack_size=1,
+            device=torch.device("cpu"), on_frame=lambda done, total: progress.update(task, completed=done, total=total),
+        )  # fmt: skip
+    return [path]
+
+
+def _load_episodes(folder: Path) -> list[EpisodeRecord]:
+    paths = sorted(folder.glob("*.npz"))
+    if not paths:
+        raise ConfigurationError(f"episodes_dir={folder}: no stored games (.npz) there")
+    return [load_episode(path) for path in paths]
+
+
+@contextmanager
+def _progress_bar() -> Iterator[Progress]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        yield progress

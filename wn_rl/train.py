@@ -1,0 +1,32 @@
+"""``python -m wn_rl.train game=Breakout``: train an agent, or go on with ``resume=<run folder>``."""
+
+import sys
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from wn_rl.command_line import run_command
+from wn_rl.envs.games import resolve_game
+from wn_rl.errors import ConfigurationError
+
+
+def main(config: DictConfig) -> None:
+    """Train one run, as configured."""
+    if config.resume is None and config.game is None:
+        raise ConfigurationError("game is missing; name one, as in: python -m wn_rl.train game=Breakout")
+    if config.game is not None:
+        resolve_game(config.game)  # a misspelled game is told at once, before PyTorch is loaded
+
+    from wn_rl import run as runs
+
+    if config.resume is None:
+        run = runs.start_run(config, preset=HydraConfig.get().runtime.choices.get("preset"))
+    else:
+        run = runs.resume_run(config, overrides=list(HydraConfig.get().overrides.task), folder=Path(config.resume))
+    if not run.train():
+        sys.exit(0)  # interrupted: several runs of one command (-m) are left alone too
+
+
+if __name__ == "__main__":
+    run_command("train", main)

@@ -1,0 +1,89 @@
+"""What flows between the rooms: the shapes of steps, batches and Q-values, stated once.
+
+Letters used in every shape of the project: B minibatch, N environments, A actions, S frames in a stack,
+H x W pixels of a frame, T time, Z atoms.
+"""
+
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int64, UInt8
+from torch import Tensor
+
+from wn_rl.errors import ConfigurationError as ConfigurationError
+
+
+class Step(NamedTuple):
+    """What N environments return for one action each, before any of them is reset.
+
+    ``frame`` is the newest preprocessed frame of each environment; where an episode ended, it is the frame of
+    the final observation. ``reward`` is raw (neither clipped nor discounted). ``life_lost`` marks a life lost
+    with others left: the game goes on.
+    """
+
+    frame: UInt8[np.ndarray, "N H W"]
+    reward: Float32[np.ndarray, "N"]
+    terminated: Bool[np.ndarray, "N"]
+    truncated: Bool[np.ndarray, "N"]
+    life_lost: Bool[np.ndarray, "N"]
+
+    @property
+    def ended(self) -> Bool[np.ndarray, "N"]:
+        """Where the episode is over, by the game or by the time limit."""
+        return self.terminated | self.truncated
+
+
+@runtime_checkable
+class VectorEnvironment(Protocol):
+    """N copies of one game that step together; every environment of the project keeps this contract.
+
+    The order of calls is ``reset(seeds=...)``, then for ever { ``send(actions)``; ``receive()``; where some
+    episodes ended, ``reset(mask=ended)`` before the next ``send`` }. Between ``send`` and ``receive`` the
+    environments run in threads of their own and the caller may compute.
+    """
+
+    num_envs: int
+    num_actions: int
+    action_names: tuple[str, ...]
+    frame_shape: tuple[int, int]
+
+    def reset(
+        self, *, seeds: Int64[np.ndarray, "K"] | None = None, mask: Bool[np.ndarray, "N"] | None = None
+    ) -> UInt8[np.ndarray, "N H W"]:
+        """Start new episodes in the K environments that ``mask`` selects (all of them without a mask).
+
+        ``seeds`` makes what follows in those environments an exact function of the seed and the actions;
+        without seeds their random streams go on. Returns the newest frame of every environment.
+        """
+
+    def send(self, actions: Int64[np.ndarray, "N"]) -> None:
+        """Start one agent step. Raises ValueError for an action outside [0, num_actions)."""
+
+    def receive(self) -> Step:
+        """Wait for the agent step that was sent and return it."""
+
+    def close(self) -> None:
+        """Stop the threads."""
+
+
+class Batch(NamedTuple):
+    """A minibatch of n-step transitions (s_tm1, a_tm1, r_t, discount_t, s_t) on the training device.
+
+    ``r_t`` is the gamma-weighted sum of clipped rewards over k <= n steps; ``discount_t`` is gamma^k, and 0
+    where nothing is to be bootstrapped, so that every target is r_t + discount_t * value(s_t). ``weight`` is
+    the importance weight (1 under uniform sampling), ``index`` the place in the replay, for priorities.
+    """
+
+    s_tm1: UInt8[Tensor, "B S H W"]
+    a_tm1: Int64[Tensor, "B"]
+    r_t: Float32[Tensor, "B"]
+    discount_t: Float32[Tensor, "B"]
+    s_t: UInt8[Tensor, "B S H W"]
+    weight: Float32[Tensor, "B"]
+    index: Int64[Tensor, "B"]  # type: ignore[assignment]  # hides tuple.index, which nobody calls
+
+
+class QOutput(NamedTuple):
+    """What a Q-network returns: ``q_values[b, a]`` estimates the discounted return of action a."""
+
+    q_values: Float32[Tensor, "B A"]
