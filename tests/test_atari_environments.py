@@ -108,9 +108,19 @@ def test_games_without_lives_equal_the_scalar_environment(game: str, rom: str, p
 
 @pytest.mark.slow
 @pytest.mark.parametrize("protocol", [MACHADO, NATURE, ODD], ids=protocol_name)
-@pytest.mark.parametrize("rom", ["breakout", "pong", "space_invaders", "seaquest", "freeway", "qbert", "air_raid"])
-def test_many_rounds_of_many_games_equal_the_scalar_environment(rom: str, protocol: Protocol) -> None:
-    met = assert_equals_scalar_environments(rom, rom, protocol, [0, 123_456_789, LARGEST_SEED], 2100)
+@pytest.mark.parametrize(
+    ("rom", "num_rounds"),
+    [
+        ("breakout", 800),
+        ("space_invaders", 1000),
+        ("seaquest", 1000),
+        ("qbert", 800),
+        ("pong", 1400),
+        ("freeway", 2800),
+    ],
+)
+def test_whole_games_equal_the_scalar_environment(rom: str, num_rounds: int, protocol: Protocol) -> None:
+    met = assert_equals_scalar_environments(rom, rom, protocol, [123_456_789], num_rounds)
     assert met["ends"] >= 1
 
 
@@ -192,20 +202,20 @@ def assert_replays_exactly(protocol: Protocol, seeds: list[int], num_rounds: int
 def test_unseeded_resets_stay_an_exact_function_of_the_first_seeds_and_the_actions() -> None:
     """An interrupted run finds its environments again by playing an iteration's actions once more."""
     protocol = dataclasses.replace(MACHADO, noop_max=30, max_episode_frames=4 * 30)
-    assert assert_replays_exactly(protocol, [5, LARGEST_SEED], 130) >= 8
+    assert assert_replays_exactly(protocol, [5, LARGEST_SEED], 100) >= 6
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("protocol", [MACHADO, NATURE, ODD], ids=protocol_name)
 def test_long_replays_stay_exact(protocol: Protocol) -> None:
-    assert assert_replays_exactly(protocol, [5, 6, 7, 8, 9, 10, 0, LARGEST_SEED], 3000) >= 40
+    assert assert_replays_exactly(protocol, [5, 6, 7, 0, LARGEST_SEED], 1000) >= 15
 
 
 def test_a_partial_reset_leaves_the_other_environments_as_they_are() -> None:
     together, alone = make_environments("Breakout", NATURE, 2), make_environments("Breakout", NATURE, 1)
-    first_frames = together.reset(seeds=np.array([1, 2]))
+    first_frames = together.reset(seeds=np.array([1, 9]))
     first_start_frames = together.episode_start_frames
-    alone.reset(seeds=np.array([2]))
+    alone.reset(seeds=np.array([9]))
     generator = np.random.default_rng(0)
     for round_index in range(60):
         actions = generator.integers(4, size=2)
@@ -314,6 +324,13 @@ def test_a_wrong_order_of_calls_is_refused(shared_environments: AtariEnvironment
         shared_environments.send(actions)
     shared_environments.reset(mask=np.array([True, False]))
     play_step(shared_environments, actions)
+
+
+def test_every_environment_counts_its_own_time_limit(shared_environments: AtariEnvironments) -> None:
+    shared_environments.reset()
+    assert not play_step(shared_environments, [0, 0]).ended.any()
+    shared_environments.reset(mask=np.array([True, False]))
+    assert play_step(shared_environments, [0, 0]).truncated.tolist() == [False, True]
 
 
 def test_seeds_outside_31_bits_are_refused(shared_environments: AtariEnvironments) -> None:

@@ -14,7 +14,7 @@ from jaxtyping import Float, UInt8
 
 Color = tuple[int, int, int]
 Point = tuple[float, float]
-Picture = UInt8[np.ndarray, "H W 3"]
+Picture = UInt8[np.ndarray, "_ _ 3"]  # height and width of each picture by itself
 
 ORANGE: Color = (230, 159, 0)
 SKY_BLUE: Color = (86, 180, 233)

@@ -1,7 +1,7 @@
 """Where a run's status is shown: in a terminal, in a notebook, or in a log that keeps every line."""
 
 import importlib
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from rich.console import Console, ConsoleRenderable
 from rich.live import Live
@@ -9,6 +9,7 @@ from rich.live import Live
 from wn_rl.callbacks.status_display import StatusDisplay, format_elapsed
 
 
+@runtime_checkable
 class Message(ConsoleRenderable, Protocol):
     """Something that is printed once: as rich draws it, or as one line of plain text."""
 
@@ -16,6 +17,7 @@ class Message(ConsoleRenderable, Protocol):
         """The same without colors."""
 
 
+@runtime_checkable
 class Screen(Protocol):
     """A place where one status replaces the one before, and printed lines stay."""
 

@@ -10,12 +10,13 @@ def compute_status(module: DQN) -> TrainingStatus:
     Nothing is waited for: loss and speed are those that the metrics have read from the device already.
     """
     run_length, agent_steps = module.settings.run_length, module.agent_steps
-    iteration_begin = module.current_epoch * run_length.iteration_agent_steps
-    iteration_end = run_length.compute_iteration_end(module.current_epoch)
+    epoch = min(module.current_epoch, run_length.num_iterations - 1)  # Lightning counts on when all are done
+    iteration_begin = epoch * run_length.iteration_agent_steps
+    iteration_end = run_length.compute_iteration_end(epoch)
     warms_up = agent_steps < module.settings.warmup_agent_steps
     latest, statistics = module.metrics.latest, module.collector.compute_statistics()
     return TrainingStatus(
-        iteration=module.current_epoch + int(agent_steps >= iteration_end),
+        iteration=epoch + int(agent_steps >= iteration_end),
         num_iterations=run_length.num_iterations,
         agent_steps=agent_steps,
         total_agent_steps=run_length.total_agent_steps,

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console, ConsoleOptions
 from rich.jupyter import JupyterMixin
 from rich.text import Text
 
@@ -32,7 +32,7 @@ class StatusDisplay(JupyterMixin):
         """Everything in one line of ASCII, however long."""
         return " | ".join([self._describe_phase(), self._describe_share(), *self._describe_details()])
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
         """The bar takes what the words leave."""
         head, share = self._describe_phase(), self._describe_share()
         separator = " | " if options.ascii_only else " · "
@@ -47,14 +47,16 @@ class StatusDisplay(JupyterMixin):
         yield from flow(self._describe_details(), separator=separator, width=width, indent_first=True)
 
     def _draw_line(self, head: str, tail: str, bar_width: int, options: ConsoleOptions) -> Text:
-        line = Text(head, style="bold", no_wrap=True, overflow="ellipsis", end="\n")
+        line = Text(head, style="bold")
         if bar_width >= NARROWEST_BAR:
             full, empty = ("#", "-") if options.ascii_only else ("━", "━")
             num_full = int(bar_width * self._compute_share())
             line.append(" ")
             line.append(full * num_full, style="not bold green")
             line.append(empty * (bar_width - num_full), style="not bold bright_black")
-        return line.append(" " + tail, style="not bold")
+        line.append(" " + tail, style="not bold")
+        line.truncate(options.max_width - 1, overflow="ellipsis")
+        return line
 
     def _describe_phase(self) -> str:
         status = self.status
@@ -101,15 +103,14 @@ class StatusDisplay(JupyterMixin):
 
 def flow(pieces: list[str], *, separator: str, width: int, indent_first: bool = False) -> Iterator[Text]:
     """Lines of at most ``width`` columns, broken between pieces and indented; a longer piece is cut."""
-    line, is_empty = " " * INDENT if indent_first else "", True
+    indent, line = " " * INDENT if indent_first else "", ""
     for piece in pieces:
-        if not is_empty and len(line) + len(separator) + len(piece) > width:
-            yield Text(line, no_wrap=True, overflow="ellipsis")
-            line, is_empty = " " * INDENT, True
-        line += piece if is_empty else separator + piece
-        is_empty = False
-    if not is_empty:
-        yield Text(line, no_wrap=True, overflow="ellipsis")
+        if line and len(indent + line + separator + piece) > width:
+            yield _make_line(indent + line, width)
+            indent, line = " " * INDENT, ""
+        line += separator + piece if line else piece
+    if line:
+        yield _make_line(indent + line, width)
 
 
 def format_return(value: float) -> str:
@@ -135,3 +136,9 @@ def format_elapsed(seconds: float) -> str:
     """Hours, minutes and seconds, as 1:02:03."""
     minutes, whole_seconds = divmod(int(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02d}:{whole_seconds:02d}"
+
+
+def _make_line(text: str, width: int) -> Text:
+    line = Text(text)
+    line.truncate(width, overflow="ellipsis")
+    return line

@@ -4,11 +4,11 @@ Both are made from the row of ``evaluations.jsonl``, and never show a score with
 games, epsilon and training.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console, ConsoleOptions
 from rich.table import Table
 from rich.text import Text
 
@@ -33,7 +33,7 @@ class EvaluationLine:
         """Everything in one line of ASCII."""
         return f"{self.title}: " + " | ".join(self._describe())
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
         """The title in bold; what does not fit goes below it, indented."""
         separator = " | " if options.ascii_only else " · "
         first, *others = flow([self.title, *self._describe()], separator=separator, width=options.max_width - 1)

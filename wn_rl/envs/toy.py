@@ -77,7 +77,6 @@ class ChainEnvironments:
         q_values = np.zeros((self.num_states, self.num_actions))
         while True:
             updated = expected_rewards + gamma * self.transition_probabilities @ q_values.max(axis=1)
-            updated[-1] = 0.0  # terminal
             if np.abs(updated - q_values).max() <= 1e-14 * max(1.0, np.abs(updated).max()):
                 return updated
             q_values = updated

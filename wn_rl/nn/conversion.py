@@ -1,15 +1,15 @@
 """How does any module become weight-normalized, and plain again? The function never changes.
 
 Every conversion returns a copy and leaves the module that it is given as it is. It replaces linear layers,
-convolutions and transposed convolutions of exactly PyTorch's classes (a subclass may use its weight in ways of its
-own) wherever they are; a layer used in several places stays shared. Training mode, device, dtype and
+convolutions and transposed convolutions of exactly PyTorch's classes (a subclass may use its weight in ways
+of its own) wherever they are; a layer used in several places stays shared. Training mode, device, dtype and
 ``requires_grad`` are kept; hooks on the replaced layers are not.
 """
 
 import copy
 import warnings
 from collections.abc import Callable
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -25,13 +25,19 @@ from wn_rl.nn.weight_norm import (
     layer_g,
     layer_weight,
 )
+from wn_rl.nn.weight_norm_recurrent import (
+    PLAIN_RECURRENT,
+    WEIGHT_NORM_RECURRENT,
+    make_plain_recurrent,
+    normalize_recurrent,
+)
 
 
 class Source(NamedTuple):
     """What an affine layer is made of, however it holds it.
 
-    ``kind`` is the class of ``torch.nn``, ``v`` has the plain weight's shape; ``g`` is [O], or None for a plain layer,
-    whose weight is ``v``. ``weight`` is w.
+    ``kind`` is the class of ``torch.nn``, ``v`` has the plain weight's shape; ``g`` is [O], or None for a
+    plain layer, whose weight is ``v``. ``weight`` is w.
     """
 
     kind: type[nn.Module]
@@ -74,15 +80,12 @@ def _read_torch(kind: type[nn.Module], v: Tensor, g: Tensor, *, weight: Tensor, 
     return Source(kind, weight, None, weight)
 
 
-def _convert(module: nn.Module, build: Callable[[nn.Module, Source], nn.Module | None]) -> nn.Module:
-    """A deep copy of ``module`` in which ``build(layer, source)`` replaces affine layers (None: plainly copied)."""
+def _convert(module: nn.Module, replace: Callable[[nn.Module], nn.Module | None]) -> nn.Module:
+    """A deep copy of ``module`` with ``replace(layer)`` in the place of every layer for which that is not None."""
     replacements: dict[int, nn.Module] = {}
     for name, layer in module.named_modules():
-        source = _read(layer)
-        if source is None:
-            continue
         try:
-            new = build(layer, source)
+            new = replace(layer)
         except ConfigurationError as error:
             raise ConfigurationError(f"layer {name!r} ({type(layer).__name__}): {error}") from None
         if new is not None:
@@ -106,10 +109,10 @@ def _require_untied(layer: nn.Module, module: nn.Module, *, name: str) -> None:
 @torch.no_grad()
 def _build_plain(layer: nn.Module, source: Source) -> nn.Module:
     """The ``torch.nn`` layer with weight w and the layer's bias."""
-    plain_layer = make_plain_like(layer, has_bias=layer.bias is not None)
-    plain_layer.weight = nn.Parameter(source.weight.detach().clone(), requires_grad=source.v.requires_grad)
-    _copy_bias(layer, plain_layer)
-    return plain_layer
+    new = make_plain_like(layer, has_bias=layer.bias is not None)
+    new.weight = nn.Parameter(source.weight.detach().clone(), requires_grad=source.v.requires_grad)
+    _copy_bias(layer, new)
+    return new
 
 
 def _copy_bias(layer: nn.Module, new: nn.Module) -> None:
@@ -118,43 +121,60 @@ def _copy_bias(layer: nn.Module, new: nn.Module) -> None:
         new.bias = nn.Parameter(bias.detach().clone(), requires_grad=bias.requires_grad)
 
 
+def _build_weight_norm(layer: nn.Module, source: Source, g_mode: GMode) -> nn.Module:
+    """Our layer with the v and g (or v = w and g = ‖w‖) and the bias of ``layer``."""
+    arguments = constructor_arguments(layer, source.kind, has_bias=layer.bias is not None)
+    new = WEIGHT_NORM_OF[source.kind](**arguments, g_mode=g_mode)
+    v = source.v.detach().clone().requires_grad_(source.v.requires_grad)
+    groups = arguments.get("groups", 1)
+    adopt_parameters_(new, v, source.g, g_mode=g_mode, output_axis=output_axis(source.kind), groups=groups)
+    _copy_bias(layer, new)
+    return new
+
+
 def weight_normalize(module: nn.Module, *, g_mode: GMode = "free") -> nn.Module:
     """A copy of ``module`` with weight-normalized layers, computing the same function.
 
-    A plain layer gives v = w and g = ‖w‖; PyTorch's parametrization and its old hook give their v and g (where their
-    norm runs over the inputs of an output unit; else v = w). Layers that are ours already stay as they are, except
-    that ``g_mode`` holds for all. Raises ConfigurationError, naming the layer, where all weights of an output unit
-    are zero or the weight is shared with another module.
+    A plain layer gives v = w and g = ‖w‖; PyTorch's parametrization and its old hook give their v and g
+    (where their norm runs over the inputs of an output unit; else v = w). ``g_mode`` holds for all layers,
+    those that are ours already included; in recurrent layers g is free. Raises ConfigurationError, naming the
+    layer, where all weights of an output unit are zero or the weight is shared with another module.
     """
 
-    def build(layer: nn.Module, source: Source) -> nn.Module:
-        arguments = constructor_arguments(layer, source.kind, has_bias=layer.bias is not None)
-        new = WEIGHT_NORM_OF[source.kind](**arguments, g_mode=g_mode)
-        adopt_parameters_(
-            new,
-            source.v.detach().clone().requires_grad_(source.v.requires_grad),
-            source.g,
-            g_mode=g_mode,
-            output_axis=output_axis(source.kind),
-            groups=getattr(layer, "groups", 1),
-        )
-        _copy_bias(layer, new)
-        return new
+    def replace(layer: nn.Module) -> nn.Module | None:
+        if type(layer) in WEIGHT_NORM_RECURRENT:
+            return normalize_recurrent(cast(nn.RNNBase, layer))
+        source = _read(layer)
+        return None if source is None else _build_weight_norm(layer, source, g_mode)
 
-    return _convert(module, build)
+    return _convert(module, replace)
 
 
 def plain(module: nn.Module) -> nn.Module:
-    """A copy of ``module`` with plain layers of weight w, from our layers, PyTorch's parametrization or its hook."""
-    return _convert(module, _build_plain)
+    """A copy of ``module`` with plain layers of weight w for ours, PyTorch's parametrization and its hook."""
+
+    def replace(layer: nn.Module) -> nn.Module | None:
+        if type(layer) in PLAIN_RECURRENT:
+            return make_plain_recurrent(cast(nn.RNNBase, layer))
+        source = _read(layer)
+        return None if source is None else _build_plain(layer, source)
+
+    return _convert(module, replace)
 
 
 def to_torch_parametrization(module: nn.Module) -> nn.Module:
     """A copy of ``module`` whose weight-normalized layers are PyTorch's ``parametrizations.weight_norm``.
 
-    v and g are kept. Raises ConfigurationError for a transposed convolution with groups, which PyTorch's cannot say.
+    v and g are kept; recurrent layers stay ours. Raises ConfigurationError for a transposed convolution with
+    groups, for which PyTorch has no g per output unit.
     """
-    return _convert(module, lambda layer, source: _build_torch(layer, source, parametrizations.weight_norm))
+
+    def normalize(layer: nn.Module, axis: int) -> tuple[Tensor, Tensor]:
+        parametrizations.weight_norm(layer, dim=axis)
+        entries = cast(Any, layer).parametrizations.weight
+        return entries.original1, entries.original0
+
+    return _convert(module, lambda layer: _build_torch(layer, normalize))
 
 
 def to_torch_hook(module: nn.Module) -> nn.Module:
@@ -163,27 +183,26 @@ def to_torch_hook(module: nn.Module) -> nn.Module:
     v and g are kept, as ``weight_v`` and ``weight_g``. Raises as :func:`to_torch_parametrization`.
     """
 
-    def silently(layer: nn.Module, *, dim: int) -> nn.Module:
+    def normalize(layer: nn.Module, axis: int) -> tuple[Tensor, Tensor]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
-            return apply_torch_hook(layer, dim=dim)
+            apply_torch_hook(layer, dim=axis)
+        return cast(Tensor, layer.weight_v), cast(Tensor, layer.weight_g)
 
-    return _convert(module, lambda layer, source: _build_torch(layer, source, silently))
+    return _convert(module, lambda layer: _build_torch(layer, normalize))
 
 
 @torch.no_grad()
-def _build_torch(layer: nn.Module, source: Source, normalize: Callable[..., nn.Module]) -> nn.Module | None:
-    if source.g is None:
+def _build_torch(layer: nn.Module, normalize: Callable[[nn.Module, int], tuple[Tensor, Tensor]]) -> nn.Module | None:
+    """The plain layer put under ``normalize``, which returns the v and g that it made, with the layer's v and g."""
+    source = _read(layer)
+    if source is None or source.g is None:
         return None
     axis = output_axis(source.kind)
     if axis == 1 and cast(int, layer.groups) > 1:
-        raise ConfigurationError(
-            "PyTorch's weight norm has no g per output unit of a transposed convolution with groups"
-        )
-    new = normalize(_build_plain(layer, source), dim=axis)
-    names = dict(new.named_parameters())
-    g = names["parametrizations.weight.original0" if "parametrizations.weight.original0" in names else "weight_g"]
-    v = names["parametrizations.weight.original1" if "parametrizations.weight.original1" in names else "weight_v"]
-    g.copy_(source.g.view_as(g))
+        raise ConfigurationError("PyTorch's weight norm has no g per output unit of grouped transposed kernels")
+    new = _build_plain(layer, source)
+    v, g = normalize(new, axis)
     v.copy_(source.v)
+    g.copy_(source.g.view_as(g))
     return new

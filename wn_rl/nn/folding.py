@@ -1,7 +1,7 @@
 """How does a normalized network become a plain one with the same outputs? By folding w, and the statistics, into it.
 
-A normalized network in evaluation mode is a deterministic function of its state, so acting, evaluation, the target
-network and saved agents use plain weights: the normalization costs nothing there. What folds:
+A normalized network in evaluation mode is a deterministic function of its state, so acting, evaluation, the
+target network and saved agents use plain weights: the normalization costs nothing there. What folds:
 
     weight norm                 w = g v / ‖v‖
     mean-only batch norm        b ← b − running mean
@@ -9,8 +9,8 @@ network and saved agents use plain weights: the normalization costs nothing ther
     spectral norm               w ← w / σ(w)
     projections                 the layer that is projected
 
-Layer norm depends on the example and stays a layer. The folded network's modules have the names that they have in the
-same network with the normalizer "none" (layer norm apart), so its state loads into that one.
+Layer norm depends on the example and stays a layer. The folded network's modules have the names that they
+have in the same network with the normalizer "none" (layer norm apart), so its state loads into that one.
 """
 
 import copy
@@ -23,7 +23,8 @@ from torch import Tensor, nn
 from wn_rl.errors import ConfigurationError
 from wn_rl.nn.geometry import AFFINE_TYPES, WEIGHT_NORM_TYPES, make_plain_like
 from wn_rl.nn.normalized_layers import BatchNorm, MeanOnlyBatchNorm, NormProjection, SpectralNorm
-from wn_rl.nn.weight_norm import write_weight_
+from wn_rl.nn.weight_norm import per_unit, write_weight_
+from wn_rl.nn.weight_norm_recurrent import PLAIN_RECURRENT, make_plain_recurrent, write_recurrent_
 
 
 @singledispatch
@@ -72,6 +73,9 @@ for _type in AFFINE_TYPES:  # and their subclasses, PyTorch's parametrized layer
     _write_.register(_type, _write_affine_)
 for _type in WEIGHT_NORM_TYPES:
     _write_.register(_type, _write_weight_norm_)
+for _type in PLAIN_RECURRENT:
+    _plain_layer.register(_type, make_plain_recurrent)
+    _write_.register(_type, write_recurrent_)
 
 
 @_plain_layer.register(MeanOnlyBatchNorm)
@@ -89,16 +93,17 @@ def _write_mean_only_(module: MeanOnlyBatchNorm, folded: nn.Module) -> None:
 
 @_write_.register
 def _write_batch_norm_(module: BatchNorm, folded: nn.Module) -> None:
-    norm, weight = module.norm, cast(Tensor, module.layer.weight)
+    norm, weight = module.norm, module.layer.weight
     mean, variance = cast(Tensor, norm.running_mean), cast(Tensor, norm.running_var)
-    factor = norm.weight * (variance + norm.eps).rsqrt()
-    cast(Tensor, folded.weight).copy_(weight * factor.view(-1, *(1,) * (weight.dim() - 1)))
+    # In float64, since the factor's rounding would be common to all inputs of a unit and add up.
+    factor = norm.weight.double() * (variance.double() + norm.eps).rsqrt()
+    cast(Tensor, folded.weight).copy_(weight * per_unit(factor, like=weight))
     cast(Tensor, folded.bias).copy_(norm.bias - mean * factor)
 
 
 @_write_.register
 def _write_spectral_norm_(module: SpectralNorm, folded: nn.Module) -> None:
-    cast(Tensor, folded.weight).copy_(cast(Tensor, module.layer.weight) / module.compute_sigma())
+    cast(Tensor, folded.weight).copy_(module.layer.weight.double() / module.compute_sigma().double())
     cast(Tensor, folded.bias).copy_(module.bias)
 
 
@@ -116,8 +121,8 @@ def _write_projection_(module: NormProjection, folded: nn.Module) -> None:
 def make_folded(network: nn.Module) -> nn.Module:
     """A plain network with the outputs that ``network`` has in evaluation mode (difference under 1e-5 in float32).
 
-    It is in evaluation mode, shares nothing with ``network``, and no parameter of it requires a gradient. It may be
-    moved to another dtype or memory format and refreshed by :func:`fold_`.
+    It is in evaluation mode, shares nothing with ``network``, and no parameter of it requires a gradient. It
+    may be moved to another dtype or memory format and refreshed by :func:`fold_`.
     """
     replacements: dict[int, nn.Module] = {}
     covered: set[nn.Module] = set()
@@ -135,8 +140,8 @@ def make_folded(network: nn.Module) -> nn.Module:
 def fold_(network: nn.Module, folded: nn.Module) -> None:
     """Refresh ``folded``, which :func:`make_folded` made of ``network``, in place: parameters and buffers.
 
-    Weight-normalized layers are written without a temporary of the weight's size, whatever dtype and memory format
-    ``folded`` was moved to.
+    Weight-normalized layers are written without a temporary of the weight's size, whatever dtype and memory
+    format ``folded`` was moved to.
     """
     _write_(network, folded)
 

@@ -34,7 +34,8 @@ class LinearHead(nn.Module):
 class DuelingHead(nn.Module):
     """q(s, a) = value(s) + advantage(s, a) − mean over a' of advantage(s, a')   (Eq. 9, Wang et al. 2016).
 
-    Value and advantage have a hidden layer of ``hidden_units`` with a ReLU each, on the features that they share.
+    Value and advantage have a hidden layer of ``hidden_units`` with a ReLU each, on the features that they
+    share.
     """
 
     def __init__(

@@ -4,10 +4,10 @@ Section 3 of Salimans & Kingma 2016: v ~ N(0, 0.05); on one minibatch t = v · x
 
     g ← 1/σ[t],   b ← −μ[t]/σ[t]                                                              (Eq. 6)
 
-so that the pre-activation (t − μ[t])/σ[t] of every output unit has mean 0 and variance 1 (Eq. 5), per channel over
-minibatch and space in convolutions. The other normalizers get the same function from the same draw: a plain layer
-w = v/(‖v‖ σ[t]) and the same b, batch norms the running statistics of this minibatch. Only spectral norm, which fixes
-the scale of w, cannot have variance 1.
+so that the pre-activation (t − μ[t])/σ[t] of every output unit has mean 0 and variance 1 (Eq. 5), per channel
+over minibatch and space in convolutions. The other normalizers get the same function from the same draw: a
+plain layer w = v/(‖v‖ σ[t]) and the same b, batch norms the running statistics of this minibatch. Only
+spectral norm, which fixes the scale of w, cannot have variance 1.
 """
 
 from collections.abc import Callable
@@ -58,7 +58,7 @@ def _draw_directions(
     layer: nn.Module, shape: torch.Size, *, generator: torch.Generator | None
 ) -> tuple[Tensor, Tensor]:
     """v ~ N(0, 0.05) in the layout of the layer's weight, and v / ‖v‖ per output unit."""
-    axis, groups = output_axis(plain_type(layer)), getattr(layer, "groups", 1)
+    axis, groups = output_axis(cast(type[nn.Module], plain_type(layer))), getattr(layer, "groups", 1)
     v = draw_v(shape, generator=generator)
     units = to_units(v, output_axis=axis, groups=groups)
     directions = units / per_unit(compute_norms(units), like=units)
@@ -84,7 +84,7 @@ def _initialize_plain_(layer: nn.Module, x: Tensor, generator: torch.Generator |
         raise ConfigurationError(
             f"the weight of {type(layer).__name__} is computed by PyTorch; convert it with weight_normalize or plain"
         )
-    axis, groups = output_axis(plain_type(layer)), getattr(layer, "groups", 1)
+    axis, groups = output_axis(cast(type[nn.Module], plain_type(layer))), getattr(layer, "groups", 1)
     _, directions = _draw_directions(layer, weight.shape, generator=generator)
     weight.copy_(directions)
     statistics = _measure(layer, x)
@@ -148,11 +148,12 @@ def initialize_from_data(network: nn.Module, observations: Tensor, *, generator:
     """Initialize every affine layer of any module in place, in one pass over ``observations`` (Eq. 5 and 6).
 
     ``observations`` is what the module takes, at least 2 examples on axis 0: for a Q-network, real frames u8
-    [B, S, H, W] from the replay. v is drawn from ``generator`` (PyTorch's global one if None) in the order in which
-    the layers are applied, so that networks that differ in their normalizer alone get the same function (spectral
-    norm, layer norm and g_mode apart). Recurrent layers and the norms' own parameters are left as they are. Call it
-    before the optimizer and the target network exist. A unit that is constant on the minibatch keeps g = 1. Raises
-    ConfigurationError for fewer than 2 examples, and for layers under PyTorch's own weight norm.
+    [B, S, H, W] from the replay. v is drawn from ``generator`` (PyTorch's global one if None) in the order in
+    which the layers are applied, so that networks that differ in their normalizer alone get the same function
+    (spectral norm, layer norm and g_mode apart). Recurrent layers and the norms' own parameters are left as
+    they are. Call it before the optimizer and the target network exist. A unit that is constant on the
+    minibatch keeps g = 1. Raises ConfigurationError for fewer than 2 examples, and for layers under PyTorch's
+    own weight norm.
     """
     if observations.shape[0] < 2:
         raise ConfigurationError("data-dependent initialization needs at least 2 observations, for a deviation")

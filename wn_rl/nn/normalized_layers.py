@@ -1,8 +1,8 @@
 """What are weight normalization's rivals? Modules around a plain affine layer t = w x + b that normalize t or w.
 
-Each holds the affine layer as ``layer``. Batch statistics are taken per output unit: over the minibatch, and over
-space for convolutions, whose output units are on axis 1 of [B, O, H, W]. Layer normalization needs no module of its
-own: it is the affine layer followed by PyTorch's ``LayerNorm`` or ``GroupNorm(1, O)``.
+Each holds the affine layer as ``layer``. Batch statistics are taken per output unit: over the minibatch, and
+over space for convolutions, whose output units are on axis 1 of [B, O, H, W]. Layer normalization needs no
+module of its own: it is the affine layer followed by PyTorch's ``LayerNorm`` or ``GroupNorm(1, O)``.
 """
 
 from typing import cast
@@ -24,19 +24,17 @@ def unit_mean(t: Float[Tensor, "B O *space"]) -> Float[Tensor, "O"]:
     return t.mean(dim=(0, *range(2, t.dim())), dtype=accumulator)
 
 
-def take_bias(layer: nn.Module) -> nn.Parameter:
+AffineLayer = nn.Linear | nn.Conv2d
+
+
+def take_bias(layer: AffineLayer) -> nn.Parameter:
     """Remove the bias from an affine layer and return it (zeros for a layer without), for the module around it."""
-    bias = cast(nn.Parameter | None, layer.bias)
-    layer.bias = None
+    bias = layer.bias
+    layer.register_parameter("bias", None)
     if bias is not None:
-        return bias
-    first = next(layer.parameters())
-    return nn.Parameter(torch.zeros(num_units(layer), device=first.device, dtype=first.dtype))
-
-
-def num_units(layer: nn.Module) -> int:
-    """O, the number of output units of a linear layer or a convolution."""
-    return int(layer.out_features if "out_features" in layer.__dict__ else layer.out_channels)  # type: ignore[arg-type]
+        return cast(nn.Parameter, bias)
+    num_units = layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels
+    return nn.Parameter(next(layer.parameters()).new_zeros(num_units))
 
 
 def add_per_unit(t: Float[Tensor, "B O *space"], shift: Float[Tensor, "O"]) -> Float[Tensor, "B O *space"]:
@@ -47,11 +45,11 @@ def add_per_unit(t: Float[Tensor, "B O *space"], shift: Float[Tensor, "O"]) -> F
 class MeanOnlyBatchNorm(nn.Module):
     """t̃ = t − μ[t] + b with t = w x (Eq. 7, Salimans & Kingma 2016): no division by a deviation.
 
-    μ[t] is the minibatch's mean in training mode, whose gradient is centered in turn (Eq. 8), and the running mean in
-    evaluation mode. Around a plain layer or a weight-normalized one.
+    μ[t] is the minibatch's mean in training mode, whose gradient is centered in turn (Eq. 8), and the running
+    mean in evaluation mode. Around a plain layer or a weight-normalized one.
     """
 
-    def __init__(self, layer: nn.Module) -> None:
+    def __init__(self, layer: AffineLayer) -> None:
         super().__init__()
         self.bias = take_bias(layer)
         self.layer = layer
@@ -71,7 +69,7 @@ class MeanOnlyBatchNorm(nn.Module):
 class BatchNorm(nn.Module):
     """Batch normalization (Ioffe & Szegedy 2015) of t = w x: PyTorch's ``BatchNorm1d`` or ``2d`` as ``norm``."""
 
-    def __init__(self, layer: nn.Module, norm: nn.BatchNorm1d | nn.BatchNorm2d) -> None:
+    def __init__(self, layer: AffineLayer, norm: nn.BatchNorm1d | nn.BatchNorm2d) -> None:
         super().__init__()
         take_bias(layer)
         self.layer = layer
@@ -84,11 +82,11 @@ class BatchNorm(nn.Module):
 class SpectralNorm(nn.Module):
     """y = w x / σ(w) + b, where σ(w) is the largest singular value of w as a matrix [O, rest] (Miyato et al. 2018).
 
-    σ = leftᵀ w right with singular vectors estimated by one power iteration per forward pass in training mode, and
-    left as they are in evaluation mode. The gradient flows through σ, not through the vectors.
+    σ = leftᵀ w right with singular vectors estimated by one power iteration per forward pass in training
+    mode, and left as they are in evaluation mode. The gradient flows through σ, not through the vectors.
     """
 
-    def __init__(self, layer: nn.Module) -> None:
+    def __init__(self, layer: AffineLayer) -> None:
         super().__init__()
         self.bias = take_bias(layer)
         self.layer = layer
@@ -101,7 +99,7 @@ class SpectralNorm(nn.Module):
         self.update_vectors(POWER_ITERATIONS_AT_START)
 
     def _matrix(self) -> Float[Tensor, "O I"]:
-        return cast(Tensor, self.layer.weight).flatten(1)
+        return self.layer.weight.flatten(1)
 
     @torch.no_grad()
     def update_vectors(self, num_iterations: int) -> None:
@@ -125,13 +123,14 @@ class SpectralNorm(nn.Module):
 class NormProjection(nn.Module):
     """An affine layer one of whose parameters is put back to its initial norm after every update, per output unit.
 
-    ``parameter_name`` is "weight" for a plain layer (what papers since 2024 call weight normalization or projection:
-    w keeps its length and nothing learns it) and "v" for a weight-normalized one, where the projection leaves the
-    function exactly as it is and holds the effective learning rate (Lyle et al. 2024, arXiv:2407.01800). The norms are
-    those at construction, or after ``initialize_from_data``; they are saved with the network as ``initial_norms``.
+    ``parameter_name`` is "weight" for a plain layer (what papers since 2024 call weight normalization or
+    projection: w keeps its length and nothing learns it) and "v" for a weight-normalized one, where the
+    projection leaves the function exactly as it is and holds the effective learning rate (Lyle et al. 2024,
+    arXiv:2407.01800). The norms are those at construction, or after ``initialize_from_data``; they are saved
+    with the network as ``initial_norms``.
     """
 
-    def __init__(self, layer: nn.Module, parameter_name: str) -> None:
+    def __init__(self, layer: AffineLayer, parameter_name: str) -> None:
         super().__init__()
         self.layer = layer
         self.parameter_name = parameter_name
@@ -139,7 +138,7 @@ class NormProjection(nn.Module):
         self.register_buffer("initial_norms", compute_norms(self._units().detach()))
 
     def _units(self) -> Float[Tensor, "O ..."]:
-        return cast(Tensor, self.layer.get_parameter(self.parameter_name))
+        return self.layer.get_parameter(self.parameter_name)
 
     @torch.no_grad()
     def remember_norms(self) -> None:

@@ -1,14 +1,14 @@
 """Which normalization does a network get, by one word? A normalizer makes a module of an affine layer.
 
 The output layer (the one whose units are Q-values, values or advantages) is special: ``weight_norm`` and its
-variants normalize its weights, as the paper does. The norms of activations (mean-only, batch and layer norm) leave it
-plain, since they would take away the Q-values' own mean and scale; so do ``spectral_norm`` and ``projection``, which
-would bound them.
+variants normalize its weights, as the paper does. The norms of activations (mean-only, batch and layer norm)
+leave it plain, since they would take away the Q-values' own mean and scale; so do ``spectral_norm`` and
+``projection``, which would bound them.
 """
 
 from collections.abc import Callable
 from functools import singledispatch
-from typing import Protocol, runtime_checkable
+from typing import Protocol, cast, runtime_checkable
 
 from torch import nn
 
@@ -17,13 +17,12 @@ from wn_rl.nn.names import look_up
 from wn_rl.nn.normalized_layers import (
     BATCH_EPSILON,
     BATCH_MOMENTUM,
+    AffineLayer,
     BatchNorm,
     MeanOnlyBatchNorm,
     NormProjection,
     SpectralNorm,
 )
-
-AffineLayer = nn.Linear | nn.Conv2d
 
 
 @runtime_checkable
@@ -37,12 +36,12 @@ def _none(layer: AffineLayer, *, is_output: bool) -> nn.Module:
     return layer
 
 
-def _weight_norm(layer: AffineLayer, *, is_output: bool) -> nn.Module:
-    return weight_normalize(layer)
+def _weight_norm(layer: AffineLayer, *, is_output: bool) -> AffineLayer:
+    return cast(AffineLayer, weight_normalize(layer))  # ours extend PyTorch's classes
 
 
 def _weight_norm_projected_v(layer: AffineLayer, *, is_output: bool) -> nn.Module:
-    return NormProjection(weight_normalize(layer), "v")
+    return NormProjection(_weight_norm(layer, is_output=is_output), "v")
 
 
 def _mean_only_batch_norm(layer: AffineLayer, *, is_output: bool) -> nn.Module:
@@ -50,7 +49,7 @@ def _mean_only_batch_norm(layer: AffineLayer, *, is_output: bool) -> nn.Module:
 
 
 def _weight_norm_mean_only_batch_norm(layer: AffineLayer, *, is_output: bool) -> nn.Module:
-    normalized = weight_normalize(layer)
+    normalized = _weight_norm(layer, is_output=is_output)
     return normalized if is_output else MeanOnlyBatchNorm(normalized)
 
 

@@ -1,8 +1,9 @@
 """Which parameters does weight decay touch? Plain weight matrices and kernels, and nothing else.
 
-Decay of v does not change the function of a weight-normalized layer, only its effective learning rate; decay of g, of
-biases and of the norms' gains is no regularization of the weights. So v, g, s, biases and every vector are excluded,
-in our layers, PyTorch's parametrization (``original0``, ``original1``) and its old hook (``weight_g``, ``weight_v``).
+Decay of v does not change the function of a weight-normalized layer, only its effective learning rate; decay
+of g, of biases and of the norms' gains is no regularization of the weights. So v, g, s, biases and every
+vector are excluded, in our layers, PyTorch's parametrization (``original0``, ``original1``) and its old hook
+(``weight_g``, ``weight_v``).
 """
 
 from typing import Any

@@ -43,10 +43,10 @@ def make_q_network(
 ) -> QNetwork:
     """A Q-network of the torso ("nature", "mlp"), head ("linear", "dueling") and normalizer of these names.
 
-    ``hidden_units`` is the width of the last hidden layer (of each stream in the dueling head). The parameters are
-    drawn from ``generator`` (PyTorch's global one if None) as PyTorch's layers draw them, the same for every
-    normalizer; ``initialize_from_data`` draws them as the weight-normalization paper does. Raises ConfigurationError
-    for an unknown name and for frames that are too small for the torso.
+    ``hidden_units`` is the width of the last hidden layer (of each stream in the dueling head). The
+    parameters are drawn from ``generator`` (PyTorch's global one if None) as PyTorch's layers draw them, the
+    same for every normalizer; ``initialize_from_data`` draws them as the weight-normalization paper does.
+    Raises ConfigurationError for an unknown name and for frames that are too small for the torso.
     """
     make_torso = look_up(torso, TORSOS, what="torso")
     head_entry = look_up(head, HEADS, what="head")

@@ -1,8 +1,8 @@
 """What turns a stack of frames into features? Torsos, by name: the Nature convolutions, and a small MLP.
 
-A torso takes u8 observations [B, S, H, W], scales them by 1/255 itself, and returns features [B, F]. Every affine
-layer passes through the normalizer. Without ``hidden_units`` the last hidden layer is left to the head, as the dueling
-head needs.
+A torso takes u8 observations [B, S, H, W], scales them by 1/255 itself, and returns features [B, F]. Every
+affine layer passes through the normalizer. Without ``hidden_units`` the last hidden layer is left to the
+head, as the dueling head needs.
 """
 
 from collections.abc import Callable
@@ -41,8 +41,9 @@ class ScalePixels(nn.Module):
 class NatureTorso(nn.Module):
     """The network of Mnih et al. 2015 up to the output layer.
 
-    Convolutions 32 8x8/4, 64 4x4/2, 64 3x3/1, flatten, linear ``hidden_units`` (512 there), a ReLU after each. On
-    84 x 84 frames the flattened features are 64 * 7 * 7 = 3136; without ``hidden_units`` they are what is returned.
+    Convolutions 32 8x8/4, 64 4x4/2, 64 3x3/1, flatten, linear ``hidden_units`` (512 there), a ReLU after
+    each. On 84 x 84 frames the flattened features are 64 * 7 * 7 = 3136; without ``hidden_units`` they are
+    what is returned.
     """
 
     def __init__(

@@ -4,15 +4,15 @@ Salimans & Kingma 2016, "Weight Normalization", arXiv:1602.07868. Every output u
 
     w = g v / ‖v‖                                                                              (Eq. 2)
 
-so that ‖w‖ = |g| whatever v is: direction and length are learned apart. ``v`` has the shape of the plain layer's
-weight, ``g`` is [O], one number per output unit. The layers are in ``weight_norm_linear``,
+so that ‖w‖ = |g| whatever v is: direction and length are learned apart. ``v`` has the shape of the plain
+layer's weight, ``g`` is [O], one number per output unit. The layers are in ``weight_norm_linear``,
 ``weight_norm_conv``, ``weight_norm_transposed`` and ``weight_norm_recurrent``.
 
-A weight-normalized layer is a subclass of PyTorch's layer with the parameter ``v``, the bias as it is, and ``g_mode``,
-which says what is learned beside the direction: "free" the parameter ``g``; "fixed" nothing, ``g`` is a buffer;
-"exponential" the parameter ``s``, with g = exp(s). ``output_axis`` is the axis of v that counts output units (1 in
-transposed convolutions, 0 elsewhere) and ``groups`` the number of groups of a convolution (1 elsewhere). Its
-``weight`` is w, computed from v and g at every use.
+A weight-normalized layer is a subclass of PyTorch's layer with the parameter ``v``, the bias as it is, and
+``g_mode``, which says what is learned beside the direction: "free" the parameter ``g``; "fixed" nothing,
+``g`` is a buffer; "exponential" the parameter ``s``, with g = exp(s). ``output_axis`` is the axis of v that
+counts output units (1 in transposed convolutions, 0 elsewhere) and ``groups`` the number of groups of a
+convolution (1 elsewhere). Its ``weight`` is w, computed from v and g at every use.
 """
 
 from typing import Any, Literal, cast
@@ -61,16 +61,16 @@ def uses_plain_operations() -> bool:
 class _FusedWeight(torch.autograd.Function):
     """``compute_weight`` by PyTorch's fused kernels: one pass over v forward, one over v and ∇w backward.
 
-    PyTorch's own double backward of these kernels takes ‖v‖ for a constant and is wrong, so the gradient is written
-    out here when it is differentiated in turn. The kernels want contiguous tensors: a v in another memory format
-    (``channels_last``) is seen through the permutation that makes it one, which the norm does not notice.
+    PyTorch's own double backward of these kernels takes ‖v‖ for a constant and is wrong, so the gradient is
+    written out here when it is differentiated in turn. The kernels want contiguous tensors: a v in another
+    memory format (``channels_last``) is seen through the permutation that makes it one, which the norm does
+    not notice.
     """
 
     @staticmethod
-    def forward(ctx: Any, v: Tensor, g: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, v: Tensor, g: Tensor) -> Tensor:
         ctx.order = memory_order(v)
-        dense_v = v.permute(ctx.order)
-        column = per_unit(g, like=v)
+        dense_v, column = v.permute(ctx.order), per_unit(g, like=v)
         if v.device.type == "cpu":
             weight, divisors = torch._weight_norm_interface(dense_v.contiguous(), column, 0)
             has_value = bool(divisors.all())
@@ -83,7 +83,7 @@ class _FusedWeight(torch.autograd.Function):
         return weight.permute(invert(ctx.order))
 
     @staticmethod
-    def backward(ctx: Any, grad_weight: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+    def backward(ctx: Any, grad_weight: Tensor) -> tuple[Tensor, Tensor]:
         v, g, divisors = ctx.saved_tensors
         if torch.is_grad_enabled():
             return _compute_gradients(v, g, grad_weight)
@@ -100,7 +100,9 @@ class _FusedWeight(torch.autograd.Function):
 
 def memory_order(v: Tensor) -> list[int]:
     """The axes of v in the order in which memory runs through them, axis 0 first."""
-    return [0, *sorted(range(1, v.dim()), key=lambda axis: (-v.stride(axis), axis))]
+    if v.is_contiguous():
+        return list(range(v.dim()))
+    return [0, *sorted(range(1, v.dim()), key=lambda axis: (-v.stride()[axis], axis))]
 
 
 def invert(order: list[int]) -> list[int]:
@@ -156,7 +158,7 @@ def layer_weight(layer: Any) -> Float[Tensor, "..."]:
 
 @torch.no_grad()
 def write_weight_(layer: Any, weight: Float[Tensor, "..."]) -> None:
-    """Write the w of a layer (Eq. 2) into ``weight`` in place, without a temporary of its size where axis 0 counts units."""
+    """Write the w of a layer (Eq. 2) into ``weight``, without a temporary of its size where axis 0 counts units."""
     if layer.output_axis != 0:
         weight.copy_(layer_weight(layer))
         return
@@ -197,8 +199,8 @@ def adopt_parameters_(
 ) -> None:
     """Make ``v`` and ``g`` the parameters of a layer in the place of its weight.
 
-    ``v`` has the plain weight's shape; without ``g``, g = ‖v‖, so that w = v. Raises ConfigurationError for an
-    unknown ``g_mode``, a unit whose v is zero, and g <= 0 where g = exp(s).
+    ``v`` has the plain weight's shape; without ``g``, g = ‖v‖, so that w = v. Raises ConfigurationError for
+    an unknown ``g_mode``, a unit whose v is zero, and g <= 0 where g = exp(s).
     """
     if g_mode not in G_MODES:
         raise ConfigurationError(f"g_mode={g_mode!r} is unknown; known: {', '.join(G_MODES)}")

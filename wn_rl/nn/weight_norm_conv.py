@@ -1,8 +1,8 @@
 """Which convolutions are weight-normalized? PyTorch's six, with w = g v / ‖v‖ in the place of the weight.
 
 Every class takes the arguments of the ``torch.nn`` class that it extends, and ``g_mode`` ("free", "fixed" or
-"exponential") and ``generator`` (for v) by keyword. The norm of an output unit runs over its input channels and its
-kernel: all axes of v but the output axis, which is 0, and 1 in transposed convolutions.
+"exponential") and ``generator`` (for v) by keyword. The norm of an output unit runs over its input channels
+and its kernel: all axes of v but the output axis, which is 0, and 1 in transposed convolutions.
 """
 
 from typing import Literal

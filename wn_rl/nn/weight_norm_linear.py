@@ -1,9 +1,9 @@
 """How is a linear layer weight-normalized at no cost? Where it is large, by scaling its outputs.
 
-(g v/‖v‖) x + b = (g/‖v‖) (v x) + b: with B examples, B·O products in the place of O·I, and no tensor of w's size
-beside those that a plain layer makes. The same holds backward: ∇g comes from the outputs, and the term of Eq. 3 that
-makes ∇v orthogonal to v is one pass over ∇v. On a CPU, where an update of a Nature DQN is bound by memory, what is
-left of weight norm's cost is that pass and one over v for the norms.
+(g v/‖v‖) x + b = (g/‖v‖) (v x) + b: with B examples, B·O products in the place of O·I, and no tensor of w's
+size beside those that a plain layer makes. The same holds backward: ∇g comes from the outputs, and the term
+of Eq. 3 that makes ∇v orthogonal to v is one pass over ∇v. On a CPU, where an update of a Nature DQN is bound
+by memory, what is left of weight norm's cost is that pass and one over v for the norms.
 """
 
 from typing import Any
@@ -28,11 +28,12 @@ SMALLEST_SCALED = 2**18
 class WeightNormLinear(nn.Linear):
     """y = w x + b with w = g v / ‖v‖ (Eq. 2): ``nn.Linear`` with the parameters v [O, I], g [O] and bias [O].
 
-    Takes ``nn.Linear``'s arguments and ``g_mode`` ("free", "fixed" or "exponential"). v ~ N(0, 0.05) and g = ‖v‖ at
-    first; ``initialization.initialize_from_data`` gives the paper's g and bias. ``weight`` is w, computed from v and g
-    and not assignable.
+    Takes ``nn.Linear``'s arguments and ``g_mode`` ("free", "fixed" or "exponential"). v ~ N(0, 0.05) and g =
+    ‖v‖ at first; ``initialization.initialize_from_data`` gives the paper's g and bias. ``weight`` is w,
+    computed from v and g and not assignable.
     """
 
+    v: nn.Parameter
     g_mode: GMode
     output_axis: int
     groups: int
@@ -89,7 +90,7 @@ class _ScaledLinear(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, v: Tensor, g: Tensor, bias: Tensor | None) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, x: Tensor, v: Tensor, g: Tensor, bias: Tensor | None) -> Tensor:
         cast_v, divisors = v.to(x.dtype), compute_divisors(v)
         t = torch.mm(x, cast_v.t())
         scale = g / divisors
@@ -99,7 +100,7 @@ class _ScaledLinear(torch.autograd.Function):
         return y.to(x.dtype)
 
     @staticmethod
-    def backward(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, ...]:
         x, v, g, cast_v, divisors, t = ctx.saved_tensors
         is_differentiated_again = torch.is_grad_enabled()
         if is_differentiated_again:  # then from the inputs, so that the graph reaches them

@@ -2,8 +2,8 @@
 
 Every class takes the arguments of the ``torch.nn`` class that it extends, and ``g_mode`` ("free", "fixed" or
 "exponential") and ``generator`` (for v) by keyword. The output axis of their v is 1: the
-norm of an output unit runs over the input channels of its group and the kernel. (PyTorch's parametrization takes
-axis 0 unless told otherwise, which is the norm over the outputs.)
+norm of an output unit runs over the input channels of its group and the kernel. (PyTorch's parametrization
+takes axis 0 unless told otherwise, which is the norm over the outputs.)
 """
 
 from typing import Literal
@@ -99,7 +99,7 @@ class WeightNormConvTranspose2d(nn.ConvTranspose2d):
 
 
 class WeightNormConvTranspose3d(nn.ConvTranspose3d):
-    """A transposed 3-d convolution with w = g v / ‖v‖ (Eq. 2): parameters v [I, O/groups, K, K, K], g [O] and bias [O]."""
+    """A transposed 3-d convolution with w = g v / ‖v‖ (Eq. 2): parameters v [I, O/groups, K, K, K], g [O], bias [O]."""
 
     g_mode: GMode
     output_axis: int

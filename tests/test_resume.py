@@ -1,0 +1,170 @@
+"""A run that was stopped or killed, and resumed, ends bit for bit as the run that was never touched."""
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch.callbacks import Callback
+
+from tests.toy_runs import make_toy_module, make_trainer
+from wn_rl.callbacks.checkpoint import LAST_CHECKPOINT, RunCheckpoint
+from wn_rl.callbacks.interruption import Interruption
+from wn_rl.callbacks.metrics_csv import METRICS_FILE, MetricsCSV
+from wn_rl.callbacks.metrics_logging import MetricsLogging
+from wn_rl.dqn import DQN
+
+TOTAL, ITERATION = 1600, 800
+
+
+class KilledError(Exception):
+    """Stands for SIGKILL: nothing more is written."""
+
+
+class At(Callback):
+    """Does something once, at a number of agent steps: after the chunk that reaches it, or within the warm-up."""
+
+    def __init__(self, agent_steps: int, action: Any) -> None:
+        self._agent_steps, self._action = agent_steps, action
+
+    def on_train_start(self, trainer: Any, pl_module: DQN) -> None:
+        pl_module.on_warmup_round = self._look
+
+    def on_train_batch_end(self, trainer: Any, pl_module: DQN, *args: Any) -> None:
+        self._look(pl_module)
+
+    def _look(self, module: DQN) -> None:
+        if self._agent_steps is not None and module.agent_steps >= self._agent_steps:
+            self._agent_steps = None
+            self._action()
+
+
+def kill() -> None:
+    raise KilledError
+
+
+def interrupt() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def terminate() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def train(folder: Path, disturbance: Callback | None = None, normalizer: str = "weight_norm") -> DQN:
+    """Train from the last checkpoint in the folder, if there is one."""
+    folder.mkdir(exist_ok=True)
+    module = make_toy_module(
+        folder, total_agent_steps=TOTAL, iteration_agent_steps=ITERATION, normalizer=normalizer, n_step=3, capacity=900,
+        samples_per_agent_step=2, learning_rate=1e-3,
+    )  # fmt: skip
+    checkpoint = folder / LAST_CHECKPOINT if (folder / LAST_CHECKPOINT).exists() else None
+    agent_steps = None
+    if checkpoint is not None:
+        agent_steps = torch.load(checkpoint, weights_only=True)["wn_rl"]["collector"]["agent_steps"]
+    interruption = Interruption()
+    callbacks = [
+        interruption,
+        MetricsLogging(),
+        *([disturbance] if disturbance is not None else []),
+        RunCheckpoint(run_dir=folder, agent_description={"game": "Chain"}, interruption=interruption),
+    ]
+    trainer = make_trainer(module, folder, callbacks)
+    trainer.loggers = [MetricsCSV(folder, keep_until_agent_steps=agent_steps)]
+    trainer.fit(module, ckpt_path=checkpoint, weights_only=True)
+    return module
+
+
+def describe(module: DQN, folder: Path) -> dict[str, Any]:
+    """Everything that must be equal, of the checkpoint at the end."""
+    state = torch.load(folder / LAST_CHECKPOINT, weights_only=True)
+    replay = state["wn_rl"].pop("replay")
+    clocks = {name for name in read_header(folder) if name.startswith("speed/")}
+    frames = [module.replay.read_frames(lane, int(tail), int(head)).tobytes() for lane, (tail, head) in
+              enumerate(zip(module.replay.lanes.tails, module.replay.lanes.heads, strict=True))]  # fmt: skip
+    return {
+        "weights": state["state_dict"],
+        "optimizer": state["optimizer_states"],
+        "counters": state["wn_rl"],
+        "replay": replay["replay"],
+        "frames": frames,
+        "metrics": [[v for k, v in row.items() if k not in clocks] for row in read_rows(folder)],
+        "global_step": state["global_step"],
+    }
+
+
+def read_header(folder: Path) -> list[str]:
+    return (folder / METRICS_FILE).read_text().splitlines()[0].split(",")
+
+
+def read_rows(folder: Path) -> list[dict[str, str]]:
+    header, *lines = (folder / METRICS_FILE).read_text().splitlines()
+    return [dict(zip(header.split(","), line.split(","), strict=True)) for line in lines]
+
+
+def assert_equal(one: Any, other: Any, path: str = "") -> None:
+    assert type(one) is type(other), path
+    if isinstance(one, dict):
+        assert one.keys() == other.keys(), path
+        for key in one:
+            assert_equal(one[key], other[key], f"{path}/{key}")
+    elif isinstance(one, list | tuple):
+        assert len(one) == len(other), path
+        for number, (a, b) in enumerate(zip(one, other, strict=True)):
+            assert_equal(a, b, f"{path}/{number}")
+    elif isinstance(one, torch.Tensor):
+        assert torch.equal(one, other), path
+    else:
+        assert one == other, path
+
+
+@pytest.fixture(scope="module")
+def untouched(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("untouched")
+    return describe(train(folder), folder)
+
+
+@pytest.mark.parametrize("agent_steps", [900, 1300])
+def test_a_killed_run_goes_back_to_its_last_iteration_and_ends_the_same(
+    tmp_path: Path, untouched: dict[str, Any], agent_steps: int
+) -> None:
+    with pytest.raises(KilledError):
+        train(tmp_path, At(agent_steps, kill))
+    assert torch.load(tmp_path / LAST_CHECKPOINT, weights_only=True)["wn_rl"]["collector"]["agent_steps"] == ITERATION
+    module = train(tmp_path)
+    assert_equal(describe(module, tmp_path), untouched)
+
+
+@pytest.mark.parametrize(
+    ("agent_steps", "stop"),
+    [(40, interrupt), (300, interrupt), (700, terminate), (800, interrupt), (1200, interrupt)],
+)
+def test_an_interrupted_run_goes_on_where_it_was_and_ends_the_same(
+    tmp_path: Path, untouched: dict[str, Any], agent_steps: int, stop: Any
+) -> None:
+    stopped = train(tmp_path, At(agent_steps, stop))
+    assert agent_steps <= stopped.agent_steps <= agent_steps + 110  # within a chunk
+    module = train(tmp_path)
+    assert_equal(describe(module, tmp_path), untouched)
+
+
+def test_a_run_may_be_interrupted_again_and_again(tmp_path: Path, untouched: dict[str, Any]) -> None:
+    for agent_steps in (100, 400, 900, 1000, 1500):
+        train(tmp_path, At(agent_steps, interrupt))
+    assert_equal(describe(train(tmp_path), tmp_path), untouched)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "normalizer",
+    ["none", "mean_only_batch_norm", "weight_norm_mean_only_batch_norm", "batch_norm", "layer_norm", "spectral_norm",
+     "projection", "weight_norm_projected_v"],
+)  # fmt: skip
+def test_every_normalizer_resumes_exactly(tmp_path: Path, normalizer: str) -> None:
+    whole = tmp_path / "whole"
+    expected = describe(train(whole, normalizer=normalizer), whole)
+    parts = tmp_path / "parts"
+    train(parts, At(1000, interrupt), normalizer)
+    assert_equal(describe(train(parts, normalizer=normalizer), parts), expected)
