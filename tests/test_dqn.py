@@ -48,7 +48,7 @@ class UpdateRecorder(Callback):
 
     def on_before_zero_grad(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:
         self.moments.append((pl_module.agent_steps, pl_module.num_updates))
-        target = torch.cat([p.flatten() for p in pl_module.target.network.parameters()])
+        target = torch.cat([p.flatten() for p in pl_module.target.parameters()])
         if self._last_target is not None and not torch.equal(target, self._last_target):
             self.target_moved_after.append(pl_module.num_updates)
         self._last_target = target.clone()
@@ -95,7 +95,7 @@ def test_agent_steps_count_actions_of_single_environments(tmp_path: Path) -> Non
 def test_no_gradient_reaches_the_target_network(tmp_path: Path) -> None:
     module = make_toy_module(tmp_path, total_agent_steps=600)
     make_trainer(module, tmp_path, []).fit(module)
-    for network in (module.target.network, module.acting):
+    for network in (module.target, module.acting):
         assert all(p.grad is None and not p.requires_grad for p in network.parameters())
     optimized = {id(p) for group in module.configure_optimizers().param_groups for p in group["params"]}
     assert optimized == {id(p) for p in module.network.parameters()}
@@ -113,7 +113,7 @@ class FirstWeights(Callback):
             frames = pl_module.replay.sample(256, torch.Generator().manual_seed(0)).s_tm1
             with torch.no_grad():
                 online = pl_module.network(frames).q_values
-                others = [pl_module.target(frames).q_values, pl_module.acting(frames).q_values]
+                others = [pl_module.target(frames), pl_module.acting(frames)]
             self.difference = max(float((online - other).abs().max()) for other in others)
             self.statistics = (float(online.mean()), float(online.std()))
 

@@ -376,7 +376,7 @@ class RandomStates(Callback):
 def train_toy(folder: Path, progress: TrainingProgress | None, *callbacks: Callback) -> lightning.LightningModule:
     torch.manual_seed(0)
     np.random.seed(0)  # noqa: NPY002
-    module = make_toy_module(folder, total_agent_steps=800, iteration_agent_steps=400)
+    module = make_toy_module(folder, total_agent_steps=700, iteration_agent_steps=400)
     trainer = lightning.Trainer(
         accelerator="cpu",
         devices=1,
@@ -409,7 +409,7 @@ def test_a_run_under_lightning_is_shown_from_warm_up_to_end_and_left_alone(tmp_p
     text = read(console)
     for piece in (
         *("filling the replay", "of 200 agent steps", "iteration 1/2", "iteration 1/2, evaluating"),
-        *("iteration 2/2", "100 %", "800 of 800 agent steps", "loss", "epsilon", "mean return"),
+        *("iteration 2/2", "100 %", "700 of 700 agent steps", "loss", "epsilon", "mean return"),
     ):
         assert piece in text
     assert text.index("filling") < text.index("iteration 1/2") < text.index("evaluating") < text.index("2/2")
@@ -449,8 +449,33 @@ def test_a_batch_that_is_not_shown_costs_under_50_microseconds(tmp_path: Path) -
 def test_the_status_of_a_run_is_that_of_its_counters(tmp_path: Path) -> None:
     module = train_toy(tmp_path, None)
     status = compute_status(module)  # type: ignore[arg-type]
-    assert (status.agent_steps, status.total_agent_steps) == (800, 800)
+    assert (status.agent_steps, status.total_agent_steps) == (700, 700)
     assert (status.iteration, status.num_iterations, status.phase) == (2, 2, "training")
     assert status.mean_return is not None
     assert status.num_episodes > 10
-    assert status.epsilon == pytest.approx(1.0 - 0.7 * 600 / 800)  # falls from 1 to 0.3 in 800 after the warm-up
+    assert status.epsilon == pytest.approx(1.0 - 0.7 * 500 / 800)  # falls from 1 to 0.3 in 800 after the warm-up
+
+
+def test_an_interrupted_iteration_is_still_the_one_that_runs(tmp_path: Path) -> None:
+    class Stops(Callback):
+        def on_train_batch_end(self, trainer: lightning.Trainer, *args: Any) -> None:
+            trainer.should_stop = True
+
+    module = train_toy(tmp_path, None, Stops())
+    status = compute_status(module)  # type: ignore[arg-type]
+    assert 200 < status.agent_steps < 400
+    assert status.iteration == 0
+    assert (status.phase_done, status.phase_total) == (status.agent_steps, 400)
+
+
+def test_an_iteration_is_not_over_before_its_evaluation(tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+
+    class Looks(Callback):
+        def on_train_batch_end(self, trainer: lightning.Trainer, pl_module: Any, *args: Any) -> None:
+            status = compute_status(pl_module)
+            seen.append((status.agent_steps, status.iteration))
+
+    train_toy(tmp_path, None, Looks())
+    assert [iteration for agent_steps, iteration in seen if agent_steps <= 400] == [0] * 4
+    assert [iteration for agent_steps, iteration in seen if agent_steps > 400] == [1] * 4

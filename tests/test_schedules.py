@@ -41,7 +41,7 @@ def test_chunks_bring_every_iteration_exactly_to_its_end(
     for i in range(length.num_iterations):
         rounds = []
         for c in range(length.num_chunks):
-            rounds.append(length.compute_num_rounds(agent_steps=agent_steps, iteration=i, chunk=c))
+            rounds.append(length.compute_num_rounds(agent_steps, i, c))
             agent_steps += rounds[-1] * num_envs
         assert max(rounds) - min(rounds) <= 1
         end = length.compute_iteration_end(i)

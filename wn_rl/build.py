@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from hydra.utils import instantiate
+from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
@@ -38,7 +39,7 @@ def make_generator(seed: int, stream: str) -> torch.Generator:
 
 def make_protocol(config: DictConfig) -> Protocol:
     """The rules of play that ``config.protocol`` states."""
-    return Protocol.from_values(_as_dict(config.protocol))
+    return Protocol.from_values(as_dict(config.protocol))
 
 
 def make_device(config: DictConfig) -> torch.device:
@@ -65,7 +66,7 @@ def make_evaluation_environments(config: DictConfig) -> VectorEnvironment:
 def describe_network(config: DictConfig, environments: VectorEnvironment) -> dict[str, Any]:
     """The arguments of ``make_q_network``, as plain values that a saved agent carries."""
     return {
-        **_as_dict(config.network),
+        **as_dict(config.network),
         "normalizer": config.normalizer,
         "num_actions": environments.num_actions,
         "frame_shape": list(environments.frame_shape),
@@ -92,6 +93,11 @@ def make_replay(config: DictConfig, environments: VectorEnvironment) -> Replay:
 def make_optimizer(config: DictConfig, network: nn.Module) -> torch.optim.Optimizer:
     """The optimizer that ``config.optimizer`` names, over the network's parameter groups."""
     return instantiate(config.optimizer)(make_parameter_groups(network, weight_decay=config.weight_decay))
+
+
+def make_logger(config: DictConfig) -> Logger:
+    """The Lightning logger that ``config.logger`` names."""
+    return instantiate(config.logger)
 
 
 def make_run_length(config: DictConfig) -> RunLength:
@@ -143,7 +149,8 @@ def make_module(config: DictConfig, environments: VectorEnvironment, folder: Pat
     )  # fmt: skip
 
 
-def _as_dict(config: DictConfig) -> dict[str, Any]:
+def as_dict(config: DictConfig) -> dict[str, Any]:
+    """A configuration as plain values, its references followed."""
     values = OmegaConf.to_container(config, resolve=True)
     assert isinstance(values, dict)
     return {str(key): value for key, value in values.items()}

@@ -3,35 +3,32 @@
 ``training_step`` is one chunk of rounds; a round is one action in each of N environments, with the updates that
 fall due while the environments step. What gamma, n-step sums, reward clipping, a life loss and a time limit mean
 is in the data already (wn_rl/replay/accumulator.py): each transition carries its own discount. The weights are
-normalized inside the network (wn_rl/nn/weight_norm.py). What is learned from, and how fast, is in settings.py.
+normalized inside the network (wn_rl/nn/weight_norm.py).
 """
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.core.optimizer import LightningOptimizer
-from torch import Tensor, nn
+from torch import nn
 
 from wn_rl.acting.collector import Collector
+from wn_rl.folded_network import FoldedNetwork
 from wn_rl.losses.q_learning import compute_q_learning_loss
 from wn_rl.metrics import ChunkMetrics
-from wn_rl.nn.folding import fold_, make_folded
 from wn_rl.nn.initialization import initialize_from_data
 from wn_rl.nn.normalizers import after_update
 from wn_rl.replay.persistence import ReplayArchive
 from wn_rl.replay.replay import Replay
 from wn_rl.settings import DQNSettings
-from wn_rl.target import TargetNetwork
 
 
 class DQN(lightning.LightningModule):
     """Deep Q-learning with replay and a target network, in N environments at once.
 
     Args:
-        network: the online Q-network, u8 [B, S, H, W] -> QOutput.
-        make_optimizer: the network -> its optimizer.
+        network, make_optimizer: the online Q-network, u8 [B, S, H, W] -> QOutput, and what makes its optimizer.
         collector, replay, archive: the training environments' player, the memory that it fills, and its disk.
         generator: the stream that minibatches, and first weights from data, are drawn from.
         settings: the hyperparameters.
@@ -39,14 +36,13 @@ class DQN(lightning.LightningModule):
 
     def __init__(
         self, *, network: nn.Module, make_optimizer: Callable[[nn.Module], torch.optim.Optimizer],
-        collector: Collector, replay: Replay, archive: ReplayArchive, generator: torch.Generator,
-        settings: DQNSettings,
+        collector: Collector, replay: Replay, archive: ReplayArchive, generator: torch.Generator, settings: DQNSettings,
     ) -> None:  # fmt: skip
         super().__init__()
         self.automatic_optimization = False
         self.network = network
-        self.acting = make_folded(network).to(settings.folded_dtype)  # the online network, as of the last update
-        self.target = TargetNetwork(network, period_updates=settings.target_period_updates, dtype=settings.folded_dtype)
+        self.acting = FoldedNetwork(network, dtype=settings.folded_dtype)  # moves after every update
+        self.target = FoldedNetwork(network, dtype=settings.folded_dtype)  # moves every so many updates
         self.make_optimizer, self.settings = make_optimizer, settings
         self.collector, self.replay, self.archive, self.generator = collector, replay, archive, generator
         self.num_updates = 0  # optimizer steps
@@ -73,7 +69,8 @@ class DQN(lightning.LightningModule):
         if self._restored is None:
             self.collector.begin_iteration(self.settings.seed, 0)
         else:
-            self._resume(self._restored)
+            self.archive.load_state_dict(self._restored["replay"])
+            self.collector.load_state_dict(self._restored["collector"])
         while self.agent_steps < self.settings.warmup_agent_steps and not self.trainer.should_stop:
             self.collector.play_random_round()
             self.on_warmup_round(self)
@@ -86,7 +83,7 @@ class DQN(lightning.LightningModule):
         if self.settings.data_dependent_initialization:
             batch = self.replay.sample(self.settings.initialization_batch_size, self.generator)
             initialize_from_data(self.network, batch.s_tm1, generator=self.generator)
-        fold_(self.network, self.acting)
+        self.acting.sync(self.network)
         self.target.sync(self.network)
 
     def on_train_epoch_start(self) -> None:
@@ -96,32 +93,26 @@ class DQN(lightning.LightningModule):
 
     def training_step(self, batch: int, batch_idx: int) -> None:
         """One chunk of Algorithm 1: act; learn while the environments step; store what they return."""
-        num_rounds = self.settings.run_length.compute_num_rounds(
-            agent_steps=self.agent_steps, iteration=self.current_epoch, chunk=batch_idx
-        )
+        num_rounds = self.settings.run_length.compute_num_rounds(self.agent_steps, self.current_epoch, batch_idx)
         for _ in range(num_rounds):
-            self.collector.begin_round(self._compute_acting_values, self.settings.epsilon(self.agent_steps))
+            self.collector.begin_round(self.acting, self.settings.epsilon(self.agent_steps))
             for _ in range(self.settings.compute_num_updates_due(self.agent_steps, self.num_updates)):
                 self._update()
             self.collector.end_round()
-
-    @torch.no_grad()
-    def _compute_acting_values(self, observation: Tensor) -> Tensor:
-        return self.acting(observation).q_values.float()
 
     def _update(self) -> None:
         """One optimizer step on one minibatch, and what follows from it."""
         batch = self.replay.sample(self.settings.batch_size, self.generator)
         q_tm1 = self.network(batch.s_tm1).q_values.float()
-        q_t = self.target(batch.s_t).q_values.float()
-        q_t_selector = self._compute_acting_values(batch.s_t) if self.settings.double else q_t
+        q_t = self.target(batch.s_t)
+        q_t_selector = self.acting(batch.s_t) if self.settings.double else q_t
         loss, priority = compute_q_learning_loss(
             q_tm1, batch.a_tm1, batch.r_t, batch.discount_t, q_t, q_t_selector,
             error_function=self.settings.error_function,
         )  # fmt: skip
         mean_loss = (batch.weight * loss).mean()
 
-        optimizer = cast(LightningOptimizer, self.optimizers())
+        optimizer: Any = self.optimizers()
         optimizer.zero_grad()
         self.manual_backward(mean_loss)
         if self.settings.max_gradient_norm is not None:
@@ -130,8 +121,9 @@ class DQN(lightning.LightningModule):
         after_update(self.network)
 
         self.num_updates += 1
-        fold_(self.network, self.acting)
-        self.target.sync_if_due(self.network, self.num_updates)
+        self.acting.sync(self.network)
+        if self.num_updates % self.settings.target_period_updates == 0:
+            self.target.sync(self.network)
         self.replay.update_priorities(batch.index, priority)
         self.metrics.add(loss=mean_loss, td_error=priority, q_values=q_tm1)
 
@@ -154,11 +146,6 @@ class DQN(lightning.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the state until training starts, when the replay has memory and the environments run."""
-        self._restored = checkpoint["wn_rl"]
-        self.collector.agent_steps = self._restored["collector"]["agent_steps"]
-
-    def _resume(self, state: dict[str, Any]) -> None:
-        self.num_updates = state["num_updates"]
+        self._restored = state = checkpoint["wn_rl"]
+        self.num_updates, self.collector.agent_steps = state["num_updates"], state["collector"]["agent_steps"]
         self.generator.set_state(state["generator"])
-        self.archive.load_state_dict(state["replay"])
-        self.collector.load_state_dict(state["collector"])

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import lightning
 import torch
-from hydra.utils import instantiate
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
@@ -139,8 +138,8 @@ def _make_run(config: DictConfig, folder: Path, *, checkpoint: Path | None) -> R
 def _make_loggers(config: DictConfig, folder: Path, agent_steps: int | None) -> list[Logger]:
     loggers: list[Logger] = [MetricsCSV(folder, keep_until_agent_steps=agent_steps)]
     if config.logger is not None and "_target_" in config.logger:
-        logger = instantiate(config.logger)
-        logger.log_hyperparams(OmegaConf.to_container(config, resolve=True))
+        logger = build.make_logger(config)
+        logger.log_hyperparams(build.as_dict(config))
         loggers.append(logger)
     return loggers
 

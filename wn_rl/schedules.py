@@ -66,7 +66,7 @@ class RunLength:
         """The agent steps at which an iteration ends."""
         return min((iteration + 1) * self.iteration_agent_steps, self.total_agent_steps)
 
-    def compute_num_rounds(self, *, agent_steps: int, iteration: int, chunk: int) -> int:
-        """Rounds in a chunk, given the agent steps done before it."""
+    def compute_num_rounds(self, agent_steps: int, iteration: int, chunk: int) -> int:
+        """Rounds in a chunk of an iteration, given the agent steps done before it."""
         rounds_left = math.ceil(max(0, self.compute_iteration_end(iteration) - agent_steps) / self.num_envs)
         return math.ceil(rounds_left / (self.num_chunks - chunk))

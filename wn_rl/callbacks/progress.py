@@ -98,7 +98,10 @@ class TrainingProgress(ProgressBar):
         assert isinstance(pl_module, DQN)
         if self._is_enabled and pl_module.iteration_has_ended:
             status = compute_status(pl_module)
-            self._draw(dataclasses.replace(status, phase="evaluation", phase_done=0, phase_total=0))
+            iteration = status.iteration + 1
+            self._draw(
+                dataclasses.replace(status, iteration=iteration, phase="evaluation", phase_done=0, phase_total=0)
+            )
 
     def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """The last status stays."""

@@ -10,13 +10,16 @@ def compute_status(module: DQN) -> TrainingStatus:
     Nothing is waited for: loss and speed are those that the metrics have read from the device already.
     """
     run_length, agent_steps = module.settings.run_length, module.agent_steps
-    epoch = min(module.current_epoch, run_length.num_iterations - 1)  # Lightning counts on when all are done
-    iteration_begin = epoch * run_length.iteration_agent_steps
-    iteration_end = run_length.compute_iteration_end(epoch)
+    # Lightning counts an interrupted epoch as finished, and a finished one as running until its evaluation is done
+    num_finished = min(module.current_epoch, agent_steps // run_length.iteration_agent_steps)
+    if agent_steps >= run_length.total_agent_steps and module.current_epoch >= run_length.num_iterations:
+        num_finished = run_length.num_iterations  # the last one may be shorter
+    iteration_begin = num_finished * run_length.iteration_agent_steps
+    iteration_end = run_length.compute_iteration_end(num_finished)
     warms_up = agent_steps < module.settings.warmup_agent_steps
     latest, statistics = module.metrics.latest, module.collector.compute_statistics()
     return TrainingStatus(
-        iteration=epoch + int(agent_steps >= iteration_end),
+        iteration=num_finished,
         num_iterations=run_length.num_iterations,
         agent_steps=agent_steps,
         total_agent_steps=run_length.total_agent_steps,
@@ -26,6 +29,6 @@ def compute_status(module: DQN) -> TrainingStatus:
         epsilon=1.0 if warms_up else module.settings.epsilon(agent_steps),
         loss=latest.get("train/loss"),
         phase="warm-up" if warms_up else "training",
-        phase_done=agent_steps if warms_up else agent_steps - iteration_begin,
-        phase_total=module.settings.warmup_agent_steps if warms_up else iteration_end - iteration_begin,
+        phase_done=agent_steps if warms_up else max(0, agent_steps - iteration_begin),
+        phase_total=module.settings.warmup_agent_steps if warms_up else max(0, iteration_end - iteration_begin),
     )

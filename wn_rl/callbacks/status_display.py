@@ -87,10 +87,9 @@ class StatusDisplay(JupyterMixin):
     def _describe_details(self) -> list[str]:
         status = self.status
         total = status.phase_total if status.phase == "warm-up" else status.total_agent_steps
-        details = [
-            f"{status.agent_steps:,} of {total:,} agent steps",
-            f"{self.agent_steps_per_second:,.0f} steps/s",
-        ]
+        details = [f"{status.agent_steps:,} of {total:,} agent steps"]
+        if self.agent_steps_per_second > 0:
+            details.append(f"{self.agent_steps_per_second:,.0f} steps/s")
         if status.mean_return is not None:
             games = "1 game" if status.num_episodes == 1 else f"{min(status.num_episodes, 100)} games"
             details.append(f"mean return {format_return(status.mean_return)} ({games})")

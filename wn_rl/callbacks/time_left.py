@@ -52,7 +52,7 @@ class TimeLeftEstimator:
         agent_steps_left = status.total_agent_steps - status.agent_steps
         if agent_steps_left <= 0:
             return 0.0
-        if len(self._starts) > 1:
+        if len(self._starts) > 1 and self._starts[-1].agent_steps > self._starts[0].agent_steps:
             first, last = self._starts[0], self._starts[-1]
             return agent_steps_left * (last.seconds - first.seconds) / (last.agent_steps - first.agent_steps)
         speed = self.compute_speed(status)

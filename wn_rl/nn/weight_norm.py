@@ -61,22 +61,22 @@ def uses_plain_operations() -> bool:
 class _FusedWeight(torch.autograd.Function):
     """``compute_weight`` by PyTorch's fused kernels: one pass over v forward, one over v and ∇w backward.
 
-    PyTorch's own double backward of these kernels takes ‖v‖ for a constant and is wrong, so the gradient is
-    written out here when it is differentiated in turn. The kernels want contiguous tensors: a v in another
-    memory format (``channels_last``) is seen through the permutation that makes it one, which the norm does
-    not notice.
+    Three deliberate oddities: PyTorch's own double backward of these kernels takes ‖v‖ for a constant and is wrong, so
+    the gradient is written out where it is differentiated in turn; the kernels give NaN for a zero unit, and on a CPU
+    end the process for a v without elements; they want contiguous tensors, so that a v in another memory format
+    (``channels_last``) is seen through the permutation that makes it one, which the norm does not notice.
     """
 
     @staticmethod
     def forward(ctx: Any, v: Tensor, g: Tensor) -> Tensor:
         ctx.order = memory_order(v)
-        dense_v, column = v.permute(ctx.order), per_unit(g, like=v)
-        if v.device.type == "cpu":
-            weight, divisors = torch._weight_norm_interface(dense_v.contiguous(), column, 0)
-            has_value = bool(divisors.all())
-        else:  # to look for a zero would wait for the device
-            weight, divisors, has_value = dense_v, compute_divisors(v), False
-        if not has_value:
+        dense_v = v.permute(ctx.order)
+        if v.device.type == "cpu" and v.numel() > 0:
+            weight, divisors = torch._weight_norm_interface(dense_v.contiguous(), per_unit(g, like=v), 0)
+            has_zero = not divisors.all()
+        else:  # elsewhere, to look for a zero would wait for the device
+            has_zero = True
+        if has_zero:
             divisors = compute_divisors(v)
             weight = (dense_v * per_unit(g / divisors, like=v)).to(v.dtype)
         ctx.save_for_backward(v, g, divisors)
@@ -85,7 +85,7 @@ class _FusedWeight(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad_weight: Tensor) -> tuple[Tensor, Tensor]:
         v, g, divisors = ctx.saved_tensors
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() or v.numel() == 0:
             return _compute_gradients(v, g, grad_weight)
         column = per_unit(g, like=v)
         grad_v, grad_g = torch.ops.aten._weight_norm_interface_backward(

@@ -1,0 +1,31 @@
+"""A frozen plain copy of the online network: what acts, and what the targets are computed with."""
+
+import torch
+from jaxtyping import Float32, UInt8
+from torch import Tensor, nn
+
+from wn_rl.nn.folding import fold_, make_folded
+
+
+class FoldedNetwork(nn.Module):
+    """The online network as of its last ``sync``, in plain weights: normalization costs nothing here.
+
+    The whole state moves at once: weights, biases and the effect of running statistics.
+
+    Args:
+        online: the network that is trained.
+        dtype: the precision of the copy.
+    """
+
+    def __init__(self, online: nn.Module, *, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.network = make_folded(online).to(dtype)
+
+    @torch.no_grad()
+    def forward(self, observation: UInt8[Tensor, "B S H W"]) -> Float32[Tensor, "B A"]:
+        """Q-values in float32; no gradient flows."""
+        return self.network(observation).q_values.float()
+
+    def sync(self, online: nn.Module) -> None:
+        """Copy the online network now, in place."""
+        fold_(online, self.network)
