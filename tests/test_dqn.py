@@ -11,6 +11,7 @@ from lightning.pytorch.callbacks import Callback
 
 from tests.toy_runs import GAMMA, NUM_STATES, make_chain, make_toy_module, make_trainer
 from wn_rl.dqn import DQN
+from wn_rl.replay.samplers import UniformSampler
 from wn_rl.settings import DQNSettings
 
 
@@ -161,3 +162,34 @@ def test_the_same_seed_gives_the_same_run_bit_for_bit(tmp_path: Path) -> None:
     other = make_toy_module(tmp_path / "c", total_agent_steps=800, seed=4)
     make_trainer(other, tmp_path / "c", []).fit(other)
     assert flatten(other) != weights[0]
+
+
+class WeightedSampler(UniformSampler):
+    """Draws uniformly, with importance weights that are not 1, and remembers the priorities reported."""
+
+    def __init__(self, weight: float) -> None:
+        super().__init__()
+        self.weight = weight
+        self.priorities: list[torch.Tensor] = []
+
+    def draw(self, batch_size: int, **arguments: Any) -> tuple[np.ndarray, np.ndarray]:
+        rows, weights = super().draw(batch_size, **arguments)
+        return rows, weights * np.float32(self.weight)
+
+    def update_priorities(self, index: torch.Tensor, priority: torch.Tensor) -> None:
+        self.priorities.append(priority)
+
+
+def test_importance_weights_scale_the_loss_and_not_the_priorities(tmp_path: Path) -> None:
+    losses, priorities = [], []
+    for weight in (1.0, 0.25):
+        sampler = WeightedSampler(weight)
+        module = make_toy_module(
+            tmp_path, total_agent_steps=220, samples_per_agent_step=2, error_function="huber", sampler=sampler
+        )
+        make_trainer(module, tmp_path, []).fit(module)
+        assert module.num_updates == 1
+        losses.append(module.metrics.compute_and_reset(module.agent_steps, module.num_updates)["train/loss"])
+        priorities.append(sampler.priorities[0])
+    assert losses[1] == pytest.approx(0.25 * losses[0])
+    torch.testing.assert_close(priorities[0], priorities[1])

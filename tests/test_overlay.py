@@ -138,6 +138,15 @@ def test_gains_and_losses_differ_in_color_and_in_shape() -> None:
         assert bool(rows.mean() > (rows.min() + rows.max()) / 2) is widest_is_below
 
 
+@pytest.mark.parametrize(("reward", "color"), [(1.0, drawing.BLUISH_GREEN), (-1.0, drawing.VERMILLION)])
+def test_triangles_on_the_curve_point_up_for_gains_and_down_for_losses(reward: float, color: drawing.Color) -> None:
+    panel = make_painter().paint_panel(make_moment(num_steps=100, rewards={20: reward}))
+    widths = np.bincount(find_color(panel, color)[:, 0])
+    widths = widths[widths > 3]  # of the triangle; the line below or above it is narrower
+    assert len(widths) >= 4
+    assert (widths[0] < widths[-1]) == (reward > 0)
+
+
 def test_an_old_reward_leaves_the_score_board_but_stays_on_the_curve() -> None:
     painter = make_painter()
     panel = painter.paint_panel(make_moment(num_steps=100, rewards={20: 1.0}))
@@ -146,14 +155,18 @@ def test_an_old_reward_leaves_the_score_board_but_stays_on_the_curve() -> None:
     assert places[:, 0].min() > 480  # rows of the curve
 
 
-def test_the_marker_moves_to_the_right_and_stays_there() -> None:
+def test_the_marker_moves_to_the_right_and_then_within_the_last_five_seconds() -> None:
     def find_marker(num_steps: int) -> float:
         panel = make_painter().paint_panel(make_moment(num_steps=num_steps))
         return float(find_color(panel[495:], drawing.YELLOW)[:, 1].mean())
 
-    positions = [find_marker(num_steps) for num_steps in (1, 150, 300, 450, 2000)]
+    positions = [find_marker(num_steps) for num_steps in (1, 150, 300, 450, 451, 525, 526, 2000)]
     assert positions[0] < positions[1] < positions[2] < positions[3]
-    assert positions[4] == pytest.approx(positions[3], abs=1)
+    per_second = (positions[3] - positions[0]) * 15 / 449
+    assert positions[4] == pytest.approx(positions[3] - 5 * per_second, abs=2)
+    assert positions[5] == pytest.approx(positions[3], abs=1)
+    assert positions[6] == pytest.approx(positions[4], abs=1)
+    assert positions[4] - 1 < positions[7] < positions[3] + 1
 
 
 def test_lives_are_shown_as_disks_and_nothing_where_a_game_has_none() -> None:

@@ -98,18 +98,18 @@ def test_odd_sizes_get_their_last_row_and_column_twice(tmp_path: Path) -> None:
 
 
 def test_an_error_amid_a_video_leaves_nothing_and_keeps_the_older_one(tmp_path: Path) -> None:
-    def break_after_five() -> Iterator[np.ndarray]:
-        yield from make_frames(5)
+    def break_late() -> Iterator[np.ndarray]:
+        yield from make_frames(80)  # more than the encoder holds back before it begins to write
         raise RuntimeError("the emulator is gone")
 
     path = tmp_path / "game.mp4"
     with pytest.raises(RuntimeError, match="emulator"):
-        write_video(path, break_after_five(), frames_per_second=60)
+        write_video(path, break_late(), frames_per_second=60)
     assert list(tmp_path.iterdir()) == []
     write_video(path, make_frames(2), frames_per_second=60)
     before = path.read_bytes()
     with pytest.raises(RuntimeError, match="emulator"):
-        write_video(path, break_after_five(), frames_per_second=60)
+        write_video(path, break_late(), frames_per_second=60)
     assert list(tmp_path.iterdir()) == [path]
     assert path.read_bytes() == before
 

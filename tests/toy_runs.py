@@ -53,13 +53,14 @@ def make_chain(
 def make_toy_module(
     folder: Path, *, total_agent_steps: int = 2000, iteration_agent_steps: int = 1000, normalizer: str = "weight_norm",
     learning_rate: float = 3e-3, n_step: int = 1, capacity: int = 4000, environments: ChainEnvironments | None = None,
+    sampler: UniformSampler | None = None,
     **changes: Any,
 ) -> DQN:  # fmt: skip
     chain = environments or make_chain()
     replay = Replay(
         capacity=capacity, num_lanes=chain.num_envs, frame_shape=FRAME_SHAPE, stack_size=STACK_SIZE, n_step=n_step,
         gamma=GAMMA, reward_clip=1.0, life_loss_ends_discount=False,
-        storage=RamFrameStorage(device=torch.device("cpu")), sampler=UniformSampler(), device=torch.device("cpu"),
+        storage=RamFrameStorage(device=torch.device("cpu")), sampler=sampler or UniformSampler(), device=torch.device("cpu"),
     )  # fmt: skip
     collector = Collector(
         environments=chain, replay=replay, stack_size=STACK_SIZE, device=torch.device("cpu"),

@@ -3,7 +3,9 @@
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 import hydra
 from hydra.errors import HydraException
@@ -24,13 +26,28 @@ def run_command(config_name: str, function: Callable[[DictConfig], None]) -> Non
 
     What the user can mend (wrong key, word or value) ends in one line on stderr and exit status 2.
     """
+    # Threads that spin at PyTorch's barriers keep the environments' threads, and each other, from the cores: where
+    # a core is shared, updates take ten times as long. Read when PyTorch is first imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing several lines
-    command = hydra.main(version_base="1.3", config_path=str(CONFIG_DIRECTORY), config_name=config_name)(function)
+    job = partial(_run_job, function)
     try:
-        command()
-    except (ConfigurationError, HydraException, OmegaConfBaseException) as error:
-        print(f"error: {_as_one_line(error)}", file=sys.stderr)
-        sys.exit(EXIT_MISUSE)
+        hydra.main(version_base="1.3", config_path=str(CONFIG_DIRECTORY), config_name=config_name)(job)()
+    except (HydraException, OmegaConfBaseException) as error:
+        _exit_with(error)
+
+
+def _run_job(function: Callable[[DictConfig], None], config: DictConfig) -> None:
+    """One run of a command; an error of the user's ends the process here, before Hydra adds a line of its own."""
+    try:
+        function(config)
+    except (ConfigurationError, OmegaConfBaseException) as error:
+        _exit_with(error)
+
+
+def _exit_with(error: Exception) -> NoReturn:
+    print(f"error: {_as_one_line(error)}", file=sys.stderr)
+    sys.exit(EXIT_MISUSE)
 
 
 def _as_one_line(error: Exception) -> str:

@@ -14,7 +14,7 @@ from wn_rl.errors import ConfigurationError
 CONFIG_FILE = "config.yaml"
 
 CHANGEABLE_ON_RESUME = (
-    "total_agent_steps", "logger", "video", "checkpoint", "progress", "num_threads", "num_env_threads",
+    "total_agent_steps", "logger", "video", "progress", "num_threads", "num_env_threads",
 )  # fmt: skip
 """What a resumed run may be told anew: its length, what is shown and kept, and how many threads work."""
 

@@ -45,8 +45,7 @@ class DQN(lightning.LightningModule):
         self.target = FoldedNetwork(network, dtype=settings.folded_dtype)  # moves every so many updates
         self.make_optimizer, self.settings = make_optimizer, settings
         self.collector, self.replay, self.archive, self.generator = collector, replay, archive, generator
-        self.num_updates = 0  # optimizer steps
-        self.metrics = ChunkMetrics()
+        self.num_updates, self.metrics = 0, ChunkMetrics()
         self.on_warmup_round: Callable[[DQN], None] = lambda module: None  # for a progress display
         self._restored: dict[str, Any] | None = None
 

@@ -19,6 +19,7 @@ SMALLEST_SCALE = 3  # the small letters are 3.2 units high, and 9 pixels are the
 PANEL_WIDTH = 160  # in units; a unit is one pixel of the unscaled game
 FLASH_SECONDS = 0.75
 CURVE_SECONDS = 30
+CURVE_SHIFT_SECONDS = 5  # the curve moves on in jumps: a picture that always slides is slow to encode
 SPREAD_MEMORY = 0.98  # per agent step: bars keep their scale for about 50 agent steps, 3 seconds
 SPREAD_STEPS = 400  # 0.98^400 = 0.0003: earlier ones change no pixel
 
@@ -133,10 +134,12 @@ class OverlayPainter:
 
     def _make_value_curve(self, moment: OverlayMoment) -> ValueCurve:
         num_steps = round(CURVE_SECONDS * self.agent_steps_per_second)
+        shift = round(CURVE_SHIFT_SECONDS * self.agent_steps_per_second)
+        first = max(0, -(-(len(moment.rewards) - num_steps) // shift) * shift)
         return ValueCurve(
-            values=moment.q_values[-num_steps:].max(axis=1),
-            rewards=moment.rewards[-num_steps:],
+            values=moment.q_values[first:].max(axis=1),
+            rewards=moment.rewards[first:],
             num_steps=num_steps,
-            first_second=max(0, len(moment.rewards) - num_steps) / self.agent_steps_per_second,
+            first_second=first / self.agent_steps_per_second,
             num_seconds=CURVE_SECONDS,
         )

@@ -96,7 +96,8 @@ class TrainingProgress(ProgressBar):
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """An iteration is done, and its evaluation follows (this callback stands before it)."""
         assert isinstance(pl_module, DQN)
-        if self._is_enabled and pl_module.iteration_has_ended:
+        shows_now = self._screen.shows_every_phase or self.is_due
+        if self._is_enabled and shows_now and pl_module.iteration_has_ended:
             status = compute_status(pl_module)
             iteration = status.iteration + 1
             self._draw(

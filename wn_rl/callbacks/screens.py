@@ -19,9 +19,14 @@ class Message(ConsoleRenderable, Protocol):
 
 @runtime_checkable
 class Screen(Protocol):
-    """A place where one status replaces the one before, and printed lines stay."""
+    """A place where one status replaces the one before, and printed lines stay.
+
+    ``refresh_seconds`` is the shortest time between two statuses; with ``shows_every_phase`` the beginning of an
+    evaluation is shown at once all the same.
+    """
 
     refresh_seconds: float
+    shows_every_phase: bool
 
     def show(self, display: StatusDisplay, *, elapsed_seconds: float) -> None:
         """Replace the status."""
@@ -50,6 +55,7 @@ class TerminalScreen:
     """The last lines of a terminal, redrawn in place; prints and warnings of others appear above them."""
 
     refresh_seconds = 0.25
+    shows_every_phase = True
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -74,6 +80,7 @@ class NotebookScreen:
     """An output of a notebook's cell that is updated in place; needs no widgets."""
 
     refresh_seconds = 1.0
+    shows_every_phase = True
 
     def __init__(self) -> None:
         self._handle: Any = None
@@ -98,6 +105,7 @@ class LogScreen:
     """A file or a pipe: plain lines without control characters, each with the time since the start."""
 
     refresh_seconds = 30.0
+    shows_every_phase = False  # the evaluation's own line says that there was one
 
     def __init__(self, console: Console) -> None:
         self._console = console

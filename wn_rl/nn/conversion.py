@@ -19,12 +19,7 @@ from torch.nn.utils.weight_norm import weight_norm as apply_torch_hook
 
 from wn_rl.errors import ConfigurationError
 from wn_rl.nn.geometry import WEIGHT_NORM_OF, constructor_arguments, make_plain_like, output_axis, plain_type
-from wn_rl.nn.weight_norm import (
-    GMode,
-    adopt_parameters_,
-    layer_g,
-    layer_weight,
-)
+from wn_rl.nn.weight_norm_layer import adopt_parameters_, layer_g, layer_weight
 from wn_rl.nn.weight_norm_recurrent import (
     PLAIN_RECURRENT,
     WEIGHT_NORM_RECURRENT,
@@ -121,7 +116,7 @@ def _copy_bias(layer: nn.Module, new: nn.Module) -> None:
         new.bias = nn.Parameter(bias.detach().clone(), requires_grad=bias.requires_grad)
 
 
-def _build_weight_norm(layer: nn.Module, source: Source, g_mode: GMode) -> nn.Module:
+def _build_weight_norm(layer: nn.Module, source: Source, g_mode: str) -> nn.Module:
     """Our layer with the v and g (or v = w and g = ‖w‖) and the bias of ``layer``."""
     arguments = constructor_arguments(layer, source.kind, has_bias=layer.bias is not None)
     new = WEIGHT_NORM_OF[source.kind](**arguments, g_mode=g_mode)
@@ -132,7 +127,7 @@ def _build_weight_norm(layer: nn.Module, source: Source, g_mode: GMode) -> nn.Mo
     return new
 
 
-def weight_normalize(module: nn.Module, *, g_mode: GMode = "free") -> nn.Module:
+def weight_normalize(module: nn.Module, *, g_mode: str = "free") -> nn.Module:
     """A copy of ``module`` with weight-normalized layers, computing the same function.
 
     A plain layer gives v = w and g = ‖w‖; PyTorch's parametrization and its old hook give their v and g

@@ -23,7 +23,8 @@ from torch import Tensor, nn
 from wn_rl.errors import ConfigurationError
 from wn_rl.nn.geometry import AFFINE_TYPES, WEIGHT_NORM_TYPES, make_plain_like
 from wn_rl.nn.normalized_layers import BatchNorm, MeanOnlyBatchNorm, NormProjection, SpectralNorm
-from wn_rl.nn.weight_norm import per_unit, write_weight_
+from wn_rl.nn.weight_norm import per_unit
+from wn_rl.nn.weight_norm_layer import write_weight_
 from wn_rl.nn.weight_norm_recurrent import PLAIN_RECURRENT, make_plain_recurrent, write_recurrent_
 
 

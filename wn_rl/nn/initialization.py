@@ -22,7 +22,8 @@ from torch.utils.hooks import RemovableHandle
 from wn_rl.errors import ConfigurationError
 from wn_rl.nn.geometry import AFFINE_TYPES, WEIGHT_NORM_TYPES, output_axis, plain_type
 from wn_rl.nn.normalized_layers import BatchNorm, MeanOnlyBatchNorm, NormProjection, SpectralNorm
-from wn_rl.nn.weight_norm import compute_norms, draw_v, from_units, layer_units, per_unit, set_g_, to_units
+from wn_rl.nn.weight_norm import compute_norms, per_unit
+from wn_rl.nn.weight_norm_layer import draw_v, from_units, layer_units, set_g_, to_units
 
 # A unit that is constant on the minibatch would get g = 1/0. It keeps g = 1: deviations under this share of |μ| are
 # rounding in float32, and those under it in absolute value say that the inputs are constant.

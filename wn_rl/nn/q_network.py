@@ -4,10 +4,12 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
+from wn_rl.nn.geometry import WEIGHT_NORM_TYPES
 from wn_rl.nn.heads import HEADS
 from wn_rl.nn.names import look_up
 from wn_rl.nn.normalizers import make_normalizer
 from wn_rl.nn.torsos import TORSOS
+from wn_rl.nn.weight_cache import cached_weights
 from wn_rl.types import QOutput
 
 
@@ -21,13 +23,17 @@ class QNetwork(nn.Module):
         super().__init__()
         self.torso = torso
         self.head = head
+        self._layers = [module for module in self.modules() if type(module) in WEIGHT_NORM_TYPES]
 
     def compute_features(self, observations: UInt8[Tensor, "B S H W"]) -> Float[Tensor, "B F"]:
         """The torso's output, for those who want to look at it."""
         return self.torso(observations)
 
     def forward(self, observations: UInt8[Tensor, "B S H W"]) -> QOutput:
-        return self.head(self.torso(observations))
+        if torch.compiler.is_compiling():  # which fuses the layers' own computation of w
+            return self.head(self.torso(observations))
+        with cached_weights(self._layers):
+            return self.head(self.torso(observations))
 
 
 def make_q_network(

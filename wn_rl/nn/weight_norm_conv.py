@@ -10,13 +10,13 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from wn_rl.nn.weight_norm import GMode, layer_weight, reparameterize_
+from wn_rl.nn.weight_norm_layer import layer_weight, reparameterize_
 
 
 class WeightNormConv1d(nn.Conv1d):
     """A 1-d convolution with w = g v / ‖v‖ (Eq. 2): parameters v [O, I/groups, K], g [O] and bias [O]."""
 
-    g_mode: GMode
+    g_mode: str
     output_axis: int
 
     def __init__(
@@ -31,7 +31,7 @@ class WeightNormConv1d(nn.Conv1d):
         bias: bool = True,
         padding_mode: Literal["zeros", "reflect", "replicate", "circular"] = "zeros",
         *,
-        g_mode: GMode = "free",
+        g_mode: str = "free",
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode)
@@ -46,7 +46,7 @@ class WeightNormConv1d(nn.Conv1d):
 class WeightNormConv2d(nn.Conv2d):
     """A 2-d convolution with w = g v / ‖v‖ (Eq. 2): parameters v [O, I/groups, K, K], g [O] and bias [O]."""
 
-    g_mode: GMode
+    g_mode: str
     output_axis: int
 
     def __init__(
@@ -61,7 +61,7 @@ class WeightNormConv2d(nn.Conv2d):
         bias: bool = True,
         padding_mode: Literal["zeros", "reflect", "replicate", "circular"] = "zeros",
         *,
-        g_mode: GMode = "free",
+        g_mode: str = "free",
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode)
@@ -76,7 +76,7 @@ class WeightNormConv2d(nn.Conv2d):
 class WeightNormConv3d(nn.Conv3d):
     """A 3-d convolution with w = g v / ‖v‖ (Eq. 2): parameters v [O, I/groups, K, K, K], g [O] and bias [O]."""
 
-    g_mode: GMode
+    g_mode: str
     output_axis: int
 
     def __init__(
@@ -91,7 +91,7 @@ class WeightNormConv3d(nn.Conv3d):
         bias: bool = True,
         padding_mode: Literal["zeros", "reflect", "replicate", "circular"] = "zeros",
         *,
-        g_mode: GMode = "free",
+        g_mode: str = "free",
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode)

@@ -12,14 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from wn_rl.nn.weight_norm import (
-    GMode,
-    compute_divisors,
-    layer_g,
-    layer_weight,
-    reparameterize_,
-    uses_plain_operations,
-)
+from wn_rl.nn.weight_norm import compute_divisors, uses_plain_operations
+from wn_rl.nn.weight_norm_layer import layer_g, layer_weight, reparameterize_
 
 # Below this size of v the bookkeeping costs more than the passes over memory that it saves.
 SMALLEST_SCALED = 2**18
@@ -34,7 +28,7 @@ class WeightNormLinear(nn.Linear):
     """
 
     v: nn.Parameter
-    g_mode: GMode
+    g_mode: str
     output_axis: int
     groups: int
 
@@ -44,7 +38,7 @@ class WeightNormLinear(nn.Linear):
         out_features: int,
         bias: bool = True,
         *,
-        g_mode: GMode = "free",
+        g_mode: str = "free",
         generator: torch.Generator | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
@@ -110,9 +104,9 @@ class _ScaledLinear(torch.autograd.Function):
         wide_grad_y = grad_y.to(scale.dtype)
         grad_scale = (wide_grad_y * t).sum(0)
         grad_t = (wide_grad_y * scale).to(x.dtype)
-        grad_v = torch.mm(grad_t.t(), x).to(v.dtype)
-        radial = (-scale * grad_scale / divisors.square()).to(v.dtype).unsqueeze(1)
-        grad_v = torch.addcmul(grad_v, radial, v) if is_differentiated_again else grad_v.addcmul_(radial, v)
+        radial = (-scale * grad_scale / divisors.square()).to(x.dtype).unsqueeze(1)
+        grad_v = torch.mm(grad_t.t().contiguous(), x)  # contiguous: twice as fast in bfloat16 on a CPU
+        grad_v = grad_v.addcmul(radial, cast_v) if is_differentiated_again else grad_v.addcmul_(radial, cast_v)
         grad_x = torch.mm(grad_t, cast_v) if ctx.needs_input_grad[0] else None
         grad_bias = wide_grad_y.sum(0).to(g.dtype) if ctx.has_bias else None
-        return grad_x, grad_v, (grad_scale / divisors).to(g.dtype), grad_bias
+        return grad_x, grad_v.to(v.dtype), (grad_scale / divisors).to(g.dtype), grad_bias

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from wn_rl.nn.weight_norm import compute_norms, compute_weight, draw_v, require_directions
+from wn_rl.nn.weight_norm import compute_norms, compute_weight
+from wn_rl.nn.weight_norm_layer import draw_v, require_directions
 
 
 def weight_names(layer: nn.RNNBase) -> list[str]:

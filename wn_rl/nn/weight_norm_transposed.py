@@ -11,13 +11,13 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from wn_rl.nn.weight_norm import GMode, layer_weight, reparameterize_
+from wn_rl.nn.weight_norm_layer import layer_weight, reparameterize_
 
 
 class WeightNormConvTranspose1d(nn.ConvTranspose1d):
     """A transposed 1-d convolution with w = g v / ‖v‖ (Eq. 2): parameters v [I, O/groups, K], g [O] and bias [O]."""
 
-    g_mode: GMode
+    g_mode: str
     output_axis: int
 
     def __init__(
@@ -33,7 +33,7 @@ class WeightNormConvTranspose1d(nn.ConvTranspose1d):
         dilation: int | tuple[int] = 1,
         padding_mode: Literal["zeros"] = "zeros",
         *,
-        g_mode: GMode = "free",
+        g_mode: str = "free",
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__(
@@ -59,7 +59,7 @@ class WeightNormConvTranspose1d(nn.ConvTranspose1d):
 class WeightNormConvTranspose2d(nn.ConvTranspose2d):
     """A transposed 2-d convolution with w = g v / ‖v‖ (Eq. 2): parameters v [I, O/groups, K, K], g [O] and bias [O]."""
 
-    g_mode: GMode
+    g_mode: str
     output_axis: int
 
     def __init__(
@@ -75,7 +75,7 @@ class WeightNormConvTranspose2d(nn.ConvTranspose2d):
         dilation: int | tuple[int, int] = 1,
         padding_mode: Literal["zeros"] = "zeros",
         *,
-        g_mode: GMode = "free",
+        g_mode: str = "free",
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__(
@@ -101,7 +101,7 @@ class WeightNormConvTranspose2d(nn.ConvTranspose2d):
 class WeightNormConvTranspose3d(nn.ConvTranspose3d):
     """A transposed 3-d convolution with w = g v / ‖v‖ (Eq. 2): parameters v [I, O/groups, K, K, K], g [O], bias [O]."""
 
-    g_mode: GMode
+    g_mode: str
     output_axis: int
 
     def __init__(
@@ -117,7 +117,7 @@ class WeightNormConvTranspose3d(nn.ConvTranspose3d):
         dilation: int | tuple[int, int, int] = 1,
         padding_mode: Literal["zeros"] = "zeros",
         *,
-        g_mode: GMode = "free",
+        g_mode: str = "free",
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__(

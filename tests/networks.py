@@ -1,0 +1,51 @@
+"""Small Q-networks and frames for the tests of wn_rl.nn."""
+
+import torch
+
+from wn_rl.nn.initialization import initialize_from_data
+from wn_rl.nn.normalizers import NORMALIZERS, after_update
+from wn_rl.nn.q_network import QNetwork, make_q_network
+
+ALL_NORMALIZERS = sorted(NORMALIZERS)
+FRAME_SHAPE = (37, 44)  # not square; 1 x 2 positions are left after the Nature convolutions
+
+
+def make_generator(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def make_network(
+    normalizer: str, *, torso: str = "nature", head: str = "linear", hidden_units: int = 24, seed: int = 0
+) -> QNetwork:
+    return make_q_network(
+        torso=torso,
+        head=head,
+        normalizer=normalizer,
+        num_actions=5,
+        stack_size=3,
+        frame_shape=FRAME_SHAPE,
+        hidden_units=hidden_units,
+        generator=make_generator(seed),
+    )
+
+
+def draw_frames(batch_size: int = 16, *, seed: int = 1) -> torch.Tensor:
+    """Frames of large and small structures, so that no unit is constant."""
+    generator = make_generator(seed)
+    coarse = torch.rand(batch_size, 3, 5, 6, generator=generator)
+    smooth = torch.nn.functional.interpolate(coarse, size=FRAME_SHAPE, mode="bilinear")
+    noise = torch.rand(batch_size, 3, *FRAME_SHAPE, generator=generator)
+    return (200 * smooth + 55 * noise).to(torch.uint8)
+
+
+def train(network: QNetwork, *, num_updates: int = 3) -> QNetwork:
+    """Initialize from frames and take a few steps on random targets, so that no statistic and no sign is trivial."""
+    initialize_from_data(network, draw_frames(), generator=make_generator(2))
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
+    for update in range(num_updates):
+        targets = torch.randn(16, 5, generator=make_generator(10 + update))
+        optimizer.zero_grad()
+        (network(draw_frames(seed=20 + update)).q_values - targets).square().mean().backward()
+        optimizer.step()
+        after_update(network)
+    return network

@@ -1,0 +1,85 @@
+"""Bugs of the loss, the algorithm, its configuration and its callbacks."""
+
+LOSS = "wn_rl/losses/q_learning.py"
+DQN = "wn_rl/dqn.py"
+
+PLANTED = [
+    {
+        "number": 1, "file": DQN,
+        "old": "        q_t = self.target(batch.s_t)\n",
+        "new": "        q_t = self.target(batch.s_tm1)\n",
+        "test": "tests/test_dqn.py::test_the_chain_is_learned_to_within_five_hundredths",
+    },
+    {
+        "number": 2, "file": LOSS,
+        "old": "q_tm1.gather(1, a_tm1.unsqueeze(1)).squeeze(1)",
+        "new": "q_tm1.amax(dim=1)",
+        "test": "tests/test_losses.py::test_squared_error_matches_targets_worked_by_hand",
+    },
+    {
+        "number": 10, "file": DQN,
+        "old": "        mean_loss = (batch.weight * loss).mean()\n",
+        "new": "        mean_loss = loss.mean()\n",
+        "test": "tests/test_dqn.py::test_importance_weights_scale_the_loss_and_not_the_priorities",
+    },
+    {
+        "number": 11, "file": DQN,
+        "old": "self.replay.update_priorities(batch.index, priority)",
+        "new": "self.replay.update_priorities(batch.index, batch.weight * loss.detach())",
+        "test": "tests/test_dqn.py::test_importance_weights_scale_the_loss_and_not_the_priorities",
+    },
+    {
+        "number": 14, "file": DQN,
+        "old": "if self.num_updates % self.settings.target_period_updates == 0:",
+        "new": "if self.num_updates % self.settings.target_period_updates == 1:",
+        "test": "tests/test_dqn.py::test_the_target_moves_every_period_of_updates_and_never_between",
+    },
+    {
+        "number": 14, "file": DQN,
+        "old": "if self.num_updates % self.settings.target_period_updates == 0:",
+        "new": "if self.agent_steps // self.collector.num_envs % self.settings.target_period_updates == 0:",
+        "test": "tests/test_dqn.py::test_the_target_moves_every_period_of_updates_and_never_between",
+    },
+    {
+        "number": 15, "file": "wn_rl/acting/collector.py",
+        "old": "        self.agent_steps += self.num_envs\n",
+        "new": "        self.agent_steps += 4 * self.num_envs\n",
+        "test": "tests/test_dqn.py::test_agent_steps_count_actions_of_single_environments",
+    },
+    {
+        "number": 16, "file": "wn_rl/build.py",
+        "old": "gamma=config.replay.gamma,",
+        "new": "gamma=0.99,",
+        "test": "tests/test_configuration.py::test_every_setting_of_training_is_read",
+    },
+    {
+        "number": 21, "file": "wn_rl/metrics.py",
+        "old": '"train/absolute_td_error": td_error',
+        "new": '"train/absolute_td_error": loss',
+        "test": "tests/test_metrics.py::test_every_metric_is_the_mean_of_what_it_is_named_after",
+    },
+    {
+        "number": 23, "file": LOSS,
+        "old": "    with torch.no_grad():\n",
+        "new": "    with torch.enable_grad():\n",
+        "test": "tests/test_losses.py::test_gradient_reaches_the_chosen_action_alone_and_no_target",
+    },
+    {
+        "number": 24, "file": LOSS,
+        "old": "q_tm1.gather(1, a_tm1.unsqueeze(1)).squeeze(1)",
+        "new": "q_tm1.gather(1, a_tm1.unsqueeze(1))",
+        "test": "tests/test_losses.py::test_every_transition_has_one_loss_and_one_priority",
+    },
+    {
+        "number": 25, "file": "wn_rl/callbacks/metrics_logging.py",
+        "old": "        for logger in trainer.loggers:\n",
+        "new": "        pl_module.replay.sample(1, pl_module.generator)\n        for logger in trainer.loggers:\n",
+        "test": "tests/test_run.py::test_callbacks_change_no_weight",
+    },
+    {
+        "number": 30, "file": DQN,
+        "old": "        self.acting.sync(self.network)\n        self.target.sync(self.network)\n",
+        "new": "        self.acting.sync(self.network)\n",
+        "test": "tests/test_dqn.py::test_data_dependent_initialization_runs_before_the_target_is_copied",
+    },
+]  # fmt: skip

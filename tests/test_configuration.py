@@ -1,0 +1,287 @@
+"""What a user may write, what is refused in one line, and that no setting is ignored."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig, OmegaConf
+
+from wn_rl import build, run
+from wn_rl.command_line import CONFIG_DIRECTORY
+from wn_rl.configuration import (
+    load_configuration,
+    resolve_configuration,
+    resume_configuration,
+    save_configuration,
+)
+from wn_rl.envs.counting import CountingEnvironments, make_random_outcomes
+from wn_rl.errors import ConfigurationError
+
+
+def compose_training(*overrides: str) -> DictConfig:
+    with initialize_config_dir(str(CONFIG_DIRECTORY), version_base="1.3"):
+        return compose("train", overrides=["game=Pong", *overrides])
+
+
+class StandInEnvironments(CountingEnvironments):
+    """Takes the place of the games, whose ROMs take a quarter of a second each, and remembers what was asked."""
+
+    asked: dict[str, Any]
+
+    def __init__(self, **asked: Any) -> None:
+        outcomes = make_random_outcomes(
+            seed=0, num_rounds=10, num_envs=asked["num_envs"], termination_probability=0.1,
+            truncation_probability=0.1, life_loss_probability=0.1,
+        )  # fmt: skip
+        super().__init__(outcomes=outcomes, num_actions=6, frame_shape=(84, 84))
+        self.asked = asked
+
+
+def describe_run(config: DictConfig, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Everything that a configuration decides, as text."""
+    monkeypatch.setattr(build, "AtariEnvironments", StandInEnvironments)
+    made = run._make_run(config, folder, checkpoint=None)
+    module, trainer = made.module, made.trainer
+    description = {
+        "environments": str(module.collector.environments.asked),
+        "evaluation_environments": str(build.make_evaluation_environments(config).asked),
+        "settings": str(module.settings),
+        "replay": str(module.replay.settings),
+        "optimizer": str(module.configure_optimizers()),
+        "network": str(module.network),
+        "weights": [float(p.double().sum()) for p in module.network.parameters()],
+        "streams": [g.initial_seed() for g in (module.generator, module.collector.generator)],
+        "trainer": str((trainer.max_epochs, trainer.precision, type(trainer.accelerator).__name__)),
+        "loggers": [type(logger).__name__ for logger in trainer.loggers],
+        "callbacks": [{k: str(v) for k, v in vars(c).items() if "0x" not in str(v)} for c in trainer.callbacks],
+        "threads": torch.get_num_threads(),
+    }
+    torch.set_num_threads(2)
+    return description
+
+
+OTHER_WORDS = {
+    "game": "Breakout", "normalizer": "none", "error_function": "huber", "initialization": "random",
+    "precision": "32-true", "protocol.name": "other", "network.torso": "mlp", "network.head": "dueling",
+    "max_gradient_norm": 10.0, "optimizer._target_": "torch.optim.AdamW",
+}  # fmt: skip
+OTHER_NUMBERS = {
+    "replay.gamma": 0.9, "exploration.initial_epsilon": 0.9, "exploration.final_epsilon": 0.2,
+    "evaluation.epsilon": 0.2, "protocol.repeat_action_probability": 0.1, "protocol.frame_skip": 2,
+    "optimizer.betas": [0.5, 0.9],
+}  # fmt: skip
+# They say where and how results are written, and how the process is started: they have tests of their own.
+ELSEWHERE = {"resume", "run_dir", "name", "accelerator", "optimizer._partial_"}
+
+
+def list_leaves(config: DictConfig, prefix: str = "") -> list[str]:
+    leaves = []
+    for key in config:
+        path = f"{prefix}{key}"
+        value = OmegaConf.select(config, path) if not prefix else config[key]
+        is_branch = isinstance(value, DictConfig)
+        leaves += list_leaves(value, f"{path}.") if is_branch else [path]
+    return leaves
+
+
+def find_other_value(key: str, value: Any) -> Any:
+    if key in OTHER_WORDS:
+        return OTHER_WORDS[key]
+    if key in OTHER_NUMBERS:
+        return OTHER_NUMBERS[key]
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int | float):
+        return value * 2 if value else 1
+    raise AssertionError(f"say in this test what {key}={value} may become")
+
+
+SETTINGS = sorted(
+    key for key in list_leaves(compose_training()) if key not in ELSEWHERE and not key.startswith(("hydra", "logger."))
+)
+
+
+@pytest.fixture(scope="module")
+def base_configuration() -> DictConfig:
+    return resolve_configuration(compose_training("precision=bf16-mixed", "num_envs=8", "num_threads=2"))
+
+
+@pytest.fixture(scope="module")
+def base_description(base_configuration: DictConfig, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        folder = tmp_path_factory.mktemp("base")
+        OmegaConf.update(base_configuration, "run_dir", str(folder))
+        return describe_run(base_configuration, folder, monkeypatch)
+
+
+def test_every_setting_of_training_is_read(
+    base_configuration: DictConfig,
+    base_description: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert len(SETTINGS) > 45
+    ignored = []
+    for key in SETTINGS:
+        config = OmegaConf.create(OmegaConf.to_container(base_configuration, resolve=False))
+        OmegaConf.update(config, key, find_other_value(key, OmegaConf.select(config, key)))
+        description = describe_run(config, tmp_path / key, monkeypatch)
+        description["callbacks"] = str(description["callbacks"]).replace(str(tmp_path / key), config.run_dir)
+        if description == {**base_description, "callbacks": str(base_description["callbacks"])}:
+            ignored.append(key)
+    assert ignored == []
+
+
+def test_the_streams_of_a_run_are_apart_and_follow_from_its_seed() -> None:
+    seeds = {build.make_generator(seed, stream).initial_seed() for seed in (0, 1, 2) for stream in build.RANDOM_STREAMS}
+    assert len(seeds) == 9
+    assert build.make_generator(1, "sampling").initial_seed() == build.make_generator(1, "sampling").initial_seed()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["replay.capacity=10"], "replay.capacity=10 is less than batch_size=32; raise replay.capacity"),
+        (["warmup_agent_steps=2000000"], "warmup_agent_steps=2000000 is more than replay.capacity=1000000"),
+        (["warmup_agent_steps=300000"], "does not end within the first iteration"),
+        (["target_period_updates=0"], "target_period_updates=0: needs a number of at least 1"),
+        (["learning_rate=-1e-3"], "learning_rate=-0.001: needs a number of at least 0"),
+        (["learning_rate=0"], "learning_rate=0: needs a number above 0"),
+        (["learning_rate=fast"], "learning_rate=fast: needs a number"),
+        (["num_envs=2.5"], "num_envs=2.5: needs a whole number"),
+        (["num_envs=-1"], "num_envs=-1: needs a number of at least 1"),
+        (["replay.gamma=1.5"], "replay.gamma=1.5: needs a number between 0 and 1"),
+        (["evaluation.epsilon=2"], "evaluation.epsilon=2: needs a number between 0 and 1"),
+        (["accelerator=tpu"], "accelerator=tpu: unknown; known: auto, cpu, gpu"),
+        (["precision=16"], "precision=16: unknown"),
+        (["initialization=xavier"], "known: data_dependent, random"),
+        (["error_function=l1"], "known: mse, huber"),
+        (["total_agent_steps=nan"], "total_agent_steps=nan: needs"),
+    ],
+)
+def test_what_cannot_work_is_refused_in_one_line(overrides: list[str], message: str) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        resolve_configuration(compose_training(*overrides))
+    assert message in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_what_was_found_by_itself_is_written_as_if_given(tmp_path: Path) -> None:
+    resolved = resolve_configuration(compose_training())
+    save_configuration(resolved, tmp_path)
+    loaded = load_configuration(tmp_path)
+    assert "auto" not in OmegaConf.to_yaml(loaded).split()
+    assert loaded == resolved
+    assert loaded.num_envs >= 8
+    assert resolve_configuration(loaded) == loaded
+
+
+@pytest.mark.parametrize(
+    ("preset", "expected"),
+    [
+        ("wn_paper", {"optimizer._target_": "torch.optim.Adamax", "optimizer.betas": [0.5, 0.999], "batch_size": 64,
+                      "learning_rate": 3e-4, "protocol.name": "nature", "initialization": "data_dependent"}),
+        ("nature", {"optimizer._target_": "torch.optim.RMSprop", "batch_size": 32, "samples_per_agent_step": 8,
+                    "target_period_updates": 10_000, "exploration.final_epsilon": 0.1, "protocol.name": "nature"}),
+        ("quick", {"replay.n_step": 3, "optimizer._target_": "torch.optim.Adam", "protocol.name": "machado"}),
+        ("dopamine", {"learning_rate": 6.25e-5, "replay.n_step": 1, "normalizer": "weight_norm"}),
+    ],
+)  # fmt: skip
+def test_presets_hold_the_numbers_that_they_are_named_after(preset: str, expected: dict[str, Any]) -> None:
+    config = compose_training(f"preset={preset}")
+    assert {key: OmegaConf.select(config, key) for key in expected} == expected
+
+
+def test_a_preset_gives_way_to_the_command_line() -> None:
+    config = compose_training("preset=wn_paper", "protocol=machado", "learning_rate=1e-4", "optimizer=adam")
+    assert (config.protocol.name, config.learning_rate, config.optimizer.lr) == ("machado", 1e-4, 1e-4)
+    assert config.optimizer._target_ == "torch.optim.Adam"
+
+
+@pytest.fixture
+def saved_run(tmp_path: Path) -> Path:
+    save_configuration(resolve_configuration(compose_training("num_envs=8")), tmp_path)
+    return tmp_path
+
+
+def test_a_resumed_run_may_become_longer(saved_run: Path) -> None:
+    given = compose_training("total_agent_steps=20000000", "batch_size=32")
+    resumed = resume_configuration(given, ["total_agent_steps=20000000", "batch_size=32", "game=pong"], saved_run)
+    assert resumed.total_agent_steps == 20_000_000
+    assert resumed.num_envs == 8
+
+
+@pytest.mark.parametrize("override", ["learning_rate=1e-3", "protocol=nature", "normalizer=none", "game=Breakout"])
+def test_another_run_is_no_resumption(saved_run: Path, override: str) -> None:
+    given = compose_training(override)
+    with pytest.raises(ConfigurationError, match=r"when this run began and cannot become .* on resume"):
+        resume_configuration(given, [override], saved_run)
+
+
+def test_a_folder_without_a_run_is_told_so(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="is no run folder"):
+        load_configuration(tmp_path)
+    (tmp_path / "config.yaml").write_text("{ a: [")
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        load_configuration(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("command", "words", "message"),
+    [
+        ("train", ["game=Braekout"], "Breakout"),
+        ("train", [], "game is missing"),
+        ("train", ["game=Pong", "lerning_rate=1"], "lerning_rate"),
+        ("train", ["game=Pong", "preset=quik"], "quick"),
+        ("train", ["game=Pong", "normalizer=weigt_norm"], "weight_norm"),
+        ("train", ["resume=/nowhere"], "no run folder"),
+        ("evaluate", ["agent=/nowhere"], "no agent there"),
+        ("evaluate", [], "agent is missing"),
+        ("watch", ["agent=/nowhere"], "no agent there"),
+    ],
+)
+def test_mistakes_end_in_one_line_and_leave_nothing(
+    tmp_path: Path, command: str, words: list[str], message: str
+) -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", f"wn_rl.{command}", *words], cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
+    assert result.returncode == 2
+    assert result.stderr.startswith("error: ")
+    assert len(result.stderr.splitlines()) == 1
+    assert message in result.stderr
+    assert result.stdout == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_game_is_told_before_pytorch_is_loaded(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.argv = ['train', 'game=Braekout']\n"
+        "from wn_rl.command_line import run_command\n"
+        "from wn_rl.train import main\n"
+        "try: run_command('train', main)\n"
+        "except SystemExit: print('torch' in sys.modules)"
+    )
+    began = time.perf_counter()
+    result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert result.stdout.strip() == "False"
+    assert time.perf_counter() - began < 30
+
+
+def test_help_shows_how_and_what(tmp_path: Path) -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "wn_rl.train", "--help"], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert result.returncode == 0
+    for word in (
+        "python -m wn_rl.train game=Breakout",
+        "resume=",
+        "preset: dopamine, nature, quick, wn_paper",
+        "replay:",
+    ):
+        assert word in result.stdout
