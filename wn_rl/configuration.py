@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from wn_rl.envs.games import resolve_game
 from wn_rl.errors import ConfigurationError
@@ -31,7 +32,7 @@ def resolve_configuration(config: DictConfig) -> DictConfig:
         raise ConfigurationError("game is missing; name one, as in game=Breakout")
     resolved.game = resolve_game(config.game)
     resolved.accelerator = resolve_accelerator(config.accelerator)
-    resolved.precision = _resolve_precision(config.precision, resolved.accelerator)
+    resolved.precision = _resolve_precision(str(config.precision), resolved.accelerator)
     num_cores = count_cores()
     automatic = {
         "num_envs": max(8, min(2 * num_cores, 64)),
@@ -160,7 +161,7 @@ def load_configuration(run_dir: Path) -> DictConfig:
         raise ConfigurationError(f"{run_dir} is no run folder: it has no {CONFIG_FILE}; name one under runs/")
     try:
         config = OmegaConf.load(path)
-    except (OmegaConfBaseException, ValueError, OSError) as error:
+    except (OmegaConfBaseException, YAMLError, ValueError, OSError) as error:
         raise ConfigurationError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
     if not isinstance(config, DictConfig):
         raise ConfigurationError(f"{path} cannot be read: it holds no settings")

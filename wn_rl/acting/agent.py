@@ -71,12 +71,12 @@ def save_agent(folder: Path, network: nn.Module, description: dict[str, Any]) ->
     Args:
         folder: where ``weights.safetensors`` and ``agent.json`` go.
         network: the online network; it is folded here.
-        description: what is known of it; format and sha256 are added.
+        description: what is known of it, its ``FORMAT`` included; the sha256 is added.
     """
     folder.mkdir(parents=True, exist_ok=True)
     folded = make_folded(network).float()
     weights = save_safetensors({name: value.contiguous() for name, value in folded.state_dict().items()})
-    complete = {"format": FORMAT, **description, "sha256": hashlib.sha256(weights).hexdigest()}
+    complete = {**description, "sha256": hashlib.sha256(weights).hexdigest()}
     write_whole(folder / WEIGHTS_FILE, weights)
     write_whole(folder / DESCRIPTION_FILE, (json.dumps(complete, indent=2) + "\n").encode())
 

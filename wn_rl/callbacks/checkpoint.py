@@ -7,7 +7,7 @@ from typing import Any
 import lightning
 from lightning.pytorch.callbacks import Checkpoint
 
-from wn_rl.acting.agent import save_agent
+from wn_rl.acting.agent import FORMAT, save_agent
 from wn_rl.callbacks.interruption import Interruption
 from wn_rl.dqn import DQN
 
@@ -76,4 +76,4 @@ class RunCheckpoint(Checkpoint):
         self._saved_agent_steps = module.agent_steps
 
     def _describe(self, module: DQN) -> dict[str, Any]:
-        return {**self._description, "agent_steps": module.agent_steps, "updates": module.num_updates}
+        return {"format": FORMAT, **self._description, "agent_steps": module.agent_steps, "updates": module.num_updates}

@@ -35,7 +35,7 @@ class ScalePixels(nn.Module):
         device_type = observations.device.type
         autocast = torch.is_autocast_enabled(device_type)
         dtype = torch.get_autocast_dtype(device_type) if autocast else self.factor.dtype
-        return observations.to(dtype) * self.factor.to(dtype)
+        return observations.to(dtype).mul_(self.factor.to(dtype))
 
 
 class NatureTorso(nn.Module):

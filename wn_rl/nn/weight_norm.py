@@ -5,9 +5,9 @@ Salimans & Kingma 2016, "Weight Normalization", arXiv:1602.07868. Every output u
     w = g v / ‖v‖                                                                              (Eq. 2)
 
 so that ‖w‖ = |g| whatever v is: direction and length are learned apart. ``v`` has the shape of the plain
-layer's weight, ``g`` is [O], one number per output unit. How a layer holds v and g is
-in ``weight_norm_layer``; the layers are in ``weight_norm_linear``,
-``weight_norm_conv``, ``weight_norm_transposed`` and ``weight_norm_recurrent``.
+layer's weight, ``g`` is [O], one number per output unit. How a layer holds v and g is in
+``weight_norm_layer``; the layers are in ``weight_norm_linear``, ``weight_norm_conv``, ``weight_norm_transposed``
+and ``weight_norm_recurrent``.
 """
 
 from collections.abc import Sequence
@@ -42,8 +42,7 @@ def compute_weight(v: Float[Tensor, "O *rest"], g: Float[Tensor, "O"]) -> Float[
 
 
 def compute_weights(vs: Sequence[Tensor], gs: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    """``compute_weight`` of several layers at once, which costs less than one after the other: small layers' cost is
-    bookkeeping."""
+    """``compute_weight`` of several layers at once: for small ones, whose cost is bookkeeping, that is cheaper."""
     if uses_plain_operations():
         return tuple(compute_weight(v, g) for v, g in zip(vs, gs, strict=True))
     return _FusedWeights.apply(len(vs), *vs, *gs)
@@ -80,7 +79,9 @@ class _FusedWeights(torch.autograd.Function):
     def backward(ctx: Any, *grad_weights: Tensor | None) -> tuple[Tensor | None, ...]:
         saved, count = ctx.saved_tensors, ctx.count
         parts = zip(saved[:count], saved[count : 2 * count], saved[2 * count :], grad_weights, strict=True)
-        gradients = [(None, None) if grad is None else _compute_gradients(*rest, grad) for *rest, grad in parts]
+        gradients = [
+            (None, None) if grad is None else _compute_gradients(v, g, divisors, grad) for v, g, divisors, grad in parts
+        ]
         return None, *(grad_v for grad_v, _ in gradients), *(grad_g for _, grad_g in gradients)
 
 

@@ -4,7 +4,8 @@ A weight-normalized layer is a subclass of PyTorch's layer with the parameter ``
 ``g_mode``, which says what is learned beside the direction: "free" the parameter ``g``; "fixed" nothing,
 ``g`` is a buffer; "exponential" the parameter ``s``, with g = exp(s). ``output_axis`` is the axis of v that
 counts output units (1 in transposed convolutions, 0 elsewhere) and ``groups`` the number of groups of a
-convolution (1 elsewhere). Its ``weight`` is w, computed from v and g at every use.
+convolution (1 elsewhere). Its ``weight`` is w, computed from v and g at every use,
+or ``cached_weight`` inside ``weight_cache.cached_weights``.
 """
 
 from typing import Any, cast
@@ -76,6 +77,7 @@ def write_weight_(layer: Any, weight: Float[Tensor, "..."]) -> None:
 @torch.no_grad()
 def set_g_(layer: Any, g: Float[Tensor, "O"]) -> None:
     """Give every output unit the length |g|. Raises ConfigurationError for g <= 0 where g = exp(s)."""
+    layer.cached_weight = None  # which is that of another g
     if layer.g_mode != "exponential":
         layer.g.copy_(g)
         return

@@ -80,7 +80,7 @@ class _ScaledLinear(torch.autograd.Function):
     """y = s t + b with t = x vᵀ and s = g/‖v‖. Differentiable twice.
 
     With ∇t = s ∇y and ∇s = Σ_B ∇y t:  ∇x = ∇t v,  ∇b = Σ_B ∇y,  ∇g = ∇s/‖v‖  and
-    ∇v = ∇tᵀ x − (s ∇s/‖v‖²) v  (Eq. 3, Salimans & Kingma 2016).
+    ∇v = ∇tᵀ x − (s ∇g/‖v‖) v  (Eq. 3, Salimans & Kingma 2016).
     """
 
     @staticmethod
@@ -90,23 +90,22 @@ class _ScaledLinear(torch.autograd.Function):
         scale = g / divisors
         y = t * scale if bias is None else torch.addcmul(bias, t, scale)
         ctx.has_bias = bias is not None
-        ctx.save_for_backward(x, v, g, cast_v, divisors, t)
+        ctx.save_for_backward(x, v, g, cast_v, divisors, scale, t)
         return y.to(x.dtype)
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, ...]:
-        x, v, g, cast_v, divisors, t = ctx.saved_tensors
+        x, v, g, cast_v, divisors, scale, t = ctx.saved_tensors
         is_differentiated_again = torch.is_grad_enabled()
         if is_differentiated_again:  # then from the inputs, so that the graph reaches them
             cast_v, divisors = v.to(x.dtype), compute_divisors(v)
-            t = torch.mm(x, cast_v.t())
-        scale = g / divisors
-        wide_grad_y = grad_y.to(scale.dtype)
-        grad_scale = (wide_grad_y * t).sum(0)
-        grad_t = (wide_grad_y * scale).to(x.dtype)
-        radial = (-scale * grad_scale / divisors.square()).to(x.dtype).unsqueeze(1)
+            scale, t = g / divisors, torch.mm(x, cast_v.t())
+        grad_g = (grad_y * t).sum(0, dtype=scale.dtype) / divisors
+        grad_t = (grad_y * scale).to(x.dtype)
+        radial = (scale / divisors * grad_g).to(x.dtype).unsqueeze(1)
         grad_v = torch.mm(grad_t.t().contiguous(), x)  # contiguous: twice as fast in bfloat16 on a CPU
-        grad_v = grad_v.addcmul(radial, cast_v) if is_differentiated_again else grad_v.addcmul_(radial, cast_v)
+        subtract = Tensor.addcmul if is_differentiated_again else Tensor.addcmul_
+        grad_v = subtract(grad_v, radial, cast_v, value=-1)
         grad_x = torch.mm(grad_t, cast_v) if ctx.needs_input_grad[0] else None
-        grad_bias = wide_grad_y.sum(0).to(g.dtype) if ctx.has_bias else None
-        return grad_x, grad_v.to(v.dtype), (grad_scale / divisors).to(g.dtype), grad_bias
+        grad_bias = grad_y.sum(0, dtype=g.dtype) if ctx.has_bias else None
+        return grad_x, grad_v.to(v.dtype), grad_g.to(g.dtype), grad_bias

@@ -1,0 +1,204 @@
+"""The user's whole line on a real game, made small: train, stop, go on, evaluate, watch."""
+
+import json
+import os
+import pickle
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from lightning.pytorch.callbacks import Callback
+from omegaconf import DictConfig
+
+from wn_rl import evaluate, run, watch
+from wn_rl.acting.agent import load_agent
+from wn_rl.command_line import CONFIG_DIRECTORY
+from wn_rl.envs.rendering import load_episode
+from wn_rl.errors import ConfigurationError
+from wn_rl.run import Run
+
+SMALL = [
+    "game=Pong", "preset=quick", "total_agent_steps=1200", "iteration_agent_steps=600", "chunk_agent_steps=100",
+    "warmup_agent_steps=200", "batch_size=8", "samples_per_agent_step=2", "initialization_batch_size=32",
+    "target_period_updates=30", "replay.capacity=900", "network.torso=mlp", "network.hidden_units=16", "num_envs=4",
+    "num_threads=1", "num_env_threads=2", "protocol.max_episode_frames=400", "evaluation.episodes=3",
+    "evaluation.num_envs=3", "video.period_iterations=2", "video.max_seconds=1", "video.scale=1", "progress=false",
+    "logger=none",
+]  # fmt: skip
+
+
+def compose_config(name: str, *overrides: str) -> DictConfig:
+    with initialize_config_dir(str(CONFIG_DIRECTORY), version_base="1.3"):
+        return compose(name, overrides=list(overrides))
+
+
+def start(folder: Path, *overrides: str) -> Run:
+    return run.start_run(compose_config("train", *SMALL, f"run_dir={folder}", *overrides), preset="quick")
+
+
+def resume(folder: Path) -> Run:
+    return run.resume_run(compose_config("train", f"resume={folder}"), overrides=[], folder=folder)
+
+
+def get_weights(made: Run) -> bytes:
+    return b"".join(value.float().numpy().tobytes() for value in made.module.state_dict().values())
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes]:
+    folder = tmp_path_factory.mktemp("runs") / "finished"
+    made = start(folder)
+    assert made.train()
+    return folder, get_weights(made)
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def drop_clocks(folder: Path) -> list[list[str]]:
+    header, *lines = [line.split(",") for line in (folder / "metrics.csv").read_text().splitlines()]
+    clocks = {number for number, name in enumerate(header) if name.startswith("speed/")}
+    return [[value for number, value in enumerate(line) if number not in clocks] for line in [header, *lines]]
+
+
+def test_a_run_folder_holds_what_the_readme_says(finished: tuple[Path, bytes]) -> None:
+    folder, _ = finished
+    for name in ("config.yaml", "provenance.json", "metrics.csv", "evaluations.jsonl", "agent/agent.json",
+                 "agent/weights.safetensors", "checkpoints/last.ckpt"):  # fmt: skip
+        assert (folder / name).stat().st_size > 0
+    assert len(list((folder / "videos").glob("*.mp4"))) == 1
+    assert [len(list(path.glob("*.npz"))) for path in (folder / "episodes").iterdir()] == [3, 3]
+    rows = read_lines(folder / "evaluations.jsonl")
+    assert [row["agent_steps"] for row in rows] == [600, 1200]
+    assert set(rows[0]) >= {
+        "game", "protocol", "episodes", "epsilon", "agent_steps", "mean", "ci95_low", "ci95_high", "median", "min",
+        "max", "human_normalized", "seed",
+    }  # fmt: skip
+    steps = [int(line[0]) for line in drop_clocks(folder)[1:]]
+    assert steps == sorted(steps)
+    assert steps[-1] == 1200
+    assert not list(folder.rglob("*.tmp"))
+
+
+class Interrupt(Callback):
+    """Sends a signal to this process after the chunk that reaches a number of agent steps."""
+
+    def __init__(self, agent_steps: int) -> None:
+        self.agent_steps = agent_steps
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, *args: Any) -> None:
+        if pl_module.agent_steps >= self.agent_steps:
+            self.agent_steps = 10**9
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.mark.parametrize(
+    "agent_steps",
+    [pytest.param(300, marks=pytest.mark.slow), pytest.param(600, marks=pytest.mark.slow), 900],
+)
+def test_a_real_game_goes_on_exactly_where_it_was_interrupted(
+    tmp_path: Path, finished: tuple[Path, bytes], agent_steps: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "run"
+    made = start(folder)
+    made.trainer.callbacks.insert(1, Interrupt(agent_steps))
+    assert not made.train()
+    assert f"python -m wn_rl.train resume={folder}" in capsys.readouterr().out
+    resumed = resume(folder)
+    assert resumed.train()
+    assert get_weights(resumed) == finished[1]
+    assert drop_clocks(folder) == drop_clocks(finished[0])
+    assert read_lines(folder / "evaluations.jsonl") == read_lines(finished[0] / "evaluations.jsonl")
+
+
+def test_callbacks_change_no_weight(tmp_path: Path, finished: tuple[Path, bytes]) -> None:
+    made = start(tmp_path / "run")
+    assert len(made.trainer.callbacks) >= 5
+    made.trainer.callbacks = []
+    made.trainer.loggers = []
+    made.trainer.fit(made.module)
+    assert made.module.num_updates >= 200
+    assert get_weights(made) == finished[1]
+
+
+def test_the_same_call_plays_the_same_games(tmp_path: Path, finished: tuple[Path, bytes]) -> None:
+    for name in ("a", "b"):
+        evaluate.main(
+            compose_config("evaluate", f"agent={finished[0]}", "episodes=4", "num_envs=3", "epsilon=0.2",
+                           f"output_dir={tmp_path / name}")
+        )  # fmt: skip
+    (row,), (other,) = (read_lines(tmp_path / name / "evaluations.jsonl") for name in ("a", "b"))
+    assert row == other
+    assert (row["episodes"], row["epsilon"], row["agent_steps"]) == (4, 0.2, 1200)
+    episodes = [sorted((tmp_path / name).rglob("*.npz")) for name in ("a", "b")]
+    assert len(episodes[0]) == 4
+    for one, two in zip(*episodes, strict=True):
+        first, second = load_episode(one), load_episode(two)
+        assert first.seed == second.seed
+        assert first.episode_return == second.episode_return
+        np.testing.assert_array_equal(first.actions, second.actions)
+
+
+def test_watching_writes_best_median_and_worst(tmp_path: Path, finished: tuple[Path, bytes]) -> None:
+    watch.main(
+        compose_config("watch", f"agent={finished[0]}", "episodes=3", "num_envs=3", "scale=1",
+                       f"output_dir={tmp_path}", f"episodes_dir={finished[0] / 'episodes' / '000001200'}")
+    )  # fmt: skip
+    ranks = sorted(path.name.split("-")[0] for path in tmp_path.rglob("*.mp4"))
+    assert ranks == ["best", "median", "worst"]
+
+
+def test_an_agent_is_the_same_from_its_folder_and_from_a_checkpoint(finished: tuple[Path, bytes]) -> None:
+    observation = torch.randint(0, 256, (5, 4, 84, 84), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    agents = [load_agent(finished[0] / name) for name in ("", "agent", "checkpoints/last.ckpt")]
+    values = [agent.make_q_function(torch.device("cpu"))(observation) for agent in agents]
+    assert torch.equal(values[0], values[1])
+    torch.testing.assert_close(values[0], values[2], atol=1e-6, rtol=1e-5)
+
+
+class Malice:
+    """Runs code when unpickled."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (os.mkdir, (os.environ["WN_RL_TEST_MALICE"],))
+
+
+def test_a_malicious_checkpoint_is_refused_and_does_not_run(
+    tmp_path: Path, finished: tuple[Path, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WN_RL_TEST_MALICE", str(tmp_path / "ran"))
+    checkpoint = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    checkpoint.parent.mkdir(parents=True)
+    (tmp_path / "run" / "config.yaml").write_text((finished[0] / "config.yaml").read_text())
+    checkpoint.write_bytes(pickle.dumps({"wn_rl": Malice()}))
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        load_agent(checkpoint)
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        resume(tmp_path / "run")
+    assert not (tmp_path / "ran").exists()
+    pickle.loads(checkpoint.read_bytes())  # it would have
+    assert (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("damage", ["cut", "flip", "json", "shape"])
+def test_a_damaged_agent_is_refused_in_one_line(tmp_path: Path, finished: tuple[Path, bytes], damage: str) -> None:
+    weights = (finished[0] / "agent" / "weights.safetensors").read_bytes()
+    description = (finished[0] / "agent" / "agent.json").read_text()
+    if damage == "cut":
+        weights = weights[: len(weights) // 2]
+    if damage == "flip":
+        weights = weights[:-9] + bytes([weights[-9] ^ 1]) + weights[-8:]
+    if damage == "json":
+        description = description[:50]
+    if damage == "shape":
+        description = description.replace('"hidden_units": 16', '"hidden_units": 17')
+    (tmp_path / "weights.safetensors").write_bytes(weights)
+    (tmp_path / "agent.json").write_text(description)
+    with pytest.raises(ConfigurationError, match="cannot be read") as raised:
+        load_agent(tmp_path)
+    assert "\n" not in str(raised.value)
