@@ -16,7 +16,7 @@ from wn_rl.callbacks.metrics_csv import METRICS_FILE, MetricsCSV
 from wn_rl.callbacks.metrics_logging import MetricsLogging
 from wn_rl.dqn import DQN
 
-TOTAL, ITERATION = 1600, 800
+TOTAL, ITERATION = 1200, 600
 
 
 class KilledError(Exception):
@@ -126,7 +126,7 @@ def untouched(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return describe(train(folder), folder)
 
 
-@pytest.mark.parametrize("agent_steps", [900, 1300])
+@pytest.mark.parametrize("agent_steps", [700, 1100])
 def test_a_killed_run_goes_back_to_its_last_iteration_and_ends_the_same(
     tmp_path: Path, untouched: dict[str, Any], agent_steps: int
 ) -> None:
@@ -139,7 +139,7 @@ def test_a_killed_run_goes_back_to_its_last_iteration_and_ends_the_same(
 
 @pytest.mark.parametrize(
     ("agent_steps", "stop"),
-    [(40, interrupt), (300, interrupt), (700, terminate), (800, interrupt), (1200, interrupt)],
+    [(40, interrupt), (300, terminate), (600, interrupt), (900, interrupt)],
 )
 def test_an_interrupted_run_goes_on_where_it_was_and_ends_the_same(
     tmp_path: Path, untouched: dict[str, Any], agent_steps: int, stop: Any
@@ -151,7 +151,7 @@ def test_an_interrupted_run_goes_on_where_it_was_and_ends_the_same(
 
 
 def test_a_run_may_be_interrupted_again_and_again(tmp_path: Path, untouched: dict[str, Any]) -> None:
-    for agent_steps in (100, 400, 900, 1000, 1500):
+    for agent_steps in (100, 300, 500, 700, 800, 1100):
         train(tmp_path, At(agent_steps, interrupt))
     assert_equal(describe(train(tmp_path), tmp_path), untouched)
 
@@ -166,5 +166,5 @@ def test_every_normalizer_resumes_exactly(tmp_path: Path, normalizer: str) -> No
     whole = tmp_path / "whole"
     expected = describe(train(whole, normalizer=normalizer), whole)
     parts = tmp_path / "parts"
-    train(parts, At(1000, interrupt), normalizer)
+    train(parts, At(800, interrupt), normalizer)
     assert_equal(describe(train(parts, normalizer=normalizer), parts), expected)

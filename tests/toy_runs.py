@@ -60,7 +60,8 @@ def make_toy_module(
     replay = Replay(
         capacity=capacity, num_lanes=chain.num_envs, frame_shape=FRAME_SHAPE, stack_size=STACK_SIZE, n_step=n_step,
         gamma=GAMMA, reward_clip=1.0, life_loss_ends_discount=False,
-        storage=RamFrameStorage(device=torch.device("cpu")), sampler=sampler or UniformSampler(), device=torch.device("cpu"),
+        storage=RamFrameStorage(device=torch.device("cpu")), sampler=sampler or UniformSampler(),
+        device=torch.device("cpu"),
     )  # fmt: skip
     collector = Collector(
         environments=chain, replay=replay, stack_size=STACK_SIZE, device=torch.device("cpu"),

@@ -75,13 +75,7 @@ def start_run(config: DictConfig, *, preset: str | None) -> Run:
     resolved.preset = preset
     folder = _choose_folder(resolved)
     resolved.run_dir = str(folder)
-    folder_is_new = not folder.exists()
-    try:
-        return _make_run(resolved, folder, checkpoint=None)
-    except ConfigurationError:
-        if folder_is_new and folder.exists():
-            _remove_if_empty(folder)
-        raise
+    return _make_run(resolved, folder, checkpoint=None)
 
 
 def resume_run(config: DictConfig, *, overrides: list[str], folder: Path) -> Run:
@@ -117,7 +111,7 @@ def _make_run(config: DictConfig, folder: Path, *, checkpoint: Path | None) -> R
     environments = build.make_training_environments(config)
     module = build.make_module(config, environments, folder)
     agent_steps = None if checkpoint is None else _read_agent_steps(checkpoint)
-    folder.mkdir(parents=True, exist_ok=True)
+    _make_folder(folder)
     save_configuration(config, folder)
     provenance = describe_provenance()
     (folder / PROVENANCE_FILE).write_text(json.dumps(provenance, indent=2) + "\n")
@@ -133,6 +127,19 @@ def _make_run(config: DictConfig, folder: Path, *, checkpoint: Path | None) -> R
         log_every_n_steps=1, default_root_dir=folder,
     )  # fmt: skip
     return Run(folder, trainer, module, interruption, checkpoint)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make the run folder and make sure that it can be written to."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise ConfigurationError(
+            f"run_dir={folder} cannot be written to: {error.strerror}; name another with run_dir=..."
+        ) from error
 
 
 def _make_loggers(config: DictConfig, folder: Path, agent_steps: int | None) -> list[Logger]:
@@ -185,11 +192,6 @@ def _read_agent_steps(checkpoint: Path) -> int:
     except Exception as error:  # a damaged or foreign pickle raises whatever it likes
         reason = " ".join(str(error).split())[:200]
         raise ConfigurationError(f"{checkpoint} cannot be read: {reason}") from error
-
-
-def _remove_if_empty(folder: Path) -> None:
-    if not any(folder.iterdir()):
-        folder.rmdir()
 
 
 def _quieten() -> None:

@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from wn_rl.acting.overlay import SMALLEST_SCALE
 from wn_rl.acting.recorder import record_best_median_worst, record_episode
 from wn_rl.envs.rendering import EpisodeRecord, load_episode
 from wn_rl.errors import ConfigurationError
@@ -17,6 +18,8 @@ from wn_rl.play import load_player, play_episodes
 
 def show_agent(config: DictConfig) -> list[Path]:
     """Write best, median and worst of the agent's games: of stored ones, or played now."""
+    if config.overlay and config.scale < SMALLEST_SCALE:
+        raise ConfigurationError(f"overlay=true needs scale={SMALLEST_SCALE} or more, got scale={config.scale}")
     player = load_player(config)
     if config.episodes_dir is None:
         records = play_episodes(player, config)

@@ -12,7 +12,6 @@ def main(config: DictConfig) -> None:
         raise ConfigurationError("agent is missing; name one, as in: python -m wn_rl.watch agent=runs/Pong/<run>")
     if not isinstance(config.scale, int) or config.scale < 1:
         raise ConfigurationError(f"scale={config.scale}: needs a whole number of at least 1")
-
     from wn_rl import showing
 
     for path in showing.show_episode(config) if config.agent is None else showing.show_agent(config):

@@ -53,8 +53,8 @@ PLANTED = [
     {
         "number": 29,
         "file": "wn_rl/nn/weight_norm_layer.py",
-        "old": "    scale = per_unit(layer_g(layer) / compute_divisors(layer.v), like=layer.v)",
-        "new": "    scale = per_unit(layer_g(layer).abs() / compute_divisors(layer.v), like=layer.v)",
+        "old": "        write_scaled_(layer.v, layer_g(layer) / compute_divisors(layer.v), weight)",
+        "new": "        write_scaled_(layer.v, layer_g(layer).abs() / compute_divisors(layer.v), weight)",
         "test": "tests/test_folding.py::test_folded_network_has_the_outputs_of_evaluation_mode_within_1e_5",
     },
     {

@@ -23,8 +23,7 @@ from torch import Tensor, nn
 from wn_rl.errors import ConfigurationError
 from wn_rl.nn.geometry import AFFINE_TYPES, WEIGHT_NORM_TYPES, make_plain_like
 from wn_rl.nn.normalized_layers import BatchNorm, MeanOnlyBatchNorm, NormProjection, SpectralNorm
-from wn_rl.nn.weight_norm import per_unit
-from wn_rl.nn.weight_norm_layer import write_weight_
+from wn_rl.nn.weight_norm_layer import write_scaled_, write_weight_
 from wn_rl.nn.weight_norm_recurrent import PLAIN_RECURRENT, make_plain_recurrent, write_recurrent_
 
 
@@ -96,15 +95,15 @@ def _write_mean_only_(module: MeanOnlyBatchNorm, folded: nn.Module) -> None:
 def _write_batch_norm_(module: BatchNorm, folded: nn.Module) -> None:
     norm, weight = module.norm, module.layer.weight
     mean, variance = cast(Tensor, norm.running_mean), cast(Tensor, norm.running_var)
-    # In float64, since the factor's rounding would be common to all inputs of a unit and add up.
-    factor = norm.weight.double() * (variance.double() + norm.eps).rsqrt()
-    cast(Tensor, folded.weight).copy_(weight * per_unit(factor, like=weight))
+    factor = norm.weight * (variance.double() + norm.eps).rsqrt()
+    write_scaled_(weight, factor.to(weight.dtype), cast(Tensor, folded.weight))
     cast(Tensor, folded.bias).copy_(norm.bias - mean * factor)
 
 
 @_write_.register
 def _write_spectral_norm_(module: SpectralNorm, folded: nn.Module) -> None:
-    cast(Tensor, folded.weight).copy_(module.layer.weight.double() / module.compute_sigma().double())
+    scale = 1 / module.compute_sigma()
+    write_scaled_(module.layer.weight, scale.expand_as(module.bias), cast(Tensor, folded.weight))
     cast(Tensor, folded.bias).copy_(module.bias)
 
 

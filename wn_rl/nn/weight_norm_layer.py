@@ -63,15 +63,22 @@ def write_weight_(layer: Any, weight: Float[Tensor, "..."]) -> None:
     """Write the w of a layer (Eq. 2) into ``weight``, without a temporary of its size where axis 0 counts units."""
     if layer.output_axis != 0:
         weight.copy_(layer_weight(layer))
+    else:
+        write_scaled_(layer.v, layer_g(layer) / compute_divisors(layer.v), weight)
+
+
+@torch.no_grad()
+def write_scaled_(units: Float[Tensor, "O *rest"], scale: Float[Tensor, "O"], out: Float[Tensor, "O *rest"]) -> None:
+    """Write every unit times its number in ``scale`` into ``out``, of any dtype, without a temporary of its size."""
+    scale = per_unit(scale, like=units)
+    if out.dtype == units.dtype or units.device.type != "cpu":
+        torch.mul(units, scale, out=out)
         return
-    scale = per_unit(layer_g(layer) / compute_divisors(layer.v), like=layer.v)
-    if weight.dtype == layer.v.dtype or layer.v.device.type != "cpu":
-        torch.mul(layer.v, scale, out=weight)
-        return
-    # Into another dtype, torch.mul goes through a temporary: rows by rows it is small enough for the cache.
-    num_blocks = max(1, layer.v.numel() // BLOCK_ELEMENTS)
-    for rows in zip(*(tensor.chunk(num_blocks) for tensor in (layer.v, scale, weight)), strict=True):
-        torch.mul(rows[0], rows[1], out=rows[2])
+    # Into another dtype, torch.mul goes through a temporary: a few rows at a time it stays in the cache.
+    num_blocks = max(1, units.numel() // BLOCK_ELEMENTS)
+    blocks = (units.chunk(num_blocks), scale.chunk(num_blocks), out.chunk(num_blocks))
+    for block, block_scale, block_out in zip(*blocks, strict=True):
+        torch.mul(block, block_scale, out=block_out)
 
 
 @torch.no_grad()
