@@ -105,12 +105,15 @@ def test_a_real_game_goes_on_exactly_where_it_was_interrupted(
     tmp_path: Path, finished: tuple[Path, bytes], agent_steps: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "run"
-    made = start(folder)
+    made = start(folder, "progress=true")
     made.trainer.callbacks.insert(1, Interrupt(agent_steps))
     assert not made.train()
-    assert f"python -m wn_rl.train resume={folder}" in capsys.readouterr().out
+    output = capsys.readouterr().out
+    assert f"python -m wn_rl.train resume={folder}" in output
+    assert ("iteration 1/2: mean" in output) == (agent_steps > 600)
     resumed = resume(folder)
     assert resumed.train()
+    assert "iteration 2/2: mean" in capsys.readouterr().out
     assert get_weights(resumed) == finished[1]
     assert drop_clocks(folder) == drop_clocks(finished[0])
     assert read_lines(folder / "evaluations.jsonl") == read_lines(finished[0] / "evaluations.jsonl")

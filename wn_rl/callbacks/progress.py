@@ -38,7 +38,7 @@ class TrainingProgress(ProgressBar):
         self._began = clock()
         self._due = self._began
         self._estimator = TimeLeftEstimator()
-        self._status: TrainingStatus | None = None
+        self._evaluation_title = "evaluation"
 
     @property
     def is_due(self) -> bool:
@@ -60,11 +60,8 @@ class TrainingProgress(ProgressBar):
 
     def on_evaluation(self, row: dict[str, Any], records: list[Any]) -> None:
         """Print the line of an evaluation: ``row`` as ``make_evaluation_row`` makes it."""
-        title = "evaluation"
-        if self._status is not None:
-            title = f"iteration {self._status.iteration}/{self._status.num_iterations}"
         minutes = (self._clock() - self._began) / 60
-        self._print(EvaluationLine(title=title, row=row, minutes=minutes))
+        self._print(EvaluationLine(title=self._evaluation_title, row=row, minutes=minutes))
 
     def enable(self) -> None:
         """Show from here on (Lightning's tuner calls this)."""
@@ -96,6 +93,8 @@ class TrainingProgress(ProgressBar):
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """An iteration is done, and its evaluation follows (this callback stands before it)."""
         assert isinstance(pl_module, DQN)
+        num_iterations = pl_module.settings.run_length.num_iterations
+        self._evaluation_title = f"iteration {pl_module.current_epoch + 1}/{num_iterations}"
         shows_now = self._screen.shows_every_phase or self.is_due
         if self._is_enabled and shows_now and pl_module.iteration_has_ended:
             status = compute_status(pl_module)
@@ -127,7 +126,7 @@ class TrainingProgress(ProgressBar):
 
     def _draw(self, status: TrainingStatus) -> None:
         now = self._clock()
-        self._status, self._due = status, now + self._screen.refresh_seconds
+        self._due = now + self._screen.refresh_seconds
         self._estimator.update(status, now)
         display = StatusDisplay(
             status=status,
