@@ -28,8 +28,8 @@ def test_the_last_iteration_may_be_shorter() -> None:
 
 
 @given(
-    total=st.integers(1, 5000), iteration=st.integers(1, 2000), chunk=st.integers(1, 700), num_envs=st.integers(1, 40),
-    warmup=st.integers(0, 500),
+    total=st.integers(1, 500), iteration=st.integers(1, 200), chunk=st.integers(1, 70), num_envs=st.integers(1, 40),
+    warmup=st.integers(0, 50),
 )  # fmt: skip
 def test_chunks_bring_every_iteration_exactly_to_its_end(
     total: int, iteration: int, chunk: int, num_envs: int, warmup: int
