@@ -49,7 +49,7 @@ def load_plants() -> list[Plant]:
 
 def run_tests(folder: Path, tests: list[str]) -> bool:
     """Whether the tests pass in a copy of the tree."""
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-m", "", *tests]
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-n", "0", "-p", "no:cacheprovider", "-m", "", *tests]
     result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if result.returncode not in (0, 1):
         print(result.stdout[-2000:], result.stderr[-2000:])

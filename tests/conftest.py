@@ -1,5 +1,9 @@
 """Every test runs with jaxtyping's shapes checked by beartype; warnings are errors (pyproject.toml)."""
 
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when PyTorch is first imported: the workers share the cores
+
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
