@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
+from lightning.pytorch.callbacks import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from wn_rl import build, run
@@ -58,11 +59,16 @@ def describe_run(config: DictConfig, folder: Path, monkeypatch: pytest.MonkeyPat
         "streams": [g.initial_seed() for g in (module.generator, module.collector.generator)],
         "trainer": str((trainer.max_epochs, trainer.precision, type(trainer.accelerator).__name__)),
         "loggers": [type(logger).__name__ for logger in trainer.loggers],
-        "callbacks": [{k: str(v) for k, v in vars(c).items() if "0x" not in str(v)} for c in trainer.callbacks],
+        "callbacks": [describe_callback(callback) for callback in trainer.callbacks],
         "threads": torch.get_num_threads(),
     }
     torch.set_num_threads(2)
     return description
+
+
+def describe_callback(callback: Callback) -> dict[str, str]:
+    """Its attributes, but for objects without a text of their own and for the agent's description, which holds all."""
+    return {k: str(v) for k, v in vars(callback).items() if "0x" not in str(v) and k != "_description"}
 
 
 OTHER_WORDS = {
