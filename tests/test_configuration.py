@@ -13,6 +13,8 @@ from lightning.pytorch.callbacks import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from wn_rl import build, run
+from wn_rl.callbacks.evaluation import Evaluation
+from wn_rl.callbacks.videos import Videos
 from wn_rl.command_line import CONFIG_DIRECTORY
 from wn_rl.configuration import (
     load_configuration,
@@ -67,12 +69,13 @@ def describe_run(config: DictConfig, folder: Path, monkeypatch: pytest.MonkeyPat
 
 
 def describe_callback(callback: Callback) -> dict[str, str]:
-    """Its attributes, but for objects without a text of their own and for the agent's description, which holds all."""
-    return {k: str(v) for k, v in vars(callback).items() if "0x" not in str(v) and k != "_description"}
+    """Its kind, and the attributes of those that are configured (others hold clocks, or the whole configuration)."""
+    attributes = vars(callback) if isinstance(callback, Evaluation | Videos) else {}
+    return {"kind": type(callback).__name__, **{k: str(v) for k, v in attributes.items() if "0x" not in str(v)}}
 
 
 OTHER_WORDS = {
-    "game": "Breakout", "normalizer": "none", "error_function": "huber", "initialization": "random",
+    "game": "Breakout", "normalizer": "weight_norm", "error_function": "huber", "initialization": "random",
     "precision": "32-true", "protocol.name": "other", "network.torso": "mlp", "network.head": "dueling",
     "max_gradient_norm": 10.0, "optimizer._target_": "torch.optim.AdamW",
 }  # fmt: skip
@@ -114,7 +117,9 @@ SETTINGS = sorted(
 
 @pytest.fixture(scope="module")
 def base_configuration() -> DictConfig:
-    return resolve_configuration(compose_training("precision=bf16-mixed", "num_envs=8", "num_threads=2"))
+    # a plain network: weight decay touches no other
+    words = ("precision=bf16-mixed", "num_envs=8", "num_threads=2", "normalizer=none")
+    return resolve_configuration(compose_training(*words))
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +137,9 @@ def test_every_setting_of_training_is_read(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert len(SETTINGS) > 45
+    again = describe_run(base_configuration, tmp_path / "again", monkeypatch)
+    again["callbacks"] = str(again["callbacks"]).replace(str(tmp_path / "again"), base_configuration.run_dir)
+    assert again == {**base_description, "callbacks": str(base_description["callbacks"])}  # nothing differs by itself
     ignored = []
     for key in SETTINGS:
         config = OmegaConf.create(OmegaConf.to_container(base_configuration, resolve=False))
