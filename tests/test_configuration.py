@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
+from lightning import Trainer
 from lightning.pytorch.callbacks import Callback
 from omegaconf import DictConfig, OmegaConf
 
@@ -52,7 +53,7 @@ def describe_run(config: DictConfig, folder: Path, monkeypatch: pytest.MonkeyPat
     module, trainer = made.module, made.trainer
     description = {
         "environments": str(module.collector.environments.asked),
-        "evaluation_environments": str(build.make_evaluation_environments(config).asked),
+        "evaluation_environments": str(find_evaluation(trainer)._make_environments().asked),
         "settings": str(module.settings),
         "replay": module.replay.state_dict()["settings"],
         "optimizer": str(module.configure_optimizers()),
@@ -66,6 +67,10 @@ def describe_run(config: DictConfig, folder: Path, monkeypatch: pytest.MonkeyPat
     }
     torch.set_num_threads(2)
     return description
+
+
+def find_evaluation(trainer: Trainer) -> Evaluation:
+    return next(callback for callback in trainer.callbacks if isinstance(callback, Evaluation))
 
 
 def describe_callback(callback: Callback) -> dict[str, str]:

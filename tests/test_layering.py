@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "wn_rl"
 
 LEVELS: list[set[str]] = [
     {"errors"},
-    {"types", "schedules", "scores", "status", "provenance"},
+    {"files", "types", "schedules", "scores", "status", "provenance"},
     {"envs", "nn", "losses", "replay", "settings", "metrics"},
     {"acting", "folded_network"},
     {"dqn"},

@@ -47,20 +47,11 @@ def make_device(config: DictConfig) -> torch.device:
     return torch.device("cuda" if config.accelerator == "gpu" else "cpu")
 
 
-def make_training_environments(config: DictConfig) -> VectorEnvironment:
-    """The environments that the agent learns in; their threads start here."""
+def make_environments(config: DictConfig, num_envs: int) -> VectorEnvironment:
+    """As many environments of the run's game, under its protocol; their threads start here."""
     return AtariEnvironments(
-        game=config.game, protocol=make_protocol(config), num_envs=config.num_envs,
-        num_threads=config.num_env_threads,
-    )  # fmt: skip
-
-
-def make_evaluation_environments(config: DictConfig) -> VectorEnvironment:
-    """The environments that the agent is evaluated in while training."""
-    return AtariEnvironments(
-        game=config.game, protocol=make_protocol(config), num_envs=config.evaluation.num_envs,
-        num_threads=config.num_env_threads,
-    )  # fmt: skip
+        game=config.game, protocol=make_protocol(config), num_envs=num_envs, num_threads=config.num_env_threads
+    )
 
 
 def describe_network(config: DictConfig, environments: VectorEnvironment) -> dict[str, Any]:

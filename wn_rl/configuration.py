@@ -11,6 +11,7 @@ from yaml import YAMLError
 
 from wn_rl.envs.games import resolve_game
 from wn_rl.errors import ConfigurationError
+from wn_rl.files import write_whole
 
 CONFIG_FILE = "config.yaml"
 
@@ -145,9 +146,7 @@ _WHOLE_NUMBERS = tuple(
 
 def save_configuration(config: DictConfig, run_dir: Path) -> None:
     """Write ``config.yaml`` into the run folder, whole or not at all."""
-    temporary = run_dir / (CONFIG_FILE + ".tmp")
-    OmegaConf.save(config, temporary)
-    temporary.replace(run_dir / CONFIG_FILE)
+    write_whole(run_dir / CONFIG_FILE, OmegaConf.to_yaml(config).encode())
 
 
 def load_configuration(run_dir: Path) -> DictConfig:

@@ -108,7 +108,7 @@ def _choose_folder(config: DictConfig) -> Path:
 def _make_run(config: DictConfig, folder: Path, *, checkpoint: Path | None) -> Run:
     _quieten()
     torch.set_num_threads(config.num_threads)
-    environments = build.make_training_environments(config)
+    environments = build.make_environments(config, config.num_envs)
     module = build.make_module(config, environments, folder)
     agent_steps = None if checkpoint is None else _read_agent_steps(checkpoint)
     _make_folder(folder)
@@ -160,7 +160,7 @@ def _make_callbacks(
         max_seconds=config.video.max_seconds, scale=config.video.scale,
     )  # fmt: skip
     evaluation = Evaluation(
-        make_environments=lambda: build.make_evaluation_environments(config), game=config.game,
+        make_environments=lambda: build.make_environments(config, config.evaluation.num_envs), game=config.game,
         protocol=build.make_protocol(config), num_episodes=config.evaluation.episodes,
         epsilon=config.evaluation.epsilon, seed=config.evaluation.seed, stack_size=config.network.stack_size,
         run_dir=folder, listeners=[progress.on_evaluation, videos.on_evaluation],

@@ -10,8 +10,6 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int64, UInt8
 from torch import Tensor
 
-from wn_rl.errors import ConfigurationError as ConfigurationError
-
 
 class Step(NamedTuple):
     """What N environments return for one action each, before any of them is reset.

@@ -7,7 +7,6 @@ protocol, the network, how it was trained, and the weights' sha256. Neither can 
 
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from safetensors.torch import save as save_safetensors
 from torch import Tensor, nn
 
 from wn_rl.errors import ConfigurationError
+from wn_rl.files import write_whole
 from wn_rl.nn.folding import make_folded
 from wn_rl.nn.q_network import make_q_network
 
@@ -79,16 +79,6 @@ def save_agent(folder: Path, network: nn.Module, description: dict[str, Any]) ->
     complete = {**description, "sha256": hashlib.sha256(weights).hexdigest()}
     write_whole(folder / WEIGHTS_FILE, weights)
     write_whole(folder / DESCRIPTION_FILE, (json.dumps(complete, indent=2) + "\n").encode())
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file under a temporary name, force it to disk, and rename it: never half-written."""
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def load_agent(path: Path) -> Agent:

@@ -8,6 +8,7 @@ from typing import Any
 
 from wn_rl.acting.evaluator import EvaluationSummary
 from wn_rl.envs.rendering import EpisodeRecord, save_episode
+from wn_rl.files import write_whole
 from wn_rl.scores import compute_human_normalized_score
 
 
@@ -53,9 +54,7 @@ def drop_later_json_lines(path: Path, agent_steps: int) -> None:
         return
     lines = path.read_text(encoding="utf-8").splitlines()
     kept = [line for line in lines if _is_until(line, agent_steps)]
-    temporary = path.with_suffix(path.suffix + ".tmp")
-    temporary.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
-    temporary.replace(path)
+    write_whole(path, "".join(line + "\n" for line in kept).encode())
 
 
 def _is_until(line: str, agent_steps: int) -> bool:

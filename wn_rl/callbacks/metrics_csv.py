@@ -8,6 +8,8 @@ from typing import Any
 
 from lightning.pytorch.loggers import Logger
 
+from wn_rl.files import write_whole
+
 METRICS_FILE = "metrics.csv"
 
 
@@ -70,6 +72,4 @@ class MetricsCSV(Logger):
         writer.writeheader()
         writer.writerows(self._rows)
         self._rows = []
-        temporary = self._path.with_suffix(".csv.tmp")
-        temporary.write_text(text.getvalue(), newline="")
-        temporary.replace(self._path)
+        write_whole(self._path, text.getvalue().encode())
