@@ -13,6 +13,7 @@ from wn_rl.errors import ConfigurationError
 from wn_rl.nn.conversion import weight_normalize
 from wn_rl.nn.folding import fold_, folded_state_dict, make_folded, polyak_
 from wn_rl.nn.normalized_layers import BatchNorm
+from wn_rl.nn.torsos import FlattenChannelsLast, WidthToDepth
 from wn_rl.nn.weight_norm_layer import set_g_
 
 HEADS = ["linear", "dueling"]
@@ -64,7 +65,16 @@ def test_layer_norm_stays_a_layer():
 def test_folded_network_is_plain_frozen_in_evaluation_mode_and_shares_nothing(normalizer):
     network = make_trained(normalizer)
     folded = make_folded(network)
-    plain_kinds = {nn.Linear, nn.Conv2d, nn.ReLU, nn.Flatten, nn.Sequential, nn.GroupNorm, nn.LayerNorm}
+    plain_kinds = {
+        nn.Linear,
+        nn.Conv2d,
+        nn.ReLU,
+        WidthToDepth,
+        FlattenChannelsLast,
+        nn.Sequential,
+        nn.GroupNorm,
+        nn.LayerNorm,
+    }
     inner = {type(module) for module in folded.torso.layers[1:].modules()} | {type(folded.head.output)}
     assert inner <= plain_kinds
     assert not any(parameter.requires_grad for parameter in folded.parameters())
@@ -135,7 +145,7 @@ def test_copy_in_bfloat16_and_channels_last_is_the_rounded_weight(normalizer):
     for name, tensor in folded.state_dict().items():
         assert tensor.dtype == torch.bfloat16
         torch.testing.assert_close(tensor.float(), exact[name].to(torch.bfloat16).float(), rtol=1e-2, atol=1e-3)
-    assert next(folded.torso.layers[3].parameters()).is_contiguous(memory_format=torch.channels_last)
+    assert next(folded.torso.layers[2].parameters()).is_contiguous(memory_format=torch.channels_last)
     scale = q_values(network).abs().max()
     torch.testing.assert_close(q_values(folded) / scale, q_values(network) / scale, rtol=0, atol=0.1)
 

@@ -77,7 +77,7 @@ def test_g_and_bias_are_those_of_equation_6_for_one_layer():
 
 def test_v_has_a_deviation_of_one_twentieth():
     network = initialized("weight_norm", hidden_units=400)
-    assert abs(network.torso.layers[8].v.std().item() - 0.05) < 5e-4
+    assert abs(network.torso.layers[11].v.std().item() - 0.05) < 5e-4
 
 
 def test_later_layers_see_the_normalized_outputs_of_earlier_ones():

@@ -183,7 +183,7 @@ def take_a_step(network):
 
 def test_projected_weights_return_to_their_initial_norms_and_the_output_layer_is_free():
     network = make_network("projection")
-    hidden = network.torso.layers[8].layer
+    hidden = network.torso.layers[11].layer
     initial, output = hidden.weight.norm(dim=1).clone(), network.head.output.weight.norm(dim=1).clone()
     take_a_step(network)
     assert not hidden.weight.norm(dim=1).allclose(initial, rtol=1e-3)
@@ -194,7 +194,7 @@ def test_projected_weights_return_to_their_initial_norms_and_the_output_layer_is
 
 def test_projecting_v_restores_its_norm_and_leaves_the_function_as_it_is():
     network = make_network("weight_norm_projected_v")
-    layers = [network.torso.layers[index].layer for index in (1, 3, 5, 8)] + [network.head.output.layer]
+    layers = [network.torso.layers[index].layer for index in (2, 5, 8, 11)] + [network.head.output.layer]
     initial = [layer.v.flatten(1).norm(dim=1).clone() for layer in layers]
     take_a_step(network)
     before = network(draw_frames()).q_values

@@ -4,9 +4,11 @@ import copy
 
 import pytest
 import torch
+from torch import nn
 
 from tests.networks import ALL_NORMALIZERS, draw_frames, make_network
 from wn_rl.errors import ConfigurationError
+from wn_rl.nn.normalizers import after_update
 from wn_rl.nn.q_network import make_q_network
 from wn_rl.types import QOutput
 
@@ -17,7 +19,7 @@ def count_parameters(network):
     return sum(parameter.numel() for parameter in network.parameters())
 
 
-@pytest.mark.parametrize("torso", ["nature", "mlp"])
+@pytest.mark.parametrize("torso", ["nature", "small", "mlp"])
 @pytest.mark.parametrize("head", ["linear", "dueling"])
 @pytest.mark.parametrize("normalizer", ALL_NORMALIZERS)
 def test_every_combination_maps_stacks_of_frames_to_one_value_per_action_and_learns(torso, head, normalizer):
@@ -36,6 +38,47 @@ def test_nature_network_has_the_size_of_mnih_et_al_2015():
     network = make_q_network(torso="nature", head="linear", normalizer="none", **ATARI)
     convolutions = (4 * 64 + 1) * 32 + (32 * 16 + 1) * 64 + (64 * 9 + 1) * 64
     assert count_parameters(network) == convolutions + (3136 + 1) * 512 + (512 + 1) * 6
+
+
+def test_small_network_has_the_size_of_mnih_et_al_2013():
+    network = make_q_network(torso="small", head="linear", normalizer="none", **{**ATARI, "hidden_units": 256})
+    convolutions = (4 * 64 + 1) * 16 + (16 * 16 + 1) * 32
+    assert count_parameters(network) == convolutions + (32 * 81 + 1) * 256 + (256 + 1) * 6
+
+
+def canonical_kernel(conv, stride):
+    """The k x k kernel of a convolution on WidthToDepth: [O, dx C + c, y, x] becomes [O, c, y, s x + dx]."""
+    out_channels, depth, height, width = conv.weight.shape
+    split = conv.weight.view(out_channels, stride, depth // stride, height, width)
+    return split.permute(0, 2, 3, 4, 1).reshape(out_channels, depth // stride, height, width * stride)
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize(("torso", "strides"), [("nature", [4, 2, 1]), ("small", [4, 2])])
+def test_strided_convolutions_are_those_of_the_papers(torso, strides, memory_format):
+    network = make_network("none", torso=torso).double()
+    frames = draw_frames(4)
+    x = frames.double() / 255
+    for conv, stride in zip([m for m in network.modules() if isinstance(m, nn.Conv2d)], strides, strict=True):
+        x = nn.functional.conv2d(x, canonical_kernel(conv, stride), conv.bias, stride).relu()
+    hidden = next(module for module in network.torso.modules() if isinstance(module, nn.Linear))
+    by_hand = hidden(x.permute(0, 2, 3, 1).flatten(1)).relu()
+    features = network.compute_features(frames.to(memory_format=memory_format))
+    torch.testing.assert_close(features, by_hand)
+
+
+@pytest.mark.parametrize("head", ["linear", "dueling"])
+@pytest.mark.parametrize("normalizer", ["none", "weight_norm", "weight_norm_projected_v", "projection", "batch_norm"])
+def test_first_q_values_on_real_frames_have_mean_zero_and_the_deviation_asked_for(normalizer, head):
+    networks = [make_network(normalizer, head=head) for _ in range(2)]
+    for network, deviation in zip(networks, (1.0, 0.05), strict=True):
+        network.initialize_from_data(draw_frames(), deviation, torch.Generator().manual_seed(4))
+        after_update(network)  # a projection returns to the scaled norms
+    wide, narrow = (network.eval()(draw_frames()).q_values for network in networks)
+    torch.testing.assert_close(narrow, 0.05 * wide, rtol=1e-4, atol=1e-5)
+    if head == "linear":
+        torch.testing.assert_close(narrow.std(0, correction=0), torch.full((5,), 0.05), rtol=1e-3, atol=0)
+        torch.testing.assert_close(narrow.mean(0), torch.zeros(5), rtol=0, atol=1e-4)
 
 
 def test_dueling_network_has_a_hidden_layer_in_each_stream_as_wang_et_al_2016():
@@ -86,7 +129,7 @@ def test_same_generator_gives_the_same_function_whatever_the_normalizer_and_the_
 
 
 def test_plain_parameters_follow_pytorchs_distribution():
-    layer = make_network("none", hidden_units=400).torso.layers[8]
+    layer = make_network("none", hidden_units=400).torso.layers[11]
     bound = layer.in_features**-0.5
     reference = torch.nn.Linear(layer.in_features, layer.out_features)
     assert layer.weight.abs().max() <= bound
@@ -120,7 +163,7 @@ def test_autocast_computes_nearly_the_same_values_in_float32_outputs(normalizer)
         ({"torso": "natur"}, r"torso='natur' is unknown; did you mean 'nature'\? known: mlp, nature"),
         ({"head": "duel"}, r"head='duel' is unknown; did you mean 'dueling'\? known: dueling, linear"),
         ({"normalizer": "batchnorm"}, "normalizer='batchnorm' is unknown"),
-        ({"frame_shape": (30, 84)}, "too small for torso='nature'.*torso='mlp'"),
+        ({"frame_shape": (30, 84)}, "too small .*torso='nature' needs 36 x 36.*torso='mlp'"),
     ],
 )
 def test_what_cannot_be_built_is_one_line_that_says_what_to_do(options, message):

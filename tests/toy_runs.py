@@ -35,6 +35,7 @@ DEFAULTS: dict[str, Any] = {
     "max_gradient_norm": None,
     "data_dependent_initialization": True,
     "initialization_batch_size": 64,
+    "initial_q_deviation": 1.0,
     "seed": 3,
     "folded_dtype": torch.float32,
 }

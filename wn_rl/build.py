@@ -16,7 +16,7 @@ from wn_rl.dqn import DQN
 from wn_rl.envs.atari import AtariEnvironments
 from wn_rl.envs.protocols import Protocol
 from wn_rl.nn.optimizer_groups import make_parameter_groups
-from wn_rl.nn.q_network import make_q_network
+from wn_rl.nn.q_network import QNetwork, make_q_network
 from wn_rl.replay.persistence import ReplayArchive
 from wn_rl.replay.replay import Replay
 from wn_rl.replay.samplers import UniformSampler
@@ -64,7 +64,7 @@ def describe_network(config: DictConfig, environments: VectorEnvironment) -> dic
     }
 
 
-def make_network(description: dict[str, Any], generator: torch.Generator | None) -> nn.Module:
+def make_network(description: dict[str, Any], generator: torch.Generator | None) -> QNetwork:
     """The Q-network of a description."""
     return make_q_network(**{**description, "frame_shape": tuple(description["frame_shape"])}, generator=generator)
 
@@ -117,6 +117,7 @@ def make_settings(config: DictConfig) -> DQNSettings:
         max_gradient_norm=config.max_gradient_norm,
         data_dependent_initialization=config.initialization == "data_dependent",
         initialization_batch_size=config.initialization_batch_size,
+        initial_q_deviation=config.initial_q_deviation,
         seed=config.seed,
         folded_dtype=torch.bfloat16 if config.precision == "bf16-mixed" else torch.float32,
     )  # fmt: skip

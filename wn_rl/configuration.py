@@ -129,7 +129,7 @@ def check_configuration(config: DictConfig) -> None:
 _MINIMA = {
     "total_agent_steps": 1, "iteration_agent_steps": 1, "chunk_agent_steps": 1, "warmup_agent_steps": 1,
     "batch_size": 1, "samples_per_agent_step": 0, "learning_rate": 0, "target_period_updates": 1,
-    "weight_decay": 0, "initialization_batch_size": 2, "exploration.initial_epsilon": 0,
+    "weight_decay": 0, "initialization_batch_size": 2, "initial_q_deviation": 1e-6, "exploration.initial_epsilon": 0,
     "exploration.final_epsilon": 0, "exploration.decay_agent_steps": 0, "replay.capacity": 1, "replay.n_step": 1,
     "replay.gamma": 0, "evaluation.episodes": 0, "evaluation.epsilon": 0, "evaluation.num_envs": 1,
     "evaluation.seed": 0, "seed": 0, "video.period_iterations": 0, "video.max_seconds": 1, "video.scale": 1,
@@ -138,7 +138,7 @@ _MINIMA = {
 _WHOLE_NUMBERS = tuple(
     key for key in _MINIMA
     if key not in {
-        "samples_per_agent_step", "learning_rate", "weight_decay", "exploration.initial_epsilon",
+        "samples_per_agent_step", "learning_rate", "weight_decay", "initial_q_deviation", "exploration.initial_epsilon",
         "exploration.final_epsilon", "replay.gamma", "evaluation.epsilon",
     }
 )  # fmt: skip

@@ -17,8 +17,8 @@ from wn_rl.acting.collector import Collector
 from wn_rl.folded_network import FoldedNetwork
 from wn_rl.losses.q_learning import compute_q_learning_loss
 from wn_rl.metrics import ChunkMetrics
-from wn_rl.nn.initialization import initialize_from_data
 from wn_rl.nn.normalizers import after_update
+from wn_rl.nn.q_network import QNetwork
 from wn_rl.replay.persistence import ReplayArchive
 from wn_rl.replay.replay import Replay
 from wn_rl.settings import DQNSettings
@@ -35,13 +35,13 @@ class DQN(lightning.LightningModule):
     """
 
     def __init__(
-        self, *, network: nn.Module, make_optimizer: Callable[[nn.Module], torch.optim.Optimizer],
+        self, *, network: QNetwork, make_optimizer: Callable[[nn.Module], torch.optim.Optimizer],
         collector: Collector, replay: Replay, archive: ReplayArchive, generator: torch.Generator, settings: DQNSettings,
     ) -> None:  # fmt: skip
         super().__init__()
         self.automatic_optimization = False
         self.network = network
-        self.acting = FoldedNetwork(network, dtype=settings.folded_dtype)  # moves after every update
+        self.acting = FoldedNetwork(network, dtype=settings.folded_dtype)  # brought up to date before use
         self.target = FoldedNetwork(network, dtype=settings.folded_dtype)  # moves every so many updates
         self.make_optimizer, self.settings = make_optimizer, settings
         self.collector, self.replay, self.archive, self.generator = collector, replay, archive, generator
@@ -80,10 +80,10 @@ class DQN(lightning.LightningModule):
     def _initialize(self) -> None:
         """The first weights, from real frames: before the target is copied, and before any update."""
         if self.settings.data_dependent_initialization:
-            batch = self.replay.sample(self.settings.initialization_batch_size, self.generator)
-            initialize_from_data(self.network, batch.s_tm1, generator=self.generator)
-        self.acting.sync(self.network)
-        self.target.sync(self.network)
+            frames = self.replay.sample(self.settings.initialization_batch_size, self.generator).s_tm1
+            self.network.initialize_from_data(frames, self.settings.initial_q_deviation, self.generator)
+        self.acting.sync(self.network, self.num_updates)
+        self.target.sync(self.network, self.num_updates)
 
     def on_train_epoch_start(self) -> None:
         """An iteration begins with freshly seeded environments; the first began with the warm-up."""
@@ -94,23 +94,25 @@ class DQN(lightning.LightningModule):
         """One chunk of Algorithm 1: act; learn while the environments step; store what they return."""
         num_rounds = self.settings.run_length.compute_num_rounds(self.agent_steps, self.current_epoch, batch_idx)
         for _ in range(num_rounds):
-            self.collector.begin_round(self.acting, self.settings.epsilon(self.agent_steps))
+            acting = self.acting.sync(self.network, self.num_updates)
+            self.collector.begin_round(acting, self.settings.epsilon(self.agent_steps))
             for _ in range(self.settings.compute_num_updates_due(self.agent_steps, self.num_updates)):
                 self._update()
             self.collector.end_round()
+        self.acting.sync(self.network, self.num_updates)
 
     def _update(self) -> None:
         """One optimizer step on one minibatch, and what follows from it."""
         batch = self.replay.sample(self.settings.batch_size, self.generator)
         q_tm1 = self.network(batch.s_tm1).q_values.float()
-        q_t = self.target(batch.s_t)
-        q_t_selector = self.acting(batch.s_t) if self.settings.double else q_t
+        q_t = q_t_selector = self.target(batch.s_t)
+        if self.settings.double:  # then the online network selects
+            q_t_selector = self.acting.sync(self.network, self.num_updates)(batch.s_t)
         loss, priority = compute_q_learning_loss(
             q_tm1, batch.a_tm1, batch.r_t, batch.discount_t, q_t, q_t_selector,
             error_function=self.settings.error_function,
         )  # fmt: skip
         mean_loss = (batch.weight * loss).mean()
-
         optimizer: Any = self.optimizers()
         optimizer.zero_grad()
         self.manual_backward(mean_loss)
@@ -118,11 +120,9 @@ class DQN(lightning.LightningModule):
             self.clip_gradients(optimizer.optimizer, self.settings.max_gradient_norm, "norm")
         optimizer.step()
         after_update(self.network)
-
         self.num_updates += 1
-        self.acting.sync(self.network)
         if self.num_updates % self.settings.target_period_updates == 0:
-            self.target.sync(self.network)
+            self.target.sync(self.network, self.num_updates)
         self.replay.update_priorities(batch.index, priority)
         self.metrics.add(loss=mean_loss, td_error=priority, q_values=q_tm1)
 

@@ -20,12 +20,16 @@ class FoldedNetwork(nn.Module):
     def __init__(self, online: nn.Module, *, dtype: torch.dtype) -> None:
         super().__init__()
         self.network = make_folded(online).to(dtype)
+        self._moment = -1
 
     @torch.no_grad()
     def forward(self, observation: UInt8[Tensor, "B S H W"]) -> Float32[Tensor, "B A"]:
         """Q-values in float32; no gradient flows."""
         return self.network(observation).q_values.float()
 
-    def sync(self, online: nn.Module) -> None:
-        """Copy the online network now, in place."""
-        fold_(online, self.network)
+    def sync(self, online: nn.Module, moment: int) -> "FoldedNetwork":
+        """Copy the online network now, in place, unless it was copied at this ``moment`` (its number of updates)."""
+        if moment != self._moment:
+            fold_(online, self.network)
+            self._moment = moment
+        return self

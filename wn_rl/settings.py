@@ -24,6 +24,7 @@ class DQNSettings:
         max_gradient_norm: global norm to which gradients are clipped; None leaves them.
         data_dependent_initialization: whether a minibatch of real frames sets the first scales and biases.
         initialization_batch_size: how many frames stacks that minibatch has.
+        initial_q_deviation: deviation of the first Q-values over that minibatch, whose mean is 0.
         seed: of the training environments.
         folded_dtype: precision of the folded copies that act and compute targets.
     """
@@ -39,6 +40,7 @@ class DQNSettings:
     max_gradient_norm: float | None
     data_dependent_initialization: bool
     initialization_batch_size: int
+    initial_q_deviation: float
     seed: int
     folded_dtype: torch.dtype
 

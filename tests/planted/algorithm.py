@@ -78,8 +78,8 @@ PLANTED = [
     },
     {
         "number": 30, "file": DQN,
-        "old": "        self.acting.sync(self.network)\n        self.target.sync(self.network)\n",
-        "new": "        self.acting.sync(self.network)\n",
+        "old": "        self.target.sync(self.network, self.num_updates)\n\n",
+        "new": "\n",
         "test": "tests/test_dqn.py::test_data_dependent_initialization_runs_before_the_target_is_copied",
     },
 ]  # fmt: skip

@@ -27,6 +27,11 @@ class LinearHead(nn.Module):
         super().__init__()
         self.output = normalizer(make_linear(num_features, num_actions, generator=generator), is_output=True)
 
+    @property
+    def output_layers(self) -> list[nn.Module]:
+        """The layers whose outputs are, or sum to, Q-values."""
+        return [self.output]
+
     def forward(self, features: Float[Tensor, "B F"]) -> QOutput:
         return QOutput(q_values=self.output(features).float())
 
@@ -56,6 +61,11 @@ class DuelingHead(nn.Module):
 
         self.value = make_stream(1)
         self.advantage = make_stream(num_actions)
+
+    @property
+    def output_layers(self) -> list[nn.Module]:
+        """The layers whose outputs are, or sum to, Q-values."""
+        return [self.value[-1], self.advantage[-1]]
 
     def forward(self, features: Float[Tensor, "B F"]) -> QOutput:
         value, advantage = self.value(features).float(), self.advantage(features).float()

@@ -23,7 +23,7 @@ from wn_rl.errors import ConfigurationError
 from wn_rl.nn.geometry import AFFINE_TYPES, WEIGHT_NORM_TYPES, output_axis, plain_type
 from wn_rl.nn.normalized_layers import BatchNorm, MeanOnlyBatchNorm, NormProjection, SpectralNorm
 from wn_rl.nn.weight_norm import compute_norms, per_unit
-from wn_rl.nn.weight_norm_layer import draw_v, from_units, layer_units, set_g_, to_units
+from wn_rl.nn.weight_norm_layer import draw_v, from_units, layer_g, layer_units, set_g_, to_units
 
 # A unit that is constant on the minibatch would get g = 1/0. It keeps g = 1: deviations under this share of |μ| are
 # rounding in float32, and those under it in absolute value say that the inputs are constant.
@@ -174,6 +174,20 @@ def initialize_from_data(network: nn.Module, observations: Tensor, *, generator:
             handle.remove()
         for module, is_training in modes:
             module.training = is_training
+
+
+@torch.no_grad()
+def scale_(layer: nn.Module, factor: float) -> None:
+    """Multiply the outputs of an affine layer by ``factor`` > 0: its weight (or g) and its bias."""
+    if isinstance(layer, NormProjection):
+        scale_(layer.layer, factor)
+        layer.remember_norms()
+        return
+    if type(layer) in WEIGHT_NORM_TYPES:
+        set_g_(layer, layer_g(layer) * factor)
+    else:
+        layer.get_parameter("weight").mul_(factor)
+    layer.get_parameter("bias").mul_(factor)
 
 
 def _make_hook(generator: torch.Generator | None) -> Callable[[nn.Module, tuple[Any, ...]], None]:

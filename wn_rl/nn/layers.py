@@ -21,9 +21,14 @@ def make_linear(in_features: int, out_features: int, *, generator: torch.Generat
 
 
 def make_conv2d(
-    in_channels: int, out_channels: int, *, kernel_size: int, stride: int, generator: torch.Generator | None
+    in_channels: int,
+    out_channels: int,
+    *,
+    kernel_size: tuple[int, int],
+    stride: tuple[int, int],
+    generator: torch.Generator | None,
 ) -> nn.Conv2d:
     """A 2-d convolution without padding, with a bias."""
     layer = nn.utils.skip_init(nn.Conv2d, in_channels, out_channels, kernel_size, stride)
-    _draw_(layer, fan_in=in_channels * kernel_size**2, generator=generator)
+    _draw_(layer, fan_in=in_channels * math.prod(kernel_size), generator=generator)
     return layer

@@ -5,10 +5,11 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from wn_rl.nn.geometry import WEIGHT_NORM_TYPES
-from wn_rl.nn.heads import HEADS
+from wn_rl.nn.heads import HEADS, DuelingHead, LinearHead
+from wn_rl.nn.initialization import initialize_from_data, scale_
 from wn_rl.nn.names import look_up
 from wn_rl.nn.normalizers import make_normalizer
-from wn_rl.nn.torsos import TORSOS
+from wn_rl.nn.torsos import TORSOS, Torso
 from wn_rl.nn.weight_cache import cached_weights
 from wn_rl.types import QOutput
 
@@ -19,7 +20,7 @@ class QNetwork(nn.Module):
     ``torso`` maps u8 [B, S, H, W] to features [B, F], ``head`` maps those to a QOutput.
     """
 
-    def __init__(self, torso: nn.Module, head: nn.Module) -> None:
+    def __init__(self, torso: Torso, head: LinearHead | DuelingHead) -> None:
         super().__init__()
         self.torso = torso
         self.head = head
@@ -28,6 +29,18 @@ class QNetwork(nn.Module):
     def compute_features(self, observations: UInt8[Tensor, "B S H W"]) -> Float[Tensor, "B F"]:
         """The torso's output, for those who want to look at it."""
         return self.torso(observations)
+
+    def initialize_from_data(
+        self, observations: UInt8[Tensor, "B S H W"], q_deviation: float, generator: torch.Generator | None
+    ) -> None:
+        """Data-dependent initialization (see initialization.py) with Q-values of mean 0 and deviation ``q_deviation``.
+
+        The paper has 1. Less is worth it where rewards are rare: a target takes the maximum of the first Q-values for
+        a truth, which is then a deviation or so above it, and which rewards must outweigh.
+        """
+        initialize_from_data(self, observations, generator=generator)
+        for layer in self.head.output_layers:
+            scale_(layer, q_deviation)
 
     def forward(self, observations: UInt8[Tensor, "B S H W"]) -> QOutput:
         if torch.compiler.is_compiling():  # which fuses the layers' own computation of w

@@ -1,4 +1,4 @@
-"""What turns a stack of frames into features? Torsos, by name: the Nature convolutions, and a small MLP.
+"""What turns a stack of frames into features? Torsos, by name: the convolutions of Mnih et al., and an MLP.
 
 A torso takes u8 observations [B, S, H, W], scales them by 1/255 itself, and returns features [B, F]. Every
 affine layer passes through the normalizer. Without ``hidden_units`` the last hidden layer is left to the
@@ -6,6 +6,7 @@ head, as the dueling head needs.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from jaxtyping import Float, UInt8
@@ -15,11 +16,9 @@ from wn_rl.errors import ConfigurationError
 from wn_rl.nn.layers import make_conv2d, make_linear
 from wn_rl.nn.normalizers import Normalizer
 
-NATURE_CONVOLUTIONS = (
-    (32, 8, 4),
-    (64, 4, 2),
-    (64, 3, 1),
-)  # channels, kernel, stride; Mnih et al. 2015, Methods
+# Channels, kernel and stride of each convolution.
+NATURE_CONVOLUTIONS = ((32, 8, 4), (64, 4, 2), (64, 3, 1))  # Mnih et al. 2015, Methods
+SMALL_CONVOLUTIONS = ((16, 8, 4), (32, 4, 2))  # Mnih et al. 2013, Section 4.1
 MLP_UNITS = 64  # first layer of the toy torso
 
 
@@ -38,17 +37,46 @@ class ScalePixels(nn.Module):
         return observations.to(dtype).mul_(self.factor.to(dtype))
 
 
-class NatureTorso(nn.Module):
-    """The network of Mnih et al. 2015 up to the output layer.
+class WidthToDepth(nn.Module):
+    """[B, C, H, W] -> [B, C s, H, W/s]: ``s`` neighbours in a row become channels of one place.
 
-    Convolutions 32 8x8/4, 64 4x4/2, 64 3x3/1, flatten, linear ``hidden_units`` (512 there), a ReLU after
-    each. On 84 x 84 frames the flattened features are 64 * 7 * 7 = 3136; without ``hidden_units`` they are
-    what is returned.
+    A convolution with a k x k kernel and stride s, with s a divisor of k, is the same function as one with a
+    k x k/s kernel and strides (s, 1) of what this returns: the weight of channel ``dx C + c`` and column ``x`` is
+    that of channel ``c`` and column ``s x + dx``. With channels last in memory it is a view, and a processor's matrix
+    units, which want many channels, are twice as fast on it in the first layer. Columns that no kernel reaches
+    are left out.
+    """
+
+    def __init__(self, kernel_size: int, stride: int) -> None:
+        super().__init__()
+        self.kernel_size, self.stride = kernel_size, stride
+
+    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B Cs H Ws"]:
+        width = (x.shape[3] - self.kernel_size) // self.stride * self.stride + self.kernel_size
+        rows = x.permute(0, 2, 3, 1)[:, :, :width]  # [B, H, W, C]
+        return rows.unflatten(2, (-1, self.stride)).flatten(3).permute(0, 3, 1, 2)
+
+
+class FlattenChannelsLast(nn.Module):
+    """[B, C, H, W] -> [B, H W C]: the features of a place side by side, in the order of memory, so that none moves."""
+
+    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B F"]:
+        return x.permute(0, 2, 3, 1).flatten(1)
+
+
+class ConvolutionalTorso(nn.Module):
+    """The networks of Mnih et al. 2015 ("nature") and 2013 ("small") up to the output layer.
+
+    Convolutions 32 8x8/4, 64 4x4/2, 64 3x3/1 ("small": 16 8x8/4, 32 4x4/2), flatten, linear ``hidden_units`` (512
+    there; 256), a ReLU after each. On 84 x 84 frames the flattened features are 64 * 7 * 7 = 3136 (32 * 9 * 9 =
+    2592); without ``hidden_units`` they are what is returned. Strided convolutions are computed on
+    :class:`WidthToDepth`, and have kernels of that shape.
     """
 
     def __init__(
         self,
         *,
+        convolutions: tuple[tuple[int, int, int], ...],
         stack_size: int,
         frame_shape: tuple[int, int],
         hidden_units: int | None,
@@ -58,16 +86,20 @@ class NatureTorso(nn.Module):
         super().__init__()
         layers: list[nn.Module] = [ScalePixels()]
         channels, (height, width) = stack_size, frame_shape
-        for out_channels, kernel, stride in NATURE_CONVOLUTIONS:
+        for out_channels, kernel, stride in convolutions:
             height, width = (height - kernel) // stride + 1, (width - kernel) // stride + 1
             if height < 1 or width < 1:
                 raise ConfigurationError(
-                    f"frames of {frame_shape} are too small for torso='nature', which needs 36 x 36; use torso='mlp'"
+                    f"frames of {frame_shape} are too small for the convolutions of this torso; torso='nature' needs"
+                    " 36 x 36, torso='small' 20 x 20; use torso='mlp'"
                 )
-            conv = make_conv2d(channels, out_channels, kernel_size=kernel, stride=stride, generator=generator)
-            layers += [normalizer(conv, is_output=False), nn.ReLU()]
+            conv = make_conv2d(
+                channels * stride, out_channels, kernel_size=(kernel, kernel // stride), stride=(stride, 1),
+                generator=generator,
+            )  # fmt: skip
+            layers += [WidthToDepth(kernel, stride), normalizer(conv, is_output=False), nn.ReLU(inplace=True)]
             channels = out_channels
-        layers.append(nn.Flatten())
+        layers.append(FlattenChannelsLast())
         self.num_features = channels * height * width
         if hidden_units is not None:
             linear = make_linear(self.num_features, hidden_units, generator=generator)
@@ -104,6 +136,10 @@ class MLPTorso(nn.Module):
         return self.layers(observations)
 
 
-Torso = NatureTorso | MLPTorso
+Torso = ConvolutionalTorso | MLPTorso
 
-TORSOS: dict[str, Callable[..., Torso]] = {"nature": NatureTorso, "mlp": MLPTorso}
+TORSOS: dict[str, Callable[..., Torso]] = {
+    "nature": partial(ConvolutionalTorso, convolutions=NATURE_CONVOLUTIONS),
+    "small": partial(ConvolutionalTorso, convolutions=SMALL_CONVOLUTIONS),
+    "mlp": MLPTorso,
+}

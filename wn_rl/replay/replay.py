@@ -21,6 +21,7 @@ from wn_rl.replay.memory import compute_free_bytes
 from wn_rl.replay.samplers import Sampler
 from wn_rl.replay.saved_state import get_entry
 from wn_rl.replay.settings import ReplaySettings
+from wn_rl.replay.stacks import stack_frames
 from wn_rl.replay.storage import FrameStorage
 from wn_rl.types import Batch, Step
 
@@ -191,23 +192,27 @@ class Replay:
         rows, weight = self._sampler.draw(
             batch_size, valid=valid, num_filled=self.lanes.num_filled, generator=generator
         )
-        stack_rows = torch.from_numpy(self.lanes.find_stacks(rows, self._columns))
-        stacks = self._storage.read(stack_rows.view(-1)).view(*stack_rows.shape, *self.frame_shape)
-        stacks = stacks.to(self._device)
+        s_tm1, s_t = self._read_stacks(self.lanes.find_stacks(rows, self._columns)).chunk(2)
         # Two transfers instead of five.
         floats = np.stack([self._columns.reward[rows], self._columns.discount[rows], weight])
         integers = np.stack([self._columns.action[rows].astype(np.int64), rows])
         r_t, discount_t, weights = torch.from_numpy(floats).to(self._device, non_blocking=True)
         a_tm1, index = torch.from_numpy(integers).to(self._device, non_blocking=True)
         return Batch(
-            s_tm1=stacks[0],
+            s_tm1=s_tm1,
             a_tm1=a_tm1,
             r_t=r_t,
             discount_t=discount_t,
-            s_t=stacks[1],
+            s_t=s_t,
             weight=weights,
             index=index,
         )
+
+    def _read_stacks(self, rows: Int64[np.ndarray, "T B S"]) -> UInt8[Tensor, "TB S H W"]:
+        """The stacks whose frames lie in ``rows``, on the device where batches are delivered."""
+        frame_major = np.ascontiguousarray(rows.reshape(-1, rows.shape[-1]).T)
+        frames = self._storage.read(torch.from_numpy(frame_major).view(-1))
+        return stack_frames(frames.view(*frame_major.shape, *self.frame_shape)).to(self._device)
 
     def update_priorities(self, index: Tensor, priority: Tensor) -> None:
         """Tell the sampler what the loss reports of the transitions of a batch."""
