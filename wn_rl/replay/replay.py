@@ -105,9 +105,10 @@ class Replay:
             return
         capacity = self._settings.capacity
         fitting = int(capacity * free / needed * 0.9)  # a tenth is left for the rest of the run
+        alternative = f", or {self._storage.smaller_alternative}" if self._storage.smaller_alternative else ""
         raise ConfigurationError(
             f"replay.capacity={capacity} needs {needed / 1e9:.2f} GB on {self._storage.device}, of which "
-            f"{free / 1e9:.2f} GB are free; set replay.capacity={fitting} or less"
+            f"{free / 1e9:.2f} GB are free; set replay.capacity={fitting} or less{alternative}"
         )
 
     def allocate(self) -> None:
