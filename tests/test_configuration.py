@@ -25,6 +25,7 @@ from wn_rl.configuration import (
 )
 from wn_rl.envs.counting import CountingEnvironments, make_random_outcomes
 from wn_rl.errors import ConfigurationError
+from wn_rl.replay.storage_choice import STORAGE_NAMES
 
 
 def compose_training(*overrides: str) -> DictConfig:
@@ -241,14 +242,12 @@ def test_a_resumed_run_may_become_longer(saved_run: Path) -> None:
     assert resumed.num_envs == 8
 
 
-def test_a_resumed_run_may_keep_its_replay_elsewhere(saved_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_resumed_run_may_keep_its_replay_elsewhere(saved_run: Path) -> None:
     """It may have moved to a machine with less memory; other settings of the replay may not change."""
     given = compose_training("replay.storage=compressed")
     assert resume_configuration(given, ["replay.storage=compressed"], saved_run).replay.storage == "compressed"
-    capsys.readouterr()
     resumed = resume_configuration(compose_training(), ["replay.storage=auto"], saved_run)
-    assert resumed.replay.storage != "auto"
-    assert capsys.readouterr().out.startswith(f"replay.storage={resumed.replay.storage}: ")
+    assert resumed.replay.storage in STORAGE_NAMES
 
 
 @pytest.mark.parametrize("override", ["learning_rate=1e-3", "protocol=nature", "normalizer=none", "game=Breakout"])

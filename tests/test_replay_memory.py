@@ -151,11 +151,7 @@ def test_auto_takes_the_fastest_storage_that_fits_with_room_to_spare(
     free = {"cuda": GIGABYTES[gpu], "cpu": GIGABYTES[host]}
     monkeypatch.setattr("wn_rl.replay.storage_choice.compute_free_bytes", lambda device: free[device.type] * 10**9)
     device = CPU if gpu == "no GPU" else CUDA
-    choice = choose_storage(num_rows=1_000_000, frame_shape=(84, 84), device=device)
-    assert choice.name == expected
-    assert choice.reason.startswith(f"replay.storage={expected}: ")
-    assert "7.06 GB" in choice.reason
-    assert "\n" not in choice.reason
+    assert choose_storage(num_rows=1_000_000, frame_shape=(84, 84), device=device) == expected
 
 
 @pytest.mark.parametrize(("free_gigabytes", "expected"), [(9.2, "compressed"), (9.6, "ram"), (None, "compressed")])
@@ -164,7 +160,7 @@ def test_auto_leaves_a_quarter_of_the_memory_to_others_and_does_not_guess(
 ) -> None:
     free = None if free_gigabytes is None else int(free_gigabytes * 1e9)
     monkeypatch.setattr("wn_rl.replay.storage_choice.compute_free_bytes", lambda device: free)
-    assert choose_storage(num_rows=1_000_000, frame_shape=(84, 84), device=CPU).name == expected
+    assert choose_storage(num_rows=1_000_000, frame_shape=(84, 84), device=CPU) == expected
 
 
 def test_an_unknown_storage_is_refused_with_the_known_ones() -> None:

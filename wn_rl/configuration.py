@@ -77,15 +77,10 @@ def _resolve_precision(precision: str, accelerator: str) -> str:
 
 
 def _resolve_storage(config: DictConfig) -> None:
-    """Replace ``replay.storage=auto`` by what fits into the memory that is free now, and say what that is."""
-    if config.replay.storage != "auto":
-        return
-    choice = choose_storage(
-        num_rows=config.replay.capacity, frame_shape=FRAME_SHAPE,
-        device=torch.device("cuda" if config.accelerator == "gpu" else "cpu"),
-    )  # fmt: skip
-    config.replay.storage = choice.name
-    print(choice.reason)
+    """Replace ``replay.storage=auto`` by what fits into the memory that is free now."""
+    if config.replay.storage == "auto":
+        device = torch.device("cuda" if config.accelerator == "gpu" else "cpu")
+        config.replay.storage = choose_storage(num_rows=config.replay.capacity, frame_shape=FRAME_SHAPE, device=device)
 
 
 def _cpu_has_bfloat16() -> bool:
