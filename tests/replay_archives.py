@@ -19,6 +19,6 @@ SMALL = Settings(
 GO = ("go", "go")
 
 
-def make_archive(its_settings: Settings, folder: Path) -> tuple[Replay, ReplayArchive]:
-    replay = make_replay(its_settings, UniformSampler())
+def make_archive(its_settings: Settings, folder: Path, storage: str = "ram") -> tuple[Replay, ReplayArchive]:
+    replay = make_replay(its_settings, UniformSampler(), storage=storage)
     return replay, ReplayArchive(replay, folder)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from wn_rl.replay.replay import Replay
 from wn_rl.replay.samplers import Draw, UniformSampler
-from wn_rl.replay.storage import RamFrameStorage
+from wn_rl.replay.storage_choice import make_storage
 from wn_rl.types import Batch, Step
 
 FRAME_SHAPE = (2, 3)
@@ -85,7 +85,7 @@ class EverySampler(UniformSampler):
         return Draw(rows, np.ones(len(rows), np.float32))
 
 
-def make_replay(s: Settings, sampler: Any = None, device: torch.device = CPU) -> Replay:
+def make_replay(s: Settings, sampler: Any = None, device: torch.device = CPU, storage: str = "device") -> Replay:
     return Replay(
         capacity=s.num_lanes * s.num_slots,
         num_lanes=s.num_lanes,
@@ -95,7 +95,7 @@ def make_replay(s: Settings, sampler: Any = None, device: torch.device = CPU) ->
         gamma=s.gamma,
         reward_clip=s.reward_clip,
         life_loss_ends_discount=s.life_loss_ends_discount,
-        storage=RamFrameStorage(device=device),
+        storage=make_storage(storage, device),
         sampler=EverySampler() if sampler is None else sampler,
         device=device,
     )

@@ -25,6 +25,7 @@ from wn_rl.configuration import (
 )
 from wn_rl.envs.counting import CountingEnvironments, make_random_outcomes
 from wn_rl.errors import ConfigurationError
+from wn_rl.replay.storage_choice import STORAGE_NAMES
 
 
 def compose_training(*overrides: str) -> DictConfig:
@@ -56,6 +57,7 @@ def describe_run(config: DictConfig, folder: Path, monkeypatch: pytest.MonkeyPat
         "evaluation_environments": str(find_evaluation(trainer)._make_environments().asked),
         "settings": str(module.settings),
         "replay": module.replay.state_dict()["settings"],
+        "storage": type(module.replay._storage).__name__,
         "optimizer": str(module.configure_optimizers()),
         "network": str(module.network),
         "weights": [float(p.detach().double().sum()) for p in module.network.parameters()],
@@ -82,7 +84,7 @@ def describe_callback(callback: Callback) -> dict[str, str]:
 OTHER_WORDS = {
     "game": "Breakout", "normalizer": "weight_norm", "error_function": "huber", "initialization": "random",
     "precision": "32-true", "protocol.name": "other", "network.torso": "mlp", "network.head": "dueling",
-    "max_gradient_norm": 10.0, "optimizer._target_": "torch.optim.AdamW",
+    "max_gradient_norm": 10.0, "optimizer._target_": "torch.optim.AdamW", "replay.storage": "compressed",
 }  # fmt: skip
 OTHER_NUMBERS = {
     "replay.gamma": 0.9, "exploration.initial_epsilon": 0.9, "exploration.final_epsilon": 0.2,
@@ -123,7 +125,7 @@ SETTINGS = sorted(
 @pytest.fixture(scope="module")
 def base_configuration() -> DictConfig:
     # a plain network: weight decay touches no other
-    words = ("precision=bf16-mixed", "num_envs=8", "num_threads=2", "normalizer=none")
+    words = ("precision=bf16-mixed", "num_envs=8", "num_threads=2", "normalizer=none", "replay.storage=ram")
     return resolve_configuration(compose_training(*words))
 
 
@@ -181,6 +183,11 @@ def test_the_streams_of_a_run_are_apart_and_follow_from_its_seed() -> None:
         (["initialization=xavier"], "known: data_dependent, random"),
         (["error_function=l1"], "known: mse, huber"),
         (["total_agent_steps=nan"], "total_agent_steps=nan: needs"),
+        (["replay.storage=disk"], "replay.storage=disk: unknown; known: auto, ram, compressed, device"),
+        (
+            ["replay.storage=device", "accelerator=cpu"],
+            "replay.storage=device needs a GPU",
+        ),
     ],
 )
 def test_what_cannot_work_is_refused_in_one_line(overrides: list[str], message: str) -> None:
@@ -233,6 +240,14 @@ def test_a_resumed_run_may_become_longer(saved_run: Path) -> None:
     resumed = resume_configuration(given, ["total_agent_steps=20000000", "batch_size=32", "game=pong"], saved_run)
     assert resumed.total_agent_steps == 20_000_000
     assert resumed.num_envs == 8
+
+
+def test_a_resumed_run_may_keep_its_replay_elsewhere(saved_run: Path) -> None:
+    """It may have moved to a machine with less memory; other settings of the replay may not change."""
+    given = compose_training("replay.storage=compressed")
+    assert resume_configuration(given, ["replay.storage=compressed"], saved_run).replay.storage == "compressed"
+    resumed = resume_configuration(compose_training(), ["replay.storage=auto"], saved_run)
+    assert resumed.replay.storage in STORAGE_NAMES
 
 
 @pytest.mark.parametrize("override", ["learning_rate=1e-3", "protocol=nature", "normalizer=none", "game=Breakout"])

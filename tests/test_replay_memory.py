@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.replay_oracle import CPU
+from tests.replay_oracle import CPU, CUDA
 from wn_rl.errors import ConfigurationError
 from wn_rl.replay.memory import compute_free_bytes
 from wn_rl.replay.replay import Replay
 from wn_rl.replay.samplers import UniformSampler
-from wn_rl.replay.storage import RamFrameStorage
+from wn_rl.replay.storage_choice import choose_storage, make_storage
 
 
-def make_atari_replay(capacity: int) -> Replay:
+def make_atari_replay(capacity: int, storage: str = "ram") -> Replay:
     return Replay(
         capacity=capacity,
         num_lanes=8,
@@ -23,7 +23,7 @@ def make_atari_replay(capacity: int) -> Replay:
         gamma=0.99,
         reward_clip=1.0,
         life_loss_ends_discount=False,
-        storage=RamFrameStorage(device=CPU),
+        storage=make_storage(storage, CPU),
         sampler=UniformSampler(),
         device=CPU,
     )
@@ -115,3 +115,54 @@ def test_free_memory_respects_control_groups_of_version_1(tmp_path: Path) -> Non
 
 def test_where_nobody_can_say_what_is_free_nothing_is_claimed(tmp_path: Path) -> None:
     assert compute_free_bytes(CPU, root=tmp_path) is None
+
+
+def test_a_million_compressed_agent_steps_ask_for_about_a_gigabyte() -> None:
+    assert make_atari_replay(1_000_000, "compressed").required_bytes() < 1.1e9
+
+
+@pytest.mark.parametrize(
+    ("storage", "advice"), [("ram", r"or less, or replay.storage=compressed$"), ("compressed", r"=\d+ or less$")]
+)
+def test_short_memory_names_a_smaller_storage_where_there_is_one(
+    storage: str, advice: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wn_rl.replay.replay.compute_free_bytes", lambda device: 10**8)
+    with pytest.raises(ConfigurationError, match=advice):
+        make_atari_replay(1_000_000, storage).check_memory()
+
+
+GIGABYTES = {"no GPU": 0, "small": 7, "large": 12}
+
+
+@pytest.mark.parametrize(
+    ("gpu", "host", "expected"),
+    [
+        ("large", "small", "device"),
+        ("small", "large", "ram"),
+        ("no GPU", "large", "ram"),
+        ("no GPU", "small", "compressed"),
+        ("small", "small", "compressed"),
+    ],
+)
+def test_auto_takes_the_fastest_storage_that_fits_with_room_to_spare(
+    gpu: str, host: str, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = {"cuda": GIGABYTES[gpu], "cpu": GIGABYTES[host]}
+    monkeypatch.setattr("wn_rl.replay.storage_choice.compute_free_bytes", lambda device: free[device.type] * 10**9)
+    device = CPU if gpu == "no GPU" else CUDA
+    assert choose_storage(num_rows=1_000_000, frame_shape=(84, 84), device=device) == expected
+
+
+@pytest.mark.parametrize(("free_gigabytes", "expected"), [(9.2, "compressed"), (9.6, "ram"), (None, "compressed")])
+def test_auto_leaves_a_quarter_of_the_memory_to_others_and_does_not_guess(
+    free_gigabytes: float | None, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = None if free_gigabytes is None else int(free_gigabytes * 1e9)
+    monkeypatch.setattr("wn_rl.replay.storage_choice.compute_free_bytes", lambda device: free)
+    assert choose_storage(num_rows=1_000_000, frame_shape=(84, 84), device=CPU) == expected
+
+
+def test_an_unknown_storage_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(ConfigurationError, match=r"replay.storage=disk: unknown; known: auto, ram, compressed, device"):
+        make_storage("disk", CPU)

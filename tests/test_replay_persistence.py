@@ -16,6 +16,7 @@ from tests.replay_oracle import History, draw_plays, drop_repeats, read_batch
 from wn_rl.errors import ConfigurationError
 from wn_rl.replay.persistence import list_segment_names
 from wn_rl.replay.segments import remove_unused_segments
+from wn_rl.replay.storage_choice import STORAGE_NAMES
 
 
 @pytest.fixture(autouse=True)
@@ -43,13 +44,22 @@ def flatten(value: Any) -> Any:
 
 
 @settings(max_examples=60, deadline=None)
-@given(plays=draw_plays(max_rounds=60), saves=st.lists(st.integers(1, 60), min_size=1, max_size=4))
-def test_a_saved_and_loaded_replay_goes_on_as_if_it_had_not_been(plays, saves: list[int]) -> None:
-    """Saved several times, mostly in mid-episode, and loaded after the last; then both replays go on."""
+@given(
+    plays=draw_plays(max_rounds=60),
+    saves=st.lists(st.integers(1, 60), min_size=1, max_size=4),
+    storages=st.tuples(*[st.sampled_from(STORAGE_NAMES)] * 2),
+)
+def test_a_saved_and_loaded_replay_goes_on_as_if_it_had_not_been(
+    plays, saves: list[int], storages: tuple[str, str]
+) -> None:
+    """Saved several times, mostly in mid-episode, and loaded after the last; then both replays go on.
+
+    The storage may be another one when loaded.
+    """
     its_settings, rounds = plays
     saves = sorted(min(save, len(rounds)) for save in saves)
     with tempfile.TemporaryDirectory() as name:
-        first, archive = make_archive(its_settings, Path(name))
+        first, archive = make_archive(its_settings, Path(name), storages[0])
         history = History(its_settings, first)
         for i in range(saves[-1]):
             if i in saves:
@@ -58,7 +68,7 @@ def test_a_saved_and_loaded_replay_goes_on_as_if_it_had_not_been(plays, saves: l
             history.run(rounds[i : i + 1])
         state = archive.state_dict()
         archive.close()
-        second, loading = make_archive(its_settings, Path(name))
+        second, loading = make_archive(its_settings, Path(name), storages[1])
         loading.load_state_dict(pass_through_a_file(state))
     assert flatten(second.state_dict()) == flatten(first.state_dict())
     history.replays.append(second)

@@ -53,12 +53,14 @@ def terminate() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def train(folder: Path, disturbance: Callback | None = None, normalizer: str = "weight_norm") -> DQN:
+def train(
+    folder: Path, disturbance: Callback | None = None, normalizer: str = "weight_norm", storage: str = "ram"
+) -> DQN:
     """Train from the last checkpoint in the folder, if there is one."""
     folder.mkdir(exist_ok=True)
     module = make_toy_module(
         folder, total_agent_steps=TOTAL, iteration_agent_steps=ITERATION, normalizer=normalizer, n_step=3, capacity=900,
-        samples_per_agent_step=2, learning_rate=1e-3,
+        samples_per_agent_step=2, learning_rate=1e-3, storage=storage,
     )  # fmt: skip
     checkpoint = folder / LAST_CHECKPOINT if (folder / LAST_CHECKPOINT).exists() else None
     agent_steps = None
@@ -154,6 +156,12 @@ def test_a_run_may_be_interrupted_again_and_again(tmp_path: Path, untouched: dic
     for agent_steps in (100, 300, 500, 700, 800, 1100):
         train(tmp_path, At(agent_steps, interrupt))
     assert_equal(describe(train(tmp_path), tmp_path), untouched)
+
+
+def test_a_run_may_go_on_with_another_storage_and_ends_the_same(tmp_path: Path, untouched: dict[str, Any]) -> None:
+    train(tmp_path, At(500, interrupt), storage="compressed")
+    train(tmp_path, At(900, interrupt), storage="compressed")
+    assert_equal(describe(train(tmp_path, storage="ram"), tmp_path), untouched)
 
 
 @pytest.mark.slow

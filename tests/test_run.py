@@ -109,6 +109,7 @@ def test_a_real_game_goes_on_exactly_where_it_was_interrupted(
     made.trainer.callbacks.insert(1, Interrupt(agent_steps))
     assert not made.train()
     output = capsys.readouterr().out
+    assert "replay.storage=ram: up to 0.01 GB on cpu, where " in output  # what auto took is said in one line
     assert f"python -m wn_rl.train resume={folder}" in output
     assert ("iteration 1/2: mean" in output) == (agent_steps > 600)
     resumed = resume(folder)

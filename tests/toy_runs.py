@@ -16,7 +16,7 @@ from wn_rl.nn.q_network import make_q_network
 from wn_rl.replay.persistence import ReplayArchive
 from wn_rl.replay.replay import Replay
 from wn_rl.replay.samplers import UniformSampler
-from wn_rl.replay.storage import RamFrameStorage
+from wn_rl.replay.storage_choice import make_storage
 from wn_rl.schedules import LinearSchedule, RunLength
 from wn_rl.settings import DQNSettings
 
@@ -54,14 +54,14 @@ def make_chain(
 def make_toy_module(
     folder: Path, *, total_agent_steps: int = 2000, iteration_agent_steps: int = 1000, normalizer: str = "weight_norm",
     learning_rate: float = 3e-3, n_step: int = 1, capacity: int = 4000, environments: ChainEnvironments | None = None,
-    sampler: UniformSampler | None = None,
+    sampler: UniformSampler | None = None, storage: str = "ram",
     **changes: Any,
 ) -> DQN:  # fmt: skip
     chain = environments or make_chain()
     replay = Replay(
         capacity=capacity, num_lanes=chain.num_envs, frame_shape=FRAME_SHAPE, stack_size=STACK_SIZE, n_step=n_step,
         gamma=GAMMA, reward_clip=1.0, life_loss_ends_discount=False,
-        storage=RamFrameStorage(device=torch.device("cpu")), sampler=sampler or UniformSampler(),
+        storage=make_storage(storage, torch.device("cpu")), sampler=sampler or UniformSampler(),
         device=torch.device("cpu"),
     )  # fmt: skip
     collector = Collector(

@@ -20,7 +20,7 @@ from wn_rl.nn.q_network import QNetwork, make_q_network
 from wn_rl.replay.persistence import ReplayArchive
 from wn_rl.replay.replay import Replay
 from wn_rl.replay.samplers import UniformSampler
-from wn_rl.replay.storage import RamFrameStorage
+from wn_rl.replay.storage_choice import make_storage
 from wn_rl.schedules import LinearSchedule, RunLength
 from wn_rl.settings import DQNSettings
 from wn_rl.types import VectorEnvironment
@@ -77,7 +77,7 @@ def make_replay(config: DictConfig, environments: VectorEnvironment) -> Replay:
         stack_size=config.network.stack_size, n_step=config.replay.n_step, gamma=config.replay.gamma,
         reward_clip=config.replay.reward_clip,
         life_loss_ends_discount=config.protocol.life_loss_ends_discount,
-        storage=RamFrameStorage(device=torch.device("cpu")), sampler=UniformSampler(), device=device,
+        storage=make_storage(config.replay.storage, device), sampler=UniformSampler(), device=device,
     )  # fmt: skip
 
 

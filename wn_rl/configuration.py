@@ -9,16 +9,19 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from wn_rl.envs.atari import FRAME_SHAPE
 from wn_rl.envs.games import resolve_game
 from wn_rl.errors import ConfigurationError
 from wn_rl.files import write_whole
+from wn_rl.replay.storage_choice import STORAGE_NAMES, choose_storage
 
 CONFIG_FILE = "config.yaml"
 
 CHANGEABLE_ON_RESUME = (
-    "total_agent_steps", "logger", "video", "progress", "num_threads", "num_env_threads",
+    "total_agent_steps", "logger", "video", "progress", "num_threads", "num_env_threads", "replay.storage",
 )  # fmt: skip
-"""What a resumed run may be told anew: its length, what is shown and kept, and how many threads work."""
+"""What a resumed run may be told anew: its length, what is shown and kept, how many threads work, and where the
+replay lies."""
 
 
 def resolve_configuration(config: DictConfig) -> DictConfig:
@@ -44,6 +47,7 @@ def resolve_configuration(config: DictConfig) -> DictConfig:
         if resolved[key] == "auto":
             resolved[key] = value
     check_configuration(resolved)
+    _resolve_storage(resolved)
     return resolved
 
 
@@ -70,6 +74,13 @@ def _resolve_precision(precision: str, accelerator: str) -> str:
     if precision not in ("bf16-mixed", "32-true"):
         raise ConfigurationError(f"precision={precision}: unknown; known: auto, bf16-mixed, 32-true")
     return precision
+
+
+def _resolve_storage(config: DictConfig) -> None:
+    """Replace ``replay.storage=auto`` by what fits into the memory that is free now."""
+    if config.replay.storage == "auto":
+        device = torch.device("cuda" if config.accelerator == "gpu" else "cpu")
+        config.replay.storage = choose_storage(num_rows=config.replay.capacity, frame_shape=FRAME_SHAPE, device=device)
 
 
 def _cpu_has_bfloat16() -> bool:
@@ -124,6 +135,14 @@ def check_configuration(config: DictConfig) -> None:
         raise ConfigurationError(f"initialization={config.initialization}: unknown; known: data_dependent, random")
     if config.error_function not in ("mse", "huber"):
         raise ConfigurationError(f"error_function={config.error_function}: unknown; known: mse, huber")
+    _check_storage(config.replay.storage, config.accelerator)
+
+
+def _check_storage(storage: str, accelerator: str) -> None:
+    if storage not in ("auto", *STORAGE_NAMES):
+        raise ConfigurationError(f"replay.storage={storage}: unknown; known: auto, {', '.join(STORAGE_NAMES)}")
+    if storage == "device" and accelerator == "cpu":
+        raise ConfigurationError("replay.storage=device needs a GPU, and accelerator=cpu; use ram, compressed or auto")
 
 
 _MINIMA = {
@@ -187,13 +206,14 @@ def resume_configuration(given: DictConfig, overrides: list[str], run_dir: Path)
             new = resolve_game(str(new))
         if new == old:
             continue
-        if key.partition(".")[0] not in CHANGEABLE_ON_RESUME:
+        if not {key, key.partition(".")[0]} & set(CHANGEABLE_ON_RESUME):
             raise ConfigurationError(
                 f"{key} was {old} when this run began and cannot become {new} on resume;"
                 f" leave it out, or start a new run (may change: {', '.join(CHANGEABLE_ON_RESUME)})"
             )
         OmegaConf.update(saved, key, new)
     check_configuration(saved)
+    _resolve_storage(saved)
     return saved
 
 

@@ -126,6 +126,7 @@ def _make_run(config: DictConfig, folder: Path, *, checkpoint: Path | None) -> R
         enable_progress_bar=config.progress, enable_model_summary=False, num_sanity_val_steps=0,
         log_every_n_steps=1, default_root_dir=folder,
     )  # fmt: skip
+    print(f"replay.storage={config.replay.storage}: up to {module.replay.describe_memory()}")
     return Run(folder, trainer, module, interruption, checkpoint)
 
 

@@ -1,7 +1,9 @@
 """Bugs to plant in the replay, each with the test that must catch it; number 0 is none of the public list."""
 
 _ACCUMULATOR = "wn_rl/replay/accumulator.py"
+_CHOICE = "wn_rl/replay/storage_choice.py"
 _COLUMNS = "wn_rl/replay/columns.py"
+_COMPRESSED = "wn_rl/replay/compressed_storage.py"
 _LANES = "wn_rl/replay/lanes.py"
 _MEMORY = "wn_rl/replay/memory.py"
 _PERSISTENCE = "wn_rl/replay/persistence.py"
@@ -217,5 +219,43 @@ PLANTED = [
         "new": "if folder != mount.parent:",
         "test": "tests/test_replay_memory.py::"
         "test_free_memory_respects_the_limit_of_an_outer_control_group_of_version_2",
+    },
+    {
+        "number": 0,
+        "file": _COMPRESSED,
+        "old": "        self._decompress[rows] = decompress\n",
+        "new": "        self._decompress[:] = decompress\n",
+        "test": "tests/test_compressed_storage.py::test_what_is_read_is_what_was_written",
+    },
+    {
+        "number": 0,
+        "file": _COMPRESSED,
+        "old": "contents[place] for place in places.tolist()",
+        "new": "contents[place % len(contents)] for place in range(len(rows))",
+        "test": "tests/test_compressed_storage.py::"
+        "test_a_compressed_replay_holds_what_the_oracle_says_and_samples_what_plain_ones_do",
+    },
+    {
+        "number": 0,
+        "file": _COMPRESSED,
+        "old": "self._payloads.fill(compress(bytes(frame_shape[0] * frame_shape[1])))",
+        "new": "self._payloads = np.full(num_rows + 1, compress(bytes(frame_shape[0] * frame_shape[1])), np.object_)",
+        "test": "tests/test_compressed_storage.py::"
+        "test_a_compressed_replay_holds_what_the_oracle_says_and_samples_what_plain_ones_do",
+    },
+    {
+        "number": 0,
+        "file": _COMPRESSED,
+        "old": "self._codec = _train_codec(self._training_frames) or self._codec",
+        "new": "pass",
+        "test": "tests/test_compressed_storage.py::test_a_dictionary_makes_frames_small_and_a_new_one_follows_the_game",
+    },
+    {
+        "number": 0,
+        "file": _CHOICE,
+        "old": "needed <= SAFE_SHARE * free",
+        "new": "needed <= free",
+        "test": "tests/test_replay_memory.py::"
+        "test_auto_leaves_a_quarter_of_the_memory_to_others_and_does_not_guess[9.2-compressed]",
     },
 ]

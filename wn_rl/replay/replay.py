@@ -94,6 +94,12 @@ class Replay:
         num_rows = self.lanes.num_rows
         return self._storage.required_bytes(num_rows, self.frame_shape) + num_rows * BYTES_PER_ROW
 
+    def describe_memory(self) -> str:
+        """What a full replay takes, where, and how much is free there."""
+        free = compute_free_bytes(self._storage.device)
+        known = "nobody knows what is" if free is None else f"{free / 1e9:.2f} GB are"
+        return f"{self.required_bytes() / 1e9:.2f} GB on {self._storage.device}, where {known} free"
+
     def check_memory(self) -> None:
         """Make sure that a full replay will fit.
 
@@ -106,9 +112,10 @@ class Replay:
             return
         capacity = self._settings.capacity
         fitting = int(capacity * free / needed * 0.9)  # a tenth is left for the rest of the run
+        alternative = f", or {self._storage.smaller_alternative}" if self._storage.smaller_alternative else ""
         raise ConfigurationError(
-            f"replay.capacity={capacity} needs {needed / 1e9:.2f} GB on {self._storage.device}, of which "
-            f"{free / 1e9:.2f} GB are free; set replay.capacity={fitting} or less"
+            f"replay.capacity={capacity} needs {self.describe_memory()}; set replay.capacity={fitting} or less"
+            f"{alternative}"
         )
 
     def allocate(self) -> None:

@@ -1,5 +1,7 @@
 """Where the replay's frames lie: a small interface, and the plain storage in the memory of a host or a GPU.
 
+compressed_storage.py has the one that takes a twentieth of the memory; storage_choice.py knows all by name.
+
 A storage maps a row to a frame and knows nothing of lanes, episodes or stacks. One more row than the
 replay has, the *zero row*, always reads as zeros: a stack shows it before the episode's first frame, so
 that a whole minibatch of stacks is a single gather.
@@ -19,6 +21,9 @@ class FrameStorage(Protocol):
 
     device: torch.device
     """Where ``read`` leaves the frames, and where ``required_bytes`` are needed."""
+
+    smaller_alternative: str
+    """What to set where these bytes are not free; empty where there is nothing smaller."""
 
     def required_bytes(self, num_rows: int, frame_shape: tuple[int, int]) -> int:
         """Bytes that ``num_rows`` frames will take on ``device`` at most (or as measured, if compressed)."""
@@ -45,6 +50,7 @@ class RamFrameStorage:
 
     def __init__(self, *, device: torch.device) -> None:
         self.device = device
+        self.smaller_alternative = f"replay.storage={'compressed' if device.type == 'cpu' else 'ram'}"
         self._frames: UInt8[Tensor, "rows_and_zero H W"] = torch.empty((0, 0, 0), dtype=torch.uint8)
 
     def required_bytes(self, num_rows: int, frame_shape: tuple[int, int]) -> int:
