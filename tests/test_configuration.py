@@ -49,8 +49,10 @@ class StandInEnvironments(CountingEnvironments):
 def describe_run(config: DictConfig, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Everything that a configuration decides, as text."""
     monkeypatch.setattr(build, "AtariEnvironments", StandInEnvironments)
-    made = run._make_run(config, folder, checkpoint=None)
-    module, trainer = made.module, made.trainer
+    module = run._make_module(config, folder)
+    run.make_run_folder(folder)
+    made = run._make_run(config, folder, module, run.lock_run_folder(folder), checkpoint=None)
+    trainer = made.trainer
     description = {
         "environments": str(module.collector.environments.asked),
         "evaluation_environments": str(find_evaluation(trainer)._make_environments().asked),
@@ -64,6 +66,7 @@ def describe_run(config: DictConfig, folder: Path, monkeypatch: pytest.MonkeyPat
         "loggers": [type(logger).__name__ for logger in trainer.loggers],
         "callbacks": [describe_callback(callback) for callback in trainer.callbacks],
         "threads": torch.get_num_threads(),
+        "kept": (made.saving._folder._keep_last, made.saving._folder._keep_best),
     }
     torch.set_num_threads(2)
     return description

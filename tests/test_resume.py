@@ -10,7 +10,8 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from tests.toy_runs import make_toy_module, make_trainer
-from wn_rl.callbacks.checkpoint import LAST_CHECKPOINT, RunCheckpoint
+from wn_rl.callbacks.checkpoint import RunCheckpoint
+from wn_rl.callbacks.checkpoint_folder import LAST_CHECKPOINT
 from wn_rl.callbacks.interruption import Interruption
 from wn_rl.callbacks.metrics_csv import METRICS_FILE, MetricsCSV
 from wn_rl.callbacks.metrics_logging import MetricsLogging
@@ -61,18 +62,18 @@ def train(folder: Path, disturbance: Callback | None = None, normalizer: str = "
         samples_per_agent_step=2, learning_rate=1e-3,
     )  # fmt: skip
     checkpoint = folder / LAST_CHECKPOINT if (folder / LAST_CHECKPOINT).exists() else None
-    agent_steps = None
-    if checkpoint is not None:
-        agent_steps = torch.load(checkpoint, weights_only=True)["wn_rl"]["collector"]["agent_steps"]
     interruption = Interruption()
+    metrics_csv = MetricsCSV(folder)
     callbacks = [
         interruption,
-        MetricsLogging(),
+        MetricsLogging(metrics_csv),
         *([disturbance] if disturbance is not None else []),
-        RunCheckpoint(run_dir=folder, agent_description={"game": "Chain"}, interruption=interruption),
+        RunCheckpoint(
+            run_dir=folder, agent_description={"game": "Chain"}, interruption=interruption, keep_last=1, keep_best=0
+        ),
     ]
     trainer = make_trainer(module, folder, callbacks)
-    trainer.loggers = [MetricsCSV(folder, keep_until_agent_steps=agent_steps)]
+    trainer.loggers = [metrics_csv]
     trainer.fit(module, ckpt_path=checkpoint, weights_only=True)
     return module
 
