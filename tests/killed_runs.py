@@ -40,7 +40,8 @@ def make_module(folder: Path, environments: ChainEnvironments | None = None) -> 
     """Small enough that frames are overwritten, and segments superseded, within a second."""
     return make_toy_module(
         folder, total_agent_steps=TOTAL, iteration_agent_steps=ITERATION, n_step=3, capacity=160,
-        environments=environments, warmup_agent_steps=40, initialization_batch_size=32, batch_size=8, samples_per_agent_step=2, learning_rate=1e-3,
+        environments=environments, warmup_agent_steps=40, initialization_batch_size=32, batch_size=8,
+        samples_per_agent_step=2, learning_rate=1e-3,
     )  # fmt: skip
 
 

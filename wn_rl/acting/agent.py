@@ -60,6 +60,12 @@ class Agent:
         """S, the frames in an observation."""
         return int(self.description["network"]["stack_size"])
 
+    @property
+    def frame_shape(self) -> tuple[int, int]:
+        """(H, W) of the frames that it looks at."""
+        height, width = self.description["network"]["frame_shape"]
+        return int(height), int(width)
+
     def make_q_function(self, device: torch.device) -> Callable[[UInt8[Tensor, "B S H W"]], Float32[Tensor, "B A"]]:
         """The network as a function from observations to Q-values, on a device."""
         return make_q_function(self.network.to(device))

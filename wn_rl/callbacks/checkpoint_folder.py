@@ -68,12 +68,15 @@ def set_aside(path: Path) -> Path:
     return renamed
 
 
-def promote_next_checkpoint(run_dir: Path) -> None:
-    """Make ``next.ckpt`` the last one; the one that was gets its number (or is set aside, if it is damaged)."""
+def promote_next_checkpoint(run_dir: Path, last_summary: CheckpointSummary | None = None) -> None:
+    """Make ``next.ckpt`` the last one; the one that was gets its number (or is set aside, if it is damaged).
+
+    ``last_summary`` is that of the one that was, if it is known; else it is read.
+    """
     folder = run_dir / CHECKPOINT_FOLDER
     last = folder / LAST
     if last.exists():
-        summary = _summarize_file(last)
+        summary = last_summary or _summarize_file(last)
         if summary is None:
             set_aside(last)
         else:
@@ -109,8 +112,10 @@ class CheckpointFolder:
         Raises:
             OSError: the folder cannot be written to.
         """
-        promote_next_checkpoint(self._run_dir)
-        self._summaries.pop(LAST, None)
+        summary = self._summaries.pop(LAST, None)
+        promote_next_checkpoint(self._run_dir, summary)
+        if summary is not None:
+            self._summaries[summary.file_name] = summary
         for path in self._list_superfluous():
             remove_if_possible(path)
         return {name for path in self._folder.glob("*.ckpt") for name in self._list_segments(path)}
