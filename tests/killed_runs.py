@@ -91,7 +91,7 @@ def run_in_child(folder: Path, *, kill_at_operation: int | None = None, kill_aft
         The changes that the child made, if it came to its end; 0 if it was killed.
     """
     counter = _FORK.Value("q", 0)
-    child = _FORK.Process(target=_train_and_count, args=(folder, counter, kill_at_operation))
+    child = _FORK.Process(target=_train_and_count, args=(folder, counter, kill_at_operation), daemon=True)
     child.start()
     child.join(kill_after_s)
     child.kill()

@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -195,7 +196,9 @@ class FailingEnvironments(ChainEnvironments):
 def test_an_environment_that_fails_ends_in_one_line_and_the_run_can_go_on(
     error: Exception, expected: str, tmp_path: Path, finished: Path
 ) -> None:
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     message = train_refused(tmp_path, environments=FailingEnvironments(error, 350))
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
     assert message.startswith("training stopped after 3")
     assert expected in message
     assert (
@@ -300,7 +303,7 @@ def _hold(folder: Path, is_held: Any) -> None:
 def test_two_trainers_do_not_share_a_run_folder_and_a_dead_one_does_not_block(tmp_path: Path) -> None:
     fork = multiprocessing.get_context("fork")
     is_held = fork.Event()
-    other = fork.Process(target=_hold, args=(tmp_path, is_held))
+    other = fork.Process(target=_hold, args=(tmp_path, is_held), daemon=True)  # gone with this process
     other.start()
     assert is_held.wait(30)
     with pytest.raises(ConfigurationError, match="another process trains in this run folder; wait until it ends"):

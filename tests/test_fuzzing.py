@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save
 
 from tests.killed_runs import assert_equal, make_module, make_run
 from wn_rl import run
-from wn_rl.acting.agent import load_agent, save_agent
+from wn_rl.acting.agent import _finish_saving, load_agent, save_agent
 from wn_rl.callbacks.checkpoint_folder import LAST_CHECKPOINT
 from wn_rl.checkpoint_files import read_checkpoint, write_checkpoint
 from wn_rl.configuration import load_configuration, resolve_configuration, resume_configuration, save_configuration
@@ -183,6 +183,10 @@ def test_the_agent_is_one_of_the_two_whenever_its_writer_is_killed(agent_folder:
     (agent_folder / "weights.safetensors").write_bytes(before["weights.safetensors"])
     (agent_folder / "weights.safetensors.next").write_bytes(after["weights.safetensors"])
     assert_equal(read_agent(agent_folder), new)  # killed before the weights got their name
+    _finish_saving(agent_folder)  # as the next writer begins
+    assert {path.name: path.read_bytes() for path in agent_folder.iterdir()} == after
+    (agent_folder / "weights.safetensors").write_bytes(before["weights.safetensors"])
+    (agent_folder / "weights.safetensors.next").write_bytes(after["weights.safetensors"])
     (agent_folder / "agent.json").write_bytes(before["agent.json"])
     assert_equal(read_agent(agent_folder), old)  # killed before the description was there
 

@@ -93,6 +93,7 @@ def save_agent(folder: Path, network: nn.Module, description: dict[str, Any]) ->
         OSError: the disk is full, or the folder cannot be written to.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    _finish_saving(folder)
     folded = make_folded(network).float()
     weights = save_safetensors({name: value.contiguous() for name, value in folded.state_dict().items()})
     complete = {**description, "sha256": hashlib.sha256(weights).hexdigest()}
@@ -100,6 +101,15 @@ def save_agent(folder: Path, network: nn.Module, description: dict[str, Any]) ->
     write_whole(folder / NEXT_WEIGHTS_FILE, weights)
     write_whole(folder / DESCRIPTION_FILE, (json.dumps(complete, indent=2) + "\n").encode())
     (folder / NEXT_WEIGHTS_FILE).replace(folder / WEIGHTS_FILE)
+
+
+def _finish_saving(folder: Path) -> None:
+    """Give the weights their name that a killed writer did not: a second kill must not part them from agent.json."""
+    if not (folder / NEXT_WEIGHTS_FILE).exists() or not (folder / DESCRIPTION_FILE).exists():
+        return
+    checksum = hashlib.sha256((folder / NEXT_WEIGHTS_FILE).read_bytes()).hexdigest()
+    if checksum.encode() in (folder / DESCRIPTION_FILE).read_bytes():
+        (folder / NEXT_WEIGHTS_FILE).replace(folder / WEIGHTS_FILE)
 
 
 def _compute_description_checksum(description: dict[str, Any]) -> str:

@@ -73,6 +73,15 @@ class Evaluation(Callback):
 
     def teardown(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
         """Stop the environments."""
+        self._close_environments()
+
+    def on_exception(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, exception: BaseException
+    ) -> None:
+        """The same where training failed, after which Lightning tears no callback down."""
+        self._close_environments()
+
+    def _close_environments(self) -> None:
         if self._environments is not None:
             self._environments.close()
             self._environments = None
