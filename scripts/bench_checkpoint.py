@@ -27,14 +27,14 @@ from wn_rl.command_line import CONFIG_DIRECTORY
 
 
 class Stopwatch(Callback):
-    """Fills the replay up in the place of the warm-up, and measures checkpoints in the place of training."""
+    """After the first chunk of training, which gives the optimizer its state, fills the replay and saves twice."""
 
     def __init__(self, saving: RunCheckpoint, *, agent_steps: int, more: int) -> None:
         self._saving, self._agent_steps, self._more = saving, agent_steps, more
         self.stops_s: list[float] = []
         self.fill_s = 0.0
 
-    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx) -> None:  # type: ignore[no-untyped-def]
+    def on_train_batch_end(self, trainer, pl_module, *args) -> None:  # type: ignore[no-untyped-def]
         self._fill(pl_module, self._agent_steps)
         self._save(trainer, pl_module)
         self._fill(pl_module, self._more)
@@ -69,10 +69,10 @@ def main() -> None:
     temporary = Path(tempfile.mkdtemp(dir=arguments.folder))
     folder = temporary / "run"
     try:
-        # The warm-up is a hundredth: the rest is filled in by the stopwatch, where the archive can be written to.
+        # The warm-up is short: the stopwatch plays the rest, while the archive is written to.
         overrides = [
             f"game={arguments.game}", f"run_dir={folder}", "logger=none", "progress=false", "evaluation.episodes=0",
-            f"replay.capacity={arguments.agent_steps}", "warmup_agent_steps=1000",
+            f"replay.capacity={arguments.agent_steps}", "warmup_agent_steps=1000", "chunk_agent_steps=100",
         ]  # fmt: skip
         with initialize_config_dir(str(CONFIG_DIRECTORY), version_base="1.3"):
             config = compose("train", overrides=overrides)

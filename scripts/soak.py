@@ -36,7 +36,7 @@ SETTINGS = [
     "num_env_threads=1", "protocol.max_episode_frames=400", "evaluation.episodes=2", "evaluation.num_envs=2",
     "video.period_iterations=10", "video.max_seconds=1", "video.scale=1", "progress=false",
 ]  # fmt: skip
-ALLOWED_GROWTH = {"memory_mb": 8.0, "threads": 0.0, "descriptors": 0.0, "kept_files": 0.0, "kept_mb": 0.2}
+ALLOWED_GROWTH = {"memory_mb": 8.0, "threads": 0.0, "descriptors": 0.0, "kept_files": 3.0, "kept_mb": 0.2}
 """Between the medians of the second and the last quarter; memory moves by some MB as the allocator likes."""
 
 

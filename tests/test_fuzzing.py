@@ -21,17 +21,22 @@ from omegaconf import DictConfig, OmegaConf
 from safetensors.torch import load_file, save
 
 from tests.killed_runs import assert_equal, make_module, make_run
-from wn_rl import run
+from tests.test_configuration import compose_training
+from wn_rl import build
 from wn_rl.acting.agent import _finish_saving, load_agent, save_agent
 from wn_rl.callbacks.checkpoint_folder import LAST_CHECKPOINT
 from wn_rl.checkpoint_files import read_checkpoint, write_checkpoint
-from wn_rl.configuration import load_configuration, resolve_configuration, resume_configuration, save_configuration
+from wn_rl.configuration import (
+    CHANGEABLE_ON_RESUME,
+    load_configuration,
+    resolve_configuration,
+    resume_configuration,
+    save_configuration,
+)
 from wn_rl.dqn import DQN
 from wn_rl.errors import ConfigurationError
 from wn_rl.nn.q_network import make_q_network
 from wn_rl.saved_run import check_checkpoint, check_settings
-
-from tests.test_configuration import compose_training  # isort: skip
 
 NUM_QUICK, NUM_SLOW = 30, 250  # of each of the four kinds
 MAX_SECONDS = 1.0
@@ -299,11 +304,11 @@ def read_configuration(folder: Path, given: DictConfig) -> Any:
     """As a resumed run reads it, whose checkpoint remembers the settings."""
     checkpoint = {"wn_rl": {"collector": {"agent_steps": 1000}}, "agent": {"config": describe_settings()}}
     config = resume_configuration(given, [], folder)
-    run.build.check_targets(config)
+    build.check_targets(config)
     check_settings(checkpoint, config, folder)
     kept = OmegaConf.to_container(config, resolve=True)
     assert isinstance(kept, dict)
-    return {key: value for key, value in kept.items() if key not in run.CHANGEABLE_ON_RESUME}
+    return {key: value for key, value in kept.items() if key not in (*CHANGEABLE_ON_RESUME, "run_dir", "resume")}
 
 
 def fuzz_configurations(folder: Path, given: DictConfig, num_files: int) -> None:
@@ -345,7 +350,7 @@ def test_a_configuration_that_would_call_something_is_refused(
     OmegaConf.update(config, key, value, force_add=True)
     (saved_configuration / "config.yaml").write_text(OmegaConf.to_yaml(config))
     with pytest.raises(ConfigurationError, match=r"logger|optimizer"):
-        run.build.check_targets(resume_configuration(given_configuration, [], saved_configuration))
+        build.check_targets(resume_configuration(given_configuration, [], saved_configuration))
 
 
 @pytest.mark.slow

@@ -38,6 +38,8 @@ FORMAT = 1
 MAX_DESCRIPTION_BYTES = 2**20
 
 DESCRIPTION_CHECKSUM = "description_sha256"
+# What building a network of a stranger's description may raise.
+_WRONG_CONTENT = (ValueError, LookupError, TypeError, AttributeError, RuntimeError, ArithmeticError, MemoryError)
 _REQUIRED_KEYS = ("format", "game", "protocol", "network", "agent_steps")
 
 
@@ -143,7 +145,7 @@ def _load_from_folder(folder: Path) -> Agent:
             raise ValueError(f"{DESCRIPTION_FILE} does not have the sha256 that it states: it is damaged")
         weights = load_safetensors(_read_weights(folder, description))
         network = _make_network(description, weights, is_folded=True)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError, RuntimeError) as error:
+    except (OSError, SafetensorError, *_WRONG_CONTENT) as error:
         raise _as_unreadable(folder, error) from error
     return Agent(description=description, network=network, source=folder)
 
@@ -173,7 +175,7 @@ def _load_from_checkpoint(path: Path) -> Agent:
             if name.startswith(prefix)
         }
         network = _make_network(description, weights, is_folded=False)
-    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
+    except _WRONG_CONTENT as error:
         raise _as_unreadable(path, error) from error
     return Agent(description=description, network=network, source=path)
 
