@@ -15,6 +15,10 @@ from wn_rl.errors import ConfigurationError
 from wn_rl.files import write_whole
 
 
+MAX_PICKLED_BYTES = 2**24
+"""Of all but tensors, which PyTorch reads value by value: a run has some 100 kB of it, mostly the list of segments."""
+
+
 def write_checkpoint(path: Path, checkpoint: dict[str, Any]) -> None:
     """Write plain containers and tensors to a file that is there whole or not at all, and survives a power failure.
 
@@ -56,6 +60,8 @@ def _check_archive(path: Path) -> None:
             raise ValueError("its records are compressed, as no checkpoint's are")
         if sum(record.file_size for record in records) > path.stat().st_size:
             raise ValueError("its records claim more bytes than it has")
+        if any(record.filename.endswith(".pkl") and record.file_size > MAX_PICKLED_BYTES for record in records):
+            raise ValueError("what it holds besides tensors is larger than a run's")
         damaged = archive.testzip()
         if damaged is not None:
             raise ValueError(f"it is damaged: the checksum of {damaged} is wrong")

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 import yaml
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from wn_rl.configuration_checks import check_combinations, check_kinds
 from wn_rl.envs.games import resolve_game
@@ -17,6 +16,7 @@ from wn_rl.files import read_limited, write_whole
 
 CONFIG_FILE = "config.yaml"
 MAX_CONFIG_BYTES = 2**15
+MAX_CONFIG_BRACKETS = 200  # PyYAML takes time that grows with the square of the depth
 
 CHANGEABLE_ON_RESUME = (
     "total_agent_steps", "logger", "video", "checkpoint", "progress", "num_threads", "num_env_threads",
@@ -166,11 +166,13 @@ def load_configuration(run_dir: Path) -> DictConfig:
         raise ConfigurationError(f"{run_dir} is no run folder: it has no {CONFIG_FILE}; name one under runs/")
     try:
         text = read_limited(path, MAX_CONFIG_BYTES).decode()
+        if text.count("[") + text.count("{") > MAX_CONFIG_BRACKETS:
+            raise ValueError("it nests too deep for settings")
         if any(isinstance(token, yaml.AnchorToken | yaml.AliasToken) for token in yaml.scan(text)):
             raise ValueError("it has references, which could unfold to more memory than there is")
         config = OmegaConf.create(text)
         OmegaConf.to_container(config, resolve=True)
-    except (OmegaConfBaseException, yaml.YAMLError, ValueError, OSError, RecursionError) as error:
+    except Exception as error:  # whatever PyYAML and OmegaConf make of a damaged file, assertions included
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ConfigurationError(f"{path} cannot be read: {reason}") from error
     if not isinstance(config, DictConfig):

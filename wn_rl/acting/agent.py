@@ -190,6 +190,10 @@ def _check_description(description: Any) -> None:
         raise ValueError(f"format {description['format']} is not {FORMAT}, the one that this version reads")
     resolve_game(description["game"])
     Protocol.from_values(description["protocol"])
+    network = description["network"]
+    sizes = [network["hidden_units"], network["num_actions"], network["stack_size"], *network["frame_shape"]]
+    if any(type(size) is not int or size < 1 for size in sizes):
+        raise ValueError(f"its network cannot have the sizes {str(sizes)[:100]}")
     if type(description["agent_steps"]) is not int:
         raise ValueError("agent_steps is no whole number")
 
