@@ -14,7 +14,6 @@ import torch
 from wn_rl.errors import ConfigurationError
 from wn_rl.files import write_whole
 
-
 MAX_PICKLED_BYTES = 2**24
 """Of all but tensors, which PyTorch reads value by value: a run has some 100 kB of it, mostly the list of segments."""
 
