@@ -26,6 +26,7 @@ from wn_rl.configuration import (
 from wn_rl.envs.counting import CountingEnvironments, make_random_outcomes
 from wn_rl.errors import ConfigurationError
 from wn_rl.replay.storage_choice import STORAGE_NAMES
+from wn_rl.saved_run import check_settings
 
 
 def compose_training(*overrides: str) -> DictConfig:
@@ -50,8 +51,10 @@ class StandInEnvironments(CountingEnvironments):
 def describe_run(config: DictConfig, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Everything that a configuration decides, as text."""
     monkeypatch.setattr(build, "AtariEnvironments", StandInEnvironments)
-    made = run._make_run(config, folder, checkpoint=None)
-    module, trainer = made.module, made.trainer
+    module = run._make_module(config, folder)
+    run.make_run_folder(folder)
+    made = run._make_run(config, folder, module, run.lock_run_folder(folder), checkpoint=None)
+    trainer = made.trainer
     description = {
         "environments": str(module.collector.environments.asked),
         "evaluation_environments": str(find_evaluation(trainer)._make_environments().asked),
@@ -66,6 +69,7 @@ def describe_run(config: DictConfig, folder: Path, monkeypatch: pytest.MonkeyPat
         "loggers": [type(logger).__name__ for logger in trainer.loggers],
         "callbacks": [describe_callback(callback) for callback in trainer.callbacks],
         "threads": torch.get_num_threads(),
+        "kept": (made.saving._folder._keep_last, made.saving._folder._keep_best),
     }
     torch.set_num_threads(2)
     return description
@@ -188,11 +192,33 @@ def test_the_streams_of_a_run_are_apart_and_follow_from_its_seed() -> None:
             ["replay.storage=device", "accelerator=cpu"],
             "replay.storage=device needs a GPU",
         ),
+        (["samples_per_agent_step=inf"], "samples_per_agent_step=inf: needs"),
+        (["learning_rate=inf"], "learning_rate=inf: needs"),
+        (["replay.capacity=47", "num_envs=8"], "raise replay.capacity to at least"),
+        (["num_envs=64", "replay.capacity=300", "warmup_agent_steps=300"], "network.stack_size + replay.n_step) = 320"),
+        (["warmup_agent_steps=20", "num_envs=8", "replay.n_step=3"], "raise it to at least 24"),
+        (["num_envs=100000"], "num_envs=100000: needs a number of at most 4096"),
+        (["iteration_agent_steps=40", "warmup_agent_steps=30", "num_envs=64"], "warmup_agent_steps=30 is less than"),
+        (["replay.n_step=300"], "replay.n_step=300: needs a number of at most 255"),
+        (["double=maybe"], "double=maybe: needs true or false"),
+        (["progress=1"], "progress=1: needs true or false"),
+        (["max_gradient_norm=-1"], "max_gradient_norm=-1: needs a number above 0, or null"),
+        (["replay.reward_clip=0"], "replay.reward_clip=0: needs a number above 0, or null"),
+        (["normalizer=weigt_norm"], "weight_norm"),
+        (["network.torso=natur"], "nature"),
+        (["network.head=duelling"], "dueling"),
+        (["protocol.frame_skip=0"], "protocol.frame_skip=0 is invalid"),
+        (["protocol.noop_max=many"], "protocol.noop_max='many' has the wrong type"),
+        (["name=a/b"], "name=a/b: needs a word without /"),
+        (["run_dir=5"], "run_dir=5: needs a word"),
+        (["checkpoint.keep_last=0"], "checkpoint.keep_last=0: needs a number of at least 1"),
+        (["optimizer.betas=[2,2]"], "optimizer cannot be made of its settings"),
+        (["optimizer._target_=torch.nn.Linear"], "optimizer._target_=torch.nn.Linear is no Optimizer"),
     ],
 )
 def test_what_cannot_work_is_refused_in_one_line(overrides: list[str], message: str) -> None:
     with pytest.raises(ConfigurationError) as raised:
-        resolve_configuration(compose_training(*overrides))
+        build.check_targets(resolve_configuration(compose_training(*overrides)))
     assert message in str(raised.value)
     assert "\n" not in str(raised.value)
 
@@ -255,6 +281,59 @@ def test_another_run_is_no_resumption(saved_run: Path, override: str) -> None:
     given = compose_training(override)
     with pytest.raises(ConfigurationError, match=r"when this run began and cannot become .* on resume"):
         resume_configuration(given, [override], saved_run)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "changed"),
+    [
+        (["num_threads=auto"], {}),
+        (["checkpoint.keep_last=5", "logger=none"], {"checkpoint.keep_last": 5, "logger": {}}),
+        (["preset=dopamine"], {}),
+    ],
+)
+def test_what_may_change_on_resume_does(saved_run: Path, overrides: list[str], changed: dict[str, Any]) -> None:
+    saved = load_configuration(saved_run)
+    saved.preset = "dopamine"
+    save_configuration(saved, saved_run)
+    resumed = resume_configuration(compose_training(*overrides), overrides, saved_run)
+    for key, value in changed.items():
+        assert OmegaConf.select(resumed, key) == value
+        OmegaConf.update(resumed, key, OmegaConf.select(saved, key))
+    assert resumed == saved
+
+
+def test_a_run_on_a_gpu_is_told_that_this_machine_has_none(saved_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    saved = load_configuration(saved_run)
+    saved.accelerator = "gpu"
+    save_configuration(saved, saved_run)
+    with pytest.raises(ConfigurationError, match="PyTorch sees no CUDA device"):
+        resume_configuration(compose_training(), [], saved_run)
+
+
+@pytest.mark.parametrize("key", ["learning_rate", "protocol.noop_max", "optimizer.eps", "seed"])
+def test_an_edited_config_yaml_is_told_with_both_values(saved_run: Path, key: str) -> None:
+    saved = load_configuration(saved_run)
+    checkpoint = {
+        "wn_rl": {"collector": {"agent_steps": 1000}},
+        "agent": {"config": OmegaConf.to_container(saved, resolve=True)},
+    }
+    check_settings(checkpoint, saved, saved_run)
+    old = OmegaConf.select(saved, key)
+    OmegaConf.update(saved, key, old + 1)
+    with pytest.raises(ConfigurationError, match=r"config\.yaml says .*, but this run began with .*; put that back"):
+        check_settings(checkpoint, saved, saved_run)
+
+
+def test_a_run_cannot_become_shorter_than_it_is(saved_run: Path) -> None:
+    saved = load_configuration(saved_run)
+    checkpoint = {
+        "wn_rl": {"collector": {"agent_steps": 1000}},
+        "agent": {"config": OmegaConf.to_container(saved, resolve=True)},
+    }
+    saved.total_agent_steps = 999
+    with pytest.raises(ConfigurationError, match="total_agent_steps=999 is less than the 1000 that this run has done"):
+        check_settings(checkpoint, saved, saved_run)
 
 
 def test_a_folder_without_a_run_is_told_so(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from rich.console import Console
 
 from tests.toy_runs import make_toy_module
 from wn_rl.callbacks import screens
+from wn_rl.callbacks.metrics_csv import MetricsCSV
 from wn_rl.callbacks.metrics_logging import MetricsLogging
 from wn_rl.callbacks.progress import TrainingProgress
 from wn_rl.callbacks.screens import LogScreen, NotebookScreen, TerminalScreen, make_screen
@@ -377,12 +378,13 @@ def train_toy(folder: Path, progress: TrainingProgress | None, *callbacks: Callb
     torch.manual_seed(0)
     np.random.seed(0)  # noqa: NPY002
     module = make_toy_module(folder, total_agent_steps=700, iteration_agent_steps=400)
+    folder.mkdir()
     trainer = lightning.Trainer(
         accelerator="cpu",
         devices=1,
         max_epochs=2,
         logger=False,
-        callbacks=[MetricsLogging(), *([progress] if progress is not None else []), *callbacks],
+        callbacks=[MetricsLogging(MetricsCSV(folder)), *([progress] if progress is not None else []), *callbacks],
         enable_progress_bar=progress is not None,
         enable_model_summary=False,
         enable_checkpointing=False,

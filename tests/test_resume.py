@@ -1,6 +1,7 @@
 """A run that was stopped or killed, and resumed, ends bit for bit as the run that was never touched."""
 
 import os
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -9,14 +10,17 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
 
+from tests.killed_runs import assert_equal
+from tests.networks import ALL_NORMALIZERS
 from tests.toy_runs import make_toy_module, make_trainer
-from wn_rl.callbacks.checkpoint import LAST_CHECKPOINT, RunCheckpoint
+from wn_rl.callbacks.checkpoint import RunCheckpoint
+from wn_rl.callbacks.checkpoint_folder import LAST_CHECKPOINT
 from wn_rl.callbacks.interruption import Interruption
 from wn_rl.callbacks.metrics_csv import METRICS_FILE, MetricsCSV
 from wn_rl.callbacks.metrics_logging import MetricsLogging
 from wn_rl.dqn import DQN
 
-TOTAL, ITERATION = 1200, 600
+TOTAL = 1200
 
 
 class KilledError(Exception):
@@ -54,27 +58,31 @@ def terminate() -> None:
 
 
 def train(
-    folder: Path, disturbance: Callback | None = None, normalizer: str = "weight_norm", storage: str = "ram"
+    folder: Path,
+    disturbance: Callback | None = None,
+    normalizer: str = "weight_norm",
+    total: int = TOTAL,
+    storage: str = "ram",
 ) -> DQN:
     """Train from the last checkpoint in the folder, if there is one."""
     folder.mkdir(exist_ok=True)
     module = make_toy_module(
-        folder, total_agent_steps=TOTAL, iteration_agent_steps=ITERATION, normalizer=normalizer, n_step=3, capacity=900,
-        samples_per_agent_step=2, learning_rate=1e-3, storage=storage,
+        folder, total_agent_steps=total, iteration_agent_steps=total // 2, normalizer=normalizer, n_step=3,
+        capacity=900, samples_per_agent_step=2, learning_rate=1e-3, storage=storage,
     )  # fmt: skip
     checkpoint = folder / LAST_CHECKPOINT if (folder / LAST_CHECKPOINT).exists() else None
-    agent_steps = None
-    if checkpoint is not None:
-        agent_steps = torch.load(checkpoint, weights_only=True)["wn_rl"]["collector"]["agent_steps"]
     interruption = Interruption()
+    metrics_csv = MetricsCSV(folder)
     callbacks = [
         interruption,
-        MetricsLogging(),
+        MetricsLogging(metrics_csv),
         *([disturbance] if disturbance is not None else []),
-        RunCheckpoint(run_dir=folder, agent_description={"game": "Chain"}, interruption=interruption),
+        RunCheckpoint(
+            run_dir=folder, agent_description={"game": "Chain"}, interruption=interruption, keep_last=2, keep_best=0
+        ),
     ]
     trainer = make_trainer(module, folder, callbacks)
-    trainer.loggers = [MetricsCSV(folder, keep_until_agent_steps=agent_steps)]
+    trainer.loggers = [metrics_csv]
     trainer.fit(module, ckpt_path=checkpoint, weights_only=True)
     return module
 
@@ -106,22 +114,6 @@ def read_rows(folder: Path) -> list[dict[str, str]]:
     return [dict(zip(header.split(","), line.split(","), strict=True)) for line in lines]
 
 
-def assert_equal(one: Any, other: Any, path: str = "") -> None:
-    assert type(one) is type(other), path
-    if isinstance(one, dict):
-        assert one.keys() == other.keys(), path
-        for key in one:
-            assert_equal(one[key], other[key], f"{path}/{key}")
-    elif isinstance(one, list | tuple):
-        assert len(one) == len(other), path
-        for number, (a, b) in enumerate(zip(one, other, strict=True)):
-            assert_equal(a, b, f"{path}/{number}")
-    elif isinstance(one, torch.Tensor):
-        assert torch.equal(one, other), path
-    else:
-        assert one == other, path
-
-
 @pytest.fixture(scope="module")
 def untouched(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("untouched")
@@ -134,7 +126,7 @@ def test_a_killed_run_goes_back_to_its_last_iteration_and_ends_the_same(
 ) -> None:
     with pytest.raises(KilledError):
         train(tmp_path, At(agent_steps, kill))
-    assert torch.load(tmp_path / LAST_CHECKPOINT, weights_only=True)["wn_rl"]["collector"]["agent_steps"] == ITERATION
+    assert torch.load(tmp_path / LAST_CHECKPOINT, weights_only=True)["wn_rl"]["collector"]["agent_steps"] == TOTAL // 2
     module = train(tmp_path)
     assert_equal(describe(module, tmp_path), untouched)
 
@@ -164,15 +156,11 @@ def test_a_run_may_go_on_with_another_storage_and_ends_the_same(tmp_path: Path, 
     assert_equal(describe(train(tmp_path, storage="ram"), tmp_path), untouched)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "normalizer",
-    ["none", "mean_only_batch_norm", "weight_norm_mean_only_batch_norm", "batch_norm", "layer_norm", "spectral_norm",
-     "projection", "weight_norm_projected_v"],
-)  # fmt: skip
+@pytest.mark.parametrize("normalizer", ALL_NORMALIZERS)
 def test_every_normalizer_resumes_exactly(tmp_path: Path, normalizer: str) -> None:
+    """From the checkpoint of the first iteration, to the second's."""
     whole = tmp_path / "whole"
-    expected = describe(train(whole, normalizer=normalizer), whole)
-    parts = tmp_path / "parts"
-    train(parts, At(800, interrupt), normalizer)
-    assert_equal(describe(train(parts, normalizer=normalizer), parts), expected)
+    expected = describe(train(whole, normalizer=normalizer, total=600), whole)
+    parts = Path(shutil.copytree(whole, tmp_path / "parts"))
+    next(parts.glob("checkpoints/000000300*")).replace(parts / LAST_CHECKPOINT)
+    assert_equal(describe(train(parts, normalizer=normalizer, total=600), parts), expected)

@@ -9,6 +9,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from wn_rl.acting.collector import Collector
+from wn_rl.callbacks.checkpoint import DurableCheckpointIO
 from wn_rl.dqn import DQN
 from wn_rl.envs.toy import ChainEnvironments
 from wn_rl.nn.optimizer_groups import make_parameter_groups
@@ -96,5 +97,6 @@ def make_trainer(module: DQN, folder: Path, callbacks: list[Callback], **changes
         accelerator="cpu", devices=1, max_epochs=module.settings.run_length.num_iterations, logger=False,
         callbacks=callbacks, enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
         enable_checkpointing=any(isinstance(c, lightning.pytorch.callbacks.Checkpoint) for c in callbacks),
-        default_root_dir=folder, **changes,
+        default_root_dir=folder, plugins=[DurableCheckpointIO()],
+        **changes,
     )  # fmt: skip

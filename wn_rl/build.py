@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from hydra.utils import instantiate
+from hydra.utils import get_class, instantiate
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
@@ -15,6 +15,7 @@ from wn_rl.acting.collector import Collector
 from wn_rl.dqn import DQN
 from wn_rl.envs.atari import AtariEnvironments
 from wn_rl.envs.protocols import Protocol
+from wn_rl.errors import ConfigurationError
 from wn_rl.nn.optimizer_groups import make_parameter_groups
 from wn_rl.nn.q_network import QNetwork, make_q_network
 from wn_rl.replay.persistence import ReplayArchive
@@ -79,6 +80,44 @@ def make_replay(config: DictConfig, environments: VectorEnvironment) -> Replay:
         life_loss_ends_discount=config.protocol.life_loss_ends_discount,
         storage=make_storage(config.replay.storage, device), sampler=UniformSampler(), device=device,
     )  # fmt: skip
+
+
+def check_targets(config: DictConfig) -> None:
+    """Make sure that a configuration, which may be a stranger's, names an optimizer and a logger, and nothing else.
+
+    Raises:
+        ConfigurationError: it would call something else, or the optimizer does not take what it is given.
+    """
+    for key, kind in (("optimizer", torch.optim.Optimizer), ("logger", Logger)):
+        branch = OmegaConf.to_container(config[key], resolve=True) if config[key] is not None else {}
+        if not isinstance(branch, dict):
+            raise ConfigurationError(f"{key}={branch}: needs a file of configs/{key}")
+        if key == "logger" and "_target_" not in branch:
+            continue
+        if any(_names_targets(value) for name, value in branch.items() if name != "_target_"):
+            raise ConfigurationError(f"{key} has a _target_ within its settings, which would be called; remove it")
+        _check_target(key, branch.get("_target_"), kind)
+    try:
+        instantiate(config.optimizer)([nn.Parameter(torch.zeros(1))])
+    except Exception as error:  # Hydra's own, and whatever an optimizer makes of its arguments
+        reason = " ".join(str(error).split())[:200]
+        raise ConfigurationError(f"optimizer cannot be made of its settings: {reason}") from error
+
+
+def _names_targets(value: Any) -> bool:
+    if isinstance(value, dict):
+        return "_target_" in value or any(_names_targets(entry) for entry in value.values())
+    return isinstance(value, list) and any(_names_targets(entry) for entry in value)
+
+
+def _check_target(key: str, target: Any, kind: type) -> None:
+    try:
+        found = get_class(str(target))
+    except Exception as error:  # importing a module may raise anything
+        reason = " ".join(str(error).split())[:200]
+        raise ConfigurationError(f"{key}._target_={target} cannot be imported: {reason}") from error
+    if not issubclass(found, kind):
+        raise ConfigurationError(f"{key}._target_={target} is no {kind.__name__}; name a class that is one")
 
 
 def make_optimizer(config: DictConfig, network: nn.Module) -> torch.optim.Optimizer:

@@ -1,5 +1,6 @@
 """What all commands share: Hydra's configuration, and errors as one line without a traceback."""
 
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -19,6 +20,7 @@ CONFIG_DIRECTORY = next(folder for folder in (_PACKAGE / "configs", _PACKAGE.par
 """Inside an installed package, else at the top of the working copy."""
 
 EXIT_MISUSE = 2
+_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO)
 
 
 def run_command(config_name: str, function: Callable[[DictConfig], None]) -> None:
@@ -43,6 +45,11 @@ def _run_job(function: Callable[[DictConfig], None], config: DictConfig) -> None
         function(config)
     except (ConfigurationError, OmegaConfBaseException) as error:
         _exit_with(error)
+    except OSError as error:
+        if error.errno not in _DISK_ERRORS:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        _exit_with(ConfigurationError(f"{where}{error.strerror}; make room, or name another folder"))
 
 
 def _exit_with(error: Exception) -> NoReturn:

@@ -1,24 +1,28 @@
 """A run's configuration: found by itself where it says auto, checked, written, and compared on resume."""
 
+import math
 import os
 from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
+from wn_rl.configuration_checks import check_combinations, check_kinds
 from wn_rl.envs.atari import FRAME_SHAPE
 from wn_rl.envs.games import resolve_game
 from wn_rl.errors import ConfigurationError
-from wn_rl.files import write_whole
+from wn_rl.files import read_limited, write_whole
 from wn_rl.replay.storage_choice import STORAGE_NAMES, choose_storage
 
 CONFIG_FILE = "config.yaml"
+MAX_CONFIG_BYTES = 2**15
+MAX_CONFIG_BRACKETS = 200  # PyYAML takes time that grows with the square of the depth
 
 CHANGEABLE_ON_RESUME = (
-    "total_agent_steps", "logger", "video", "progress", "num_threads", "num_env_threads", "replay.storage",
+    "total_agent_steps", "logger", "video", "checkpoint", "progress", "num_threads", "num_env_threads",
+    "replay.storage",
 )  # fmt: skip
 """What a resumed run may be told anew: its length, what is shown and kept, how many threads work, and where the
 replay lies."""
@@ -37,18 +41,18 @@ def resolve_configuration(config: DictConfig) -> DictConfig:
     resolved.game = resolve_game(config.game)
     resolved.accelerator = resolve_accelerator(config.accelerator)
     resolved.precision = _resolve_precision(str(config.precision), resolved.accelerator)
-    num_cores = count_cores()
-    automatic = {
-        "num_envs": max(8, min(2 * num_cores, 64)),
-        "num_threads": num_cores,
-        "num_env_threads": num_cores,
-    }
-    for key, value in automatic.items():
-        if resolved[key] == "auto":
-            resolved[key] = value
+    if resolved.num_envs == "auto":
+        resolved.num_envs = max(8, min(2 * count_cores(), 64))
+    _resolve_threads(resolved)
     check_configuration(resolved)
     _resolve_storage(resolved)
     return resolved
+
+
+def _resolve_threads(config: DictConfig) -> None:
+    for key in ("num_threads", "num_env_threads"):
+        if config[key] == "auto":
+            config[key] = count_cores()
 
 
 def count_cores() -> int:
@@ -100,7 +104,7 @@ def check_configuration(config: DictConfig) -> None:
     """
     for key, minimum in _MINIMA.items():
         value = OmegaConf.select(config, key)
-        if not isinstance(value, int | float) or isinstance(value, bool) or not value >= minimum:
+        if not isinstance(value, int | float) or isinstance(value, bool) or not minimum <= value < math.inf:
             raise ConfigurationError(f"{key}={value}: needs a number of at least {minimum}")
     for key in _WHOLE_NUMBERS:
         if not isinstance(OmegaConf.select(config, key), int):
@@ -136,6 +140,8 @@ def check_configuration(config: DictConfig) -> None:
     if config.error_function not in ("mse", "huber"):
         raise ConfigurationError(f"error_function={config.error_function}: unknown; known: mse, huber")
     _check_storage(config.replay.storage, config.accelerator)
+    check_kinds(config)
+    check_combinations(config)
 
 
 def _check_storage(storage: str, accelerator: str) -> None:
@@ -152,6 +158,7 @@ _MINIMA = {
     "exploration.final_epsilon": 0, "exploration.decay_agent_steps": 0, "replay.capacity": 1, "replay.n_step": 1,
     "replay.gamma": 0, "evaluation.episodes": 0, "evaluation.epsilon": 0, "evaluation.num_envs": 1,
     "evaluation.seed": 0, "seed": 0, "video.period_iterations": 0, "video.max_seconds": 1, "video.scale": 1,
+    "checkpoint.keep_last": 1, "checkpoint.keep_best": 0,
     "num_envs": 1, "num_threads": 1, "num_env_threads": 1, "network.hidden_units": 1, "network.stack_size": 1,
 }  # fmt: skip
 _WHOLE_NUMBERS = tuple(
@@ -178,9 +185,16 @@ def load_configuration(run_dir: Path) -> DictConfig:
     if not path.is_file():
         raise ConfigurationError(f"{run_dir} is no run folder: it has no {CONFIG_FILE}; name one under runs/")
     try:
-        config = OmegaConf.load(path)
-    except (OmegaConfBaseException, YAMLError, ValueError, OSError) as error:
-        raise ConfigurationError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
+        text = read_limited(path, MAX_CONFIG_BYTES).decode()
+        if text.count("[") + text.count("{") > MAX_CONFIG_BRACKETS:
+            raise ValueError("it nests too deep for settings")
+        if any(isinstance(token, yaml.AnchorToken | yaml.AliasToken) for token in yaml.scan(text)):
+            raise ValueError("it has references, which could unfold to more memory than there is")
+        config = OmegaConf.create(text)
+        OmegaConf.to_container(config, resolve=True)
+    except Exception as error:  # whatever PyYAML and OmegaConf make of a damaged file, assertions included
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ConfigurationError(f"{path} cannot be read: {reason}") from error
     if not isinstance(config, DictConfig):
         raise ConfigurationError(f"{path} cannot be read: it holds no settings")
     return config
@@ -197,6 +211,7 @@ def resume_configuration(given: DictConfig, overrides: list[str], run_dir: Path)
         ConfigurationError: a setting differs that would make it another run; the message shows both values.
     """
     saved = load_configuration(run_dir)
+    _complete(saved, given, run_dir)
     for override in overrides:
         key = override.partition("=")[0].lstrip("+~")
         if key in ("resume", "run_dir"):
@@ -204,6 +219,8 @@ def resume_configuration(given: DictConfig, overrides: list[str], run_dir: Path)
         new, old = (_as_plain(OmegaConf.select(config, key)) for config in (given, saved))
         if key == "game":
             new = resolve_game(str(new))
+        if key == "preset":  # a choice of settings, and none itself
+            new = override.partition("=")[2]
         if new == old:
             continue
         if not {key, key.partition(".")[0]} & set(CHANGEABLE_ON_RESUME):
@@ -212,9 +229,40 @@ def resume_configuration(given: DictConfig, overrides: list[str], run_dir: Path)
                 f" leave it out, or start a new run (may change: {', '.join(CHANGEABLE_ON_RESUME)})"
             )
         OmegaConf.update(saved, key, new)
+    _resolve_threads(saved)
     check_configuration(saved)
+    if resolve_game(str(saved.game)) != saved.game:
+        raise ConfigurationError(f"{run_dir / CONFIG_FILE} says game={saved.game}: that is no game's name")
+    resolve_accelerator(saved.accelerator)
+    _resolve_precision(str(saved.precision), saved.accelerator)
     _resolve_storage(saved)
     return saved
+
+
+def _complete(saved: DictConfig, given: DictConfig, run_dir: Path) -> None:
+    """Make sure that a saved configuration has the settings of this version; take those that may change from it.
+
+    Raises:
+        ConfigurationError: another setting is missing: the file was cut or edited, or is another version's.
+    """
+    for key in CHANGEABLE_ON_RESUME:
+        if key not in saved:
+            saved[key] = given[key]
+    missing = _find_missing(OmegaConf.to_container(given, resolve=False), OmegaConf.to_container(saved, resolve=False))
+    if missing is not None:
+        raise ConfigurationError(f"{run_dir / CONFIG_FILE} lacks {missing}; put it back, or start a new run")
+
+
+def _find_missing(given: Any, saved: Any, prefix: str = "") -> str | None:
+    """A setting that ``saved`` lacks, if any; what an optimizer or a logger is told depends on which one it is."""
+    for key, value in given.items():
+        if not isinstance(saved, dict) or key not in saved:
+            return f"{prefix}{key}"
+        if isinstance(value, dict) and key not in ("optimizer", "logger"):
+            missing = _find_missing(value, saved[key], f"{prefix}{key}.")
+            if missing is not None:
+                return missing
+    return None
 
 
 def _as_plain(value: Any) -> Any:

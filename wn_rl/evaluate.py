@@ -17,6 +17,7 @@ def main(config: DictConfig) -> None:
     from wn_rl.play import load_player, play_episodes
 
     player = load_player(config)
+    folder = player.find_output_folder(config.output_dir)
     records = play_episodes(player, config)
     row = make_evaluation_row(
         summary=summarize_returns(records, config.seed), game=player.game, protocol=player.protocol.name,
@@ -24,7 +25,6 @@ def main(config: DictConfig) -> None:
         source="evaluate",
     )  # fmt: skip
     print_evaluation_table(row)
-    folder = player.find_output_folder(config.output_dir)
     append_json_line(folder / "evaluations.jsonl", row)
     name = f"evaluate-{row['agent_steps']:09d}-{row['protocol']}-epsilon{config.epsilon}-seed{config.seed}"
     save_episodes(folder / "episodes" / name, records)

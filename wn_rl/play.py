@@ -1,5 +1,6 @@
 """What evaluating and watching share: an agent from disk, the game that it plays, and a number of whole games."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +50,8 @@ class Player:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigurationError(f"output_dir={folder} cannot be made: {error.strerror}; name another") from error
+        if not os.access(folder, os.W_OK):
+            raise ConfigurationError(f"output_dir={folder} cannot be written to; name another with output_dir=...")
         return folder
 
 
@@ -79,6 +82,13 @@ def play_episodes(player: Player, config: DictConfig) -> list[EpisodeRecord]:
         game=player.game, protocol=player.protocol, num_envs=min(config.num_envs, config.episodes),
         num_threads=_resolve_threads(config.num_env_threads),
     )  # fmt: skip
+    num_actions = player.agent.description["network"]["num_actions"]
+    if environments.num_actions != num_actions or environments.frame_shape != player.agent.frame_shape:
+        environments.close()
+        raise ConfigurationError(
+            f"the agent chooses among {num_actions} actions, {player.game} has {environments.num_actions} under this"
+            " protocol: it was trained on another game, or under another protocol.full_action_space"
+        )
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     console = Console(stderr=True)
     try:

@@ -3,19 +3,21 @@
 import json
 import logging
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import lightning
 import torch
+from filelock import FileLock
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 
 from wn_rl import build
-from wn_rl.acting.reports import drop_later_json_lines
-from wn_rl.callbacks.checkpoint import LAST_CHECKPOINT, RunCheckpoint
+from wn_rl.acting.reports import keep_training_rows
+from wn_rl.callbacks.checkpoint import DurableCheckpointIO, RunCheckpoint
 from wn_rl.callbacks.evaluation import EVALUATIONS_FILE, Evaluation
 from wn_rl.callbacks.interruption import Interruption
 from wn_rl.callbacks.metrics_csv import MetricsCSV
@@ -29,7 +31,11 @@ from wn_rl.configuration import (
 )
 from wn_rl.dqn import DQN
 from wn_rl.errors import ConfigurationError
+from wn_rl.failures import MEMORY_ADVICE, explain_failure, is_memory_error, summarize_error
+from wn_rl.files import write_whole
 from wn_rl.provenance import describe_provenance
+from wn_rl.run_folder import choose_run_folder, lock_run_folder, make_run_folder, remove_leftovers
+from wn_rl.saved_run import check_settings, find_checkpoint
 
 PROVENANCE_FILE = "provenance.json"
 
@@ -42,19 +48,35 @@ class Run:
         folder: where everything is written.
         trainer, module: Lightning's trainer and the algorithm.
         interruption: who knows whether the user stopped it.
+        saving: who writes checkpoints, and knows how far the last one is.
         checkpoint: where to go on from; None for a new run.
+        lock: keeps other trainers out of the folder, until ``train`` has ended.
     """
 
     folder: Path
     trainer: lightning.Trainer
     module: DQN
     interruption: Interruption
+    saving: RunCheckpoint
     checkpoint: Path | None
+    lock: FileLock
 
     def train(self) -> bool:
-        """Train to the end; False if the user stopped the run before."""
-        self.trainer.fit(self.module, ckpt_path=self.checkpoint, weights_only=True)
-        self.module.collector.environments.close()
+        """Train to the end; False if the user stopped the run before.
+
+        Raises:
+            ConfigurationError: training cannot go on (disk full, memory short, learning diverged, an environment
+                failed, ...): in one line that says from where it can be gone on; the traceback is in ``error.log``.
+        """
+        try:
+            self.trainer.fit(self.module, ckpt_path=self.checkpoint, weights_only=True)
+        except Exception as error:
+            raise explain_failure(
+                error, folder=self.folder, agent_steps=self.module.agent_steps,
+                saved_agent_steps=self.saving.saved_agent_steps,
+            ) from error  # fmt: skip
+        finally:
+            self.close()
         if self.interruption.is_requested:
             print(f"stopped after {self.module.agent_steps:,} agent steps; a checkpoint is written. Go on with:")
             print(f"  python -m wn_rl.train resume={self.folder}")
@@ -64,6 +86,13 @@ class Run:
         print(f"  python -m wn_rl.watch agent={self.folder}")
         return True
 
+    def close(self) -> None:
+        """Stop the threads and let others into the folder."""
+        with suppress(Exception):  # of environments that have failed
+            self.module.collector.environments.close()
+        self.module.archive.close()
+        self.lock.release()
+
 
 def start_run(config: DictConfig, *, preset: str | None) -> Run:
     """Begin a new run in a folder of its own.
@@ -72,79 +101,86 @@ def start_run(config: DictConfig, *, preset: str | None) -> Run:
         ConfigurationError: before anything is written, where the configuration cannot work.
     """
     resolved = resolve_configuration(config)
+    build.check_targets(resolved)
     resolved.preset = preset
-    folder = _choose_folder(resolved)
+    folder = choose_run_folder(resolved)
     resolved.run_dir = str(folder)
-    return _make_run(resolved, folder, checkpoint=None)
+    _quieten()
+    module = _make_module(resolved, folder)
+    make_run_folder(folder)
+    lock = lock_run_folder(folder)
+    return _make_run(resolved, folder, module, lock, checkpoint=None)
 
 
 def resume_run(config: DictConfig, *, overrides: list[str], folder: Path) -> Run:
-    """Go on from the last checkpoint of a run folder.
+    """Go on from the newest good checkpoint of a run folder; from the beginning, if it was killed before its first.
 
     Raises:
-        ConfigurationError: there is nothing to go on from, or the command line asks for another run.
+        ConfigurationError: there is nothing to go on from, another trainer works there, or the command line asks for
+            another run.
     """
     resolved = resume_configuration(config, overrides, folder)
     resolved.run_dir = str(folder)  # it may have been moved
-    checkpoint = folder / LAST_CHECKPOINT
-    if not checkpoint.is_file():
-        raise ConfigurationError(f"{folder} has no {LAST_CHECKPOINT}: it stopped before its first; start it anew")
-    return _make_run(resolved, folder, checkpoint=checkpoint)
-
-
-def _choose_folder(config: DictConfig) -> Path:
-    """``run_dir``, else runs/<Game>/<time>-<name>; never a folder in which a run has begun."""
-    if config.run_dir is not None:
-        folder = Path(config.run_dir)
-        if (folder / "config.yaml").exists():
-            raise ConfigurationError(
-                f"run_dir={folder} holds a run already; go on with resume={folder}, or name another"
-            )
-        return folder
-    stem = Path("runs") / config.game / f"{datetime.now():%Y-%m-%d_%H-%M-%S}-{config.name}"
-    return next(path for path in (stem, *(Path(f"{stem}-{n}") for n in range(2, 1000))) if not path.exists())
-
-
-def _make_run(config: DictConfig, folder: Path, *, checkpoint: Path | None) -> Run:
+    build.check_targets(resolved)
     _quieten()
+    lock = lock_run_folder(folder)
+    try:
+        remove_leftovers(folder)
+        module = _make_module(resolved, folder)
+        found = find_checkpoint(folder, module)
+        if found is None:
+            print(f"{folder} was stopped before its first checkpoint: it begins anew")
+            return _make_run(resolved, folder, module, lock, checkpoint=None)
+        path, state = found
+        check_settings(state, resolved, folder)
+        return _make_run(resolved, folder, module, lock, checkpoint=path)
+    except BaseException:
+        lock.release()
+        raise
+
+
+def _make_module(config: DictConfig, folder: Path) -> DQN:
+    """The algorithm and its environments.
+
+    Raises:
+        ConfigurationError: memory is short.
+    """
     torch.set_num_threads(config.num_threads)
-    environments = build.make_environments(config, config.num_envs)
-    module = build.make_module(config, environments, folder)
-    agent_steps = None if checkpoint is None else _read_agent_steps(checkpoint)
-    _make_folder(folder)
+    try:
+        return build.make_module(config, build.make_environments(config, config.num_envs), folder)
+    except (MemoryError, RuntimeError) as error:
+        if not is_memory_error(error):
+            raise
+        raise ConfigurationError(f"memory is short: {summarize_error(error)}; {MEMORY_ADVICE}") from error
+
+
+def _make_run(config: DictConfig, folder: Path, module: DQN, lock: FileLock, *, checkpoint: Path | None) -> Run:
     save_configuration(config, folder)
     provenance = describe_provenance()
-    (folder / PROVENANCE_FILE).write_text(json.dumps(provenance, indent=2) + "\n")
-    if agent_steps is not None:
-        drop_later_json_lines(folder / EVALUATIONS_FILE, agent_steps)
+    write_whole(folder / PROVENANCE_FILE, (json.dumps(provenance, indent=2) + "\n").encode())
+    metrics_csv = MetricsCSV(folder)
+    if checkpoint is None:  # it may have been killed before its first
+        metrics_csv.keep_rows(0)
+        keep_training_rows(folder / EVALUATIONS_FILE, 0)
     interruption = Interruption()
+    saving = RunCheckpoint(
+        run_dir=folder, agent_description=_describe_agent(config, module, provenance), interruption=interruption,
+        keep_last=config.checkpoint.keep_last, keep_best=config.checkpoint.keep_best,
+    )  # fmt: skip
     trainer = lightning.Trainer(
         accelerator=config.accelerator, devices=1, precision=config.precision,
         max_epochs=module.settings.run_length.num_iterations,
-        logger=_make_loggers(config, folder, agent_steps),
-        callbacks=_make_callbacks(config, folder, module, interruption, provenance),
+        logger=_make_loggers(config, metrics_csv), plugins=[DurableCheckpointIO()],
+        callbacks=_make_callbacks(config, folder, metrics_csv, interruption, saving),
         enable_progress_bar=config.progress, enable_model_summary=False, num_sanity_val_steps=0,
         log_every_n_steps=1, default_root_dir=folder,
     )  # fmt: skip
     print(f"replay.storage={config.replay.storage}: up to {module.replay.describe_memory()}")
-    return Run(folder, trainer, module, interruption, checkpoint)
+    return Run(folder, trainer, module, interruption, saving, checkpoint, lock)
 
 
-def _make_folder(folder: Path) -> None:
-    """Make the run folder and make sure that it can be written to."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise ConfigurationError(
-            f"run_dir={folder} cannot be written to: {error.strerror}; name another with run_dir=..."
-        ) from error
-
-
-def _make_loggers(config: DictConfig, folder: Path, agent_steps: int | None) -> list[Logger]:
-    loggers: list[Logger] = [MetricsCSV(folder, keep_until_agent_steps=agent_steps)]
+def _make_loggers(config: DictConfig, metrics_csv: MetricsCSV) -> list[Logger]:
+    loggers: list[Logger] = [metrics_csv]
     if config.logger is not None and "_target_" in config.logger:
         logger = build.make_logger(config)
         logger.log_hyperparams(build.as_dict(config))
@@ -153,7 +189,7 @@ def _make_loggers(config: DictConfig, folder: Path, agent_steps: int | None) -> 
 
 
 def _make_callbacks(
-    config: DictConfig, folder: Path, module: DQN, interruption: Interruption, provenance: dict[str, object]
+    config: DictConfig, folder: Path, metrics_csv: MetricsCSV, interruption: Interruption, saving: RunCheckpoint
 ) -> list[Callback]:
     progress = TrainingProgress()
     videos = Videos(
@@ -164,9 +200,21 @@ def _make_callbacks(
         make_environments=lambda: build.make_environments(config, config.evaluation.num_envs), game=config.game,
         protocol=build.make_protocol(config), num_episodes=config.evaluation.episodes,
         epsilon=config.evaluation.epsilon, seed=config.evaluation.seed, stack_size=config.network.stack_size,
-        run_dir=folder, listeners=[progress.on_evaluation, videos.on_evaluation],
+        run_dir=folder, listeners=[saving.on_evaluation, progress.on_evaluation, videos.on_evaluation],
     )  # fmt: skip
-    description = {
+    return [
+        interruption,
+        MetricsLogging(metrics_csv),
+        *([progress] if config.progress else []),
+        evaluation,
+        videos,
+        saving,
+    ]
+
+
+def _describe_agent(config: DictConfig, module: DQN, provenance: dict[str, object]) -> dict[str, Any]:
+    """What a saved agent says of itself besides its counters."""
+    return {
         "game": config.game,
         "protocol": OmegaConf.to_container(config.protocol, resolve=True),
         "network": build.describe_network(config, module.collector.environments),
@@ -174,25 +222,6 @@ def _make_callbacks(
         "config": OmegaConf.to_container(config, resolve=True),
         **provenance,
     }
-    checkpoint = RunCheckpoint(run_dir=folder, agent_description=description, interruption=interruption)
-    return [
-        interruption,
-        MetricsLogging(),
-        *([progress] if config.progress else []),
-        evaluation,
-        videos,
-        checkpoint,
-    ]
-
-
-def _read_agent_steps(checkpoint: Path) -> int:
-    """The agent steps of a checkpoint; reads it without running code of it."""
-    try:
-        state = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
-        return int(state["wn_rl"]["collector"]["agent_steps"])
-    except Exception as error:  # a damaged or foreign pickle raises whatever it likes
-        reason = " ".join(str(error).split())[:200]
-        raise ConfigurationError(f"{checkpoint} cannot be read: {reason}") from error
 
 
 def _quieten() -> None:

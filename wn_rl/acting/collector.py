@@ -14,6 +14,8 @@ from jaxtyping import Int64, UInt8
 
 from wn_rl.acting.frame_stack import FrameStack
 from wn_rl.acting.policies import QFunction, epsilon_greedy
+from wn_rl.envs.call_order import NUM_SEEDS
+from wn_rl.errors import ConfigurationError
 from wn_rl.replay.replay import Replay
 from wn_rl.types import Step, VectorEnvironment
 
@@ -155,6 +157,30 @@ class Collector:
             "agent_steps": self.agent_steps,
             "generator": self.generator.get_state(),
         }
+
+    def check_state_dict(self, state: dict[str, Any]) -> None:
+        """Make sure that a saved state can be loaded: it may come from a damaged file, or from a stranger.
+
+        Raises:
+            ConfigurationError: something is missing, misshapen or out of range.
+        """
+        own = self.state_dict()
+        if state.keys() != own.keys() or any(type(state[key]) is not type(value) for key, value in own.items()):
+            raise ConfigurationError("the saved collector has other parts than this one")
+        actions, seeds, generator = state["actions"], state["seeds"], state["generator"]
+        is_sound = (
+            seeds.dtype == torch.int64 and seeds.shape == (self.num_envs,) and seeds.is_contiguous()
+            and int(seeds.min()) >= 0 and int(seeds.max()) < NUM_SEEDS
+            and actions.dtype == torch.uint8 and actions.dim() == 2 and actions.shape[1] == self.num_envs
+            and actions.is_contiguous() and bool((actions < self.environments.num_actions).all())
+            and 0 <= actions.numel() <= state["agent_steps"] < 2**62 and state["num_episodes"] >= 0
+            and generator.dtype == torch.uint8 and generator.shape == own["generator"].shape
+            and len(state["recent_returns"]) == len(state["recent_lengths"]) <= NUM_RECENT_EPISODES
+            and all(type(value) is float for value in state["recent_returns"])
+            and all(type(value) is int for value in state["recent_lengths"])
+        )  # fmt: skip
+        if not is_sound:
+            raise ConfigurationError("the saved collector does not fit this run's environments, or is damaged")
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Bring the environments to where they were, by playing the iteration's actions again (no storing)."""

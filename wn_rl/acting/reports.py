@@ -8,6 +8,7 @@ from typing import Any
 
 from wn_rl.acting.evaluator import EvaluationSummary
 from wn_rl.envs.rendering import EpisodeRecord, save_episode
+from wn_rl.errors import ConfigurationError
 from wn_rl.files import write_whole
 from wn_rl.scores import compute_human_normalized_score
 
@@ -41,27 +42,44 @@ def make_evaluation_row(
 
 
 def append_json_line(path: Path, row: dict[str, Any]) -> None:
-    """Append one JSON object on a line of its own, and force it to disk."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(row) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+    """Append one JSON object on a line of its own, and force it to disk.
+
+    Raises:
+        ConfigurationError: the disk is full, or the file cannot be written to.
+    """
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path} cannot be written: {error.strerror}; name another folder with output_dir=..., or make room"
+        ) from error
 
 
-def drop_later_json_lines(path: Path, agent_steps: int) -> None:
-    """Remove the lines of evaluations beyond ``agent_steps``: a resumed run plays and writes them again."""
+def keep_training_rows(path: Path, num_rows: int) -> None:
+    """Remove training's evaluations beyond the first ``num_rows``; those of other commands stay.
+
+    The last line of a run that was killed while writing it is no JSON, and is removed too.
+    """
     if not path.is_file():
         return
-    lines = path.read_text(encoding="utf-8").splitlines()
-    kept = [line for line in lines if _is_until(line, agent_steps)]
+    kept, num_kept = [], 0
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        source = _read_source(line)
+        num_kept += source == "training"
+        if source is not None and (source != "training" or num_kept <= num_rows):
+            kept.append(line)
     write_whole(path, "".join(line + "\n" for line in kept).encode())
 
 
-def _is_until(line: str, agent_steps: int) -> bool:
+def _read_source(line: str) -> str | None:
+    """Which command wrote a line; None for what is no row of an evaluation."""
     try:
-        return int(json.loads(line)["agent_steps"]) <= agent_steps
+        return str(json.loads(line)["source"])
     except (ValueError, KeyError, TypeError):
-        return False  # the last line of a run that was killed while writing it
+        return None
 
 
 def save_episodes(folder: Path, records: list[EpisodeRecord]) -> None:

@@ -1,38 +1,75 @@
 """Checkpoints: at the end of every iteration, and where a run is interrupted, everything to go on from is saved."""
 
-import os
 from pathlib import Path
 from typing import Any
 
 import lightning
+import torch
 from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from wn_rl.acting.agent import FORMAT, save_agent
+from wn_rl.callbacks.checkpoint_folder import CheckpointFolder
 from wn_rl.callbacks.interruption import Interruption
+from wn_rl.callbacks.metrics_logging import describe_divergence
+from wn_rl.checkpoint_files import read_checkpoint, write_checkpoint
 from wn_rl.dqn import DQN
+from wn_rl.errors import ConfigurationError
+from wn_rl.files import sync_folder
 
-LAST_CHECKPOINT = Path("checkpoints") / "last.ckpt"
 AGENT_FOLDER = "agent"
+
+
+class DurableCheckpointIO(TorchCheckpointIO):
+    """Lightning's reading and writing of checkpoints, durable and distrustful (see wn_rl/checkpoint_files.py)."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Write the whole file, or raise OSError and leave what was there."""
+        write_checkpoint(Path(path), checkpoint)
+
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
+        """Read a file, or raise ConfigurationError; plain containers and tensors only, whatever is asked for."""
+        return read_checkpoint(Path(path))
 
 
 class RunCheckpoint(Checkpoint):
     """Writes ``checkpoints/last.ckpt``, the replay's new segments, and the newest agent into the run folder.
 
-    The replay is saved first, the checkpoint that refers to it then, under a temporary name, forced to disk and
-    renamed; only then are segments removed that nothing refers to. So whenever the run is killed, the last
-    checkpoint is whole.
+    The replay and the logs are forced to disk first, then the checkpoint that refers to them; only then are checkpoints
+    and segments removed that nothing refers to. So whenever the run is killed, a whole checkpoint is there.
 
     Args:
         run_dir: the run folder.
         agent_description: what agent.json says besides the counters.
         interruption: who knows whether the run is to stop.
+        keep_last: how many of the newest checkpoints are kept.
+        keep_best: how many of those with the best evaluations are kept besides.
     """
 
-    def __init__(self, *, run_dir: Path, agent_description: dict[str, Any], interruption: Interruption) -> None:
+    def __init__(
+        self, *, run_dir: Path, agent_description: dict[str, Any], interruption: Interruption, keep_last: int,
+        keep_best: int,
+    ) -> None:  # fmt: skip
         self._run_dir = run_dir
         self._description = agent_description
         self._interruption = interruption
-        self._saved_agent_steps: int | None = None
+        self._folder = CheckpointFolder(run_dir, keep_last=keep_last, keep_best=keep_best)
+        self._evaluated: dict[str, Any] = {}
+        self._has_saved_agent = False
+        self.saved_agent_steps: int | None = None
+
+    def on_evaluation(self, row: dict[str, Any], records: list[Any]) -> None:
+        """Remember the score of an agent, for the checkpoint that holds it."""
+        self._evaluated = row
+
+    def on_load_checkpoint(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Know the agent that the run goes on from."""
+        agent = checkpoint["agent"]
+        self.saved_agent_steps = agent["agent_steps"]
+        if "mean_return" in agent:
+            self._evaluated = {"agent_steps": agent["agent_steps"], "mean": agent["mean_return"]}
 
     def on_train_batch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *args: Any, **kwargs: Any
@@ -52,8 +89,14 @@ class RunCheckpoint(Checkpoint):
     def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Save what an interruption during the warm-up left."""
         assert isinstance(pl_module, DQN)
-        if self._interruption.is_requested and self._saved_agent_steps != pl_module.agent_steps:
+        if self._interruption.is_requested and self.saved_agent_steps != pl_module.agent_steps:
             self.save(trainer, pl_module)
+
+    def on_fit_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Write the agent of a finished run that was killed between its last checkpoint and its agent."""
+        assert isinstance(pl_module, DQN)
+        if self.saved_agent_steps == pl_module.agent_steps and not self._has_saved_agent:
+            self._save_agent(pl_module)
 
     def on_save_checkpoint(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, checkpoint: dict[str, Any]
@@ -63,17 +106,47 @@ class RunCheckpoint(Checkpoint):
         checkpoint["agent"] = self._describe(pl_module)
 
     def save(self, trainer: lightning.Trainer, module: DQN) -> None:
-        """Write everything now."""
-        path = self._run_dir / LAST_CHECKPOINT
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".ckpt.tmp")
-        trainer.save_checkpoint(temporary)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        module.archive.remove_unused_segments()
+        """Write everything now.
+
+        Raises:
+            ConfigurationError: a weight is not finite, and the checkpoint before is kept; or a segment cannot be
+                written.
+            OSError: the disk is full, or the folder cannot be written to.
+        """
+        _check_finite(module)
+        for logger in trainer.loggers:
+            logger.save()
+        sync_folder(self._run_dir)
+        trainer.save_checkpoint(self._folder.next_path)
+        needed = self._folder.adopt_next()
+        self.saved_agent_steps = module.agent_steps
+        module.archive.remove_unused_segments(keep=needed)
+        self._save_agent(module)
+
+    def _save_agent(self, module: DQN) -> None:
         save_agent(self._run_dir / AGENT_FOLDER, module.network, self._describe(module))
-        self._saved_agent_steps = module.agent_steps
+        self._has_saved_agent = True
 
     def _describe(self, module: DQN) -> dict[str, Any]:
-        return {"format": FORMAT, **self._description, "agent_steps": module.agent_steps, "updates": module.num_updates}
+        is_evaluated = self._evaluated.get("agent_steps") == module.agent_steps
+        return {
+            "format": FORMAT,
+            **self._description,
+            "agent_steps": module.agent_steps,
+            "updates": module.num_updates,
+            **({"mean_return": self._evaluated["mean"]} if is_evaluated else {}),
+        }
+
+
+def _check_finite(module: DQN) -> None:
+    """Refuse to save what has diverged: the checkpoint before is worth more. One wait for the device per checkpoint.
+
+    Raises:
+        ConfigurationError: a weight or a statistic of the optimizer is infinite or no number.
+    """
+    optimizer: Any = module.optimizers()
+    state = optimizer.optimizer.state_dict()["state"]
+    tensors = [*module.state_dict().values(), *(value for entry in state.values() for value in entry.values())]
+    floating = [value for value in tensors if torch.is_tensor(value) and value.is_floating_point()]
+    if not torch.stack([value.isfinite().all().to(module.device) for value in floating]).all():
+        raise ConfigurationError(describe_divergence("a weight", module.agent_steps))

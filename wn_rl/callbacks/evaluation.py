@@ -12,7 +12,7 @@ from torch import Tensor
 
 from wn_rl.acting.agent import make_q_function
 from wn_rl.acting.evaluator import evaluate_agent, summarize_returns
-from wn_rl.acting.reports import append_json_line, make_evaluation_row, save_episodes
+from wn_rl.acting.reports import append_json_line, keep_training_rows, make_evaluation_row, save_episodes
 from wn_rl.dqn import DQN
 from wn_rl.envs.protocols import Protocol
 from wn_rl.envs.rendering import EpisodeRecord
@@ -52,6 +52,7 @@ class Evaluation(Callback):
         self._num_episodes, self._epsilon, self._seed = num_episodes, epsilon, seed
         self._stack_size, self._run_dir, self._listeners = stack_size, run_dir, listeners
         self._is_due = False
+        self._num_rows = 0
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Make up for an evaluation that an interruption left undone."""
@@ -72,17 +73,27 @@ class Evaluation(Callback):
 
     def teardown(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
         """Stop the environments."""
+        self._close_environments()
+
+    def on_exception(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, exception: BaseException
+    ) -> None:
+        """The same where training failed, after which Lightning tears no callback down."""
+        self._close_environments()
+
+    def _close_environments(self) -> None:
         if self._environments is not None:
             self._environments.close()
             self._environments = None
 
     def state_dict(self) -> dict[str, Any]:
-        """Whether an evaluation is still to be done."""
-        return {"is_due": self._is_due}
+        """Whether an evaluation is still to be done, and how many rows of evaluations were written."""
+        return {"is_due": self._is_due, "num_rows": self._num_rows}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Remember it."""
-        self._is_due = state_dict["is_due"]
+        """Remember it, and drop the rows of training that were written later: they are played and written again."""
+        self._is_due, self._num_rows = state_dict["is_due"], state_dict["num_rows"]
+        keep_training_rows(self._run_dir / EVALUATIONS_FILE, self._num_rows)
 
     def _evaluate(self, trainer: lightning.Trainer, module: DQN) -> None:
         began = time.perf_counter()
@@ -98,6 +109,7 @@ class Evaluation(Callback):
             agent_steps=module.agent_steps, source="training",
         )  # fmt: skip
         append_json_line(self._run_dir / EVALUATIONS_FILE, row)
+        self._num_rows += 1
         save_episodes(self._run_dir / EPISODES_FOLDER / f"{module.agent_steps:09d}", records)
         metrics = {
             f"evaluation/{name}": row[name]

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
@@ -17,19 +18,15 @@ class MetricsCSV(Logger):
     """A Lightning logger that appends rows to one file; a new metric adds a column to all rows.
 
     Args:
-        folder: the run folder.
-        keep_until_agent_steps: rows beyond it are dropped: what an interrupted run wrote after its last
-            checkpoint is played and written again. None keeps every row.
+        folder: the run folder; the complete rows of a file that is there already are kept.
     """
 
-    def __init__(self, folder: Path, *, keep_until_agent_steps: int | None) -> None:
+    def __init__(self, folder: Path) -> None:
         super().__init__()
         self._path = folder / METRICS_FILE
         self._columns: list[str] = ["agent_steps"]
-        self._rows: list[dict[str, str]] = []
-        if self._path.is_file():
-            self._read(keep_until_agent_steps)
-        self._write_all()
+        self.num_rows = 0
+        self._write_all(self._read())
 
     @property
     def name(self) -> str:
@@ -49,27 +46,36 @@ class MetricsCSV(Logger):
         row = {"agent_steps": str(step), **{name: f"{value:.8g}" for name, value in metrics.items()}}
         new_columns = [name for name in row if name not in self._columns]
         if new_columns:
-            self._read(None)
+            rows = self._read()
             self._columns += new_columns
-            self._rows.append(row)
-            self._write_all()
+            self._write_all([*rows, row])
         else:
             with self._path.open("a", newline="") as file:
                 csv.DictWriter(file, self._columns).writerow(row)
+            self.num_rows += 1
 
-    def _read(self, keep_until_agent_steps: int | None) -> None:
-        with self._path.open(newline="") as file:
+    def keep_rows(self, num_rows: int) -> None:
+        """Drop the rows beyond the first ``num_rows``."""
+        self._write_all(self._read()[:num_rows])
+
+    def save(self) -> None:
+        """Force the rows to disk, before a checkpoint counts on them."""
+        with self._path.open("rb") as file:
+            os.fsync(file.fileno())
+
+    def _read(self) -> list[dict[str, str]]:
+        """The rows of the file; the last one of a run that was killed, or whose disk was full, may be incomplete."""
+        if not self._path.is_file():
+            return []
+        with self._path.open(newline="", encoding="utf-8", errors="replace") as file:
             reader = csv.DictReader(file)
             self._columns = list(reader.fieldnames or ["agent_steps"])
-            self._rows = [
-                row for row in reader
-                if keep_until_agent_steps is None or int(row["agent_steps"]) <= keep_until_agent_steps
-            ]  # fmt: skip
+            return [row for row in reader if None not in row and None not in row.values()]
 
-    def _write_all(self) -> None:
+    def _write_all(self, rows: list[dict[str, str]]) -> None:
         text = io.StringIO(newline="")
         writer = csv.DictWriter(text, self._columns)
         writer.writeheader()
-        writer.writerows(self._rows)
-        self._rows = []
+        writer.writerows(rows)
         write_whole(self._path, text.getvalue().encode())
+        self.num_rows = len(rows)

@@ -21,6 +21,7 @@ from wn_rl.replay.segments import (
     Segment,
     parse_segment,
     read_segment,
+    read_segment_file,
     remove_unused_segments,
     write_segment,
 )
@@ -96,6 +97,16 @@ class ReplayArchive:
             self._restore(segment)
         self._segments, self._next_number = segments, next_number
         self._saved_heads = lanes.heads.copy()
+
+    def check_files(self, state: dict[str, Any]) -> None:
+        """Make sure that the segments which a checkpoint names are on disk and undamaged; loads nothing.
+
+        Raises:
+            ConfigurationError: the list of segments, or one of them, is missing or damaged.
+        """
+        for entry in get_entry(state, "segments", list):
+            segment = parse_segment(entry, self._replay.lanes.num_lanes)
+            read_segment_file(self._folder, segment, self._replay.frame_shape)
 
     def remove_unused_segments(self, *, keep: Iterable[str] = ()) -> list[str]:
         """Remove the segments that neither ``keep`` nor this replay needs any more; return their names.

@@ -16,7 +16,6 @@ Seaquest, Space Invaders); differences to the previous frame were slower and, at
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -27,6 +26,7 @@ import zstandard
 from jaxtyping import UInt8
 
 from wn_rl.errors import ConfigurationError
+from wn_rl.files import TEMPORARY_SUFFIX, remove_if_possible, write_whole
 
 MAGIC = b"WNRLSEG1"
 COMPRESSION_LEVEL = 3
@@ -108,39 +108,13 @@ def _compress_frames(lanes: list[UInt8[np.ndarray, "_ H W"]]) -> Iterator[bytes]
 
 def _write_durably(path: Path, content: bytes) -> None:
     """After this returns, the file survives a power failure; until then its name does not exist."""
-    temporary = path.with_suffix(".tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        _sync_folder(path.parent)
+        write_whole(path, content)
     except OSError as error:
-        _remove(temporary)
         raise ConfigurationError(
             f"cannot write the replay segment {path}: {error.strerror}; make room or make the folder writable"
         ) from error
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename durable, where the system lets folders be flushed (Windows does not)."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _remove(path: Path) -> None:
-    """Remove a file if that is possible."""
-    try:
-        path.unlink(missing_ok=True)
-    except OSError:
-        return
 
 
 def read_segment(folder: Path, segment: Segment, frame_shape: tuple[int, int]) -> list[UInt8[np.ndarray, "_ H W"]]:
@@ -151,11 +125,9 @@ def read_segment(folder: Path, segment: Segment, frame_shape: tuple[int, int]) -
     """
     path = folder / segment.name
     height, width = frame_shape
+    content = read_segment_file(folder, segment, frame_shape)
     num_bytes = segment.num_frames * height * width
-    content = _read_at_most(path, zstandard_bound(num_bytes) + _PREFIX_BYTES + 64 * (len(segment.starts) + 2))
     damaged = ConfigurationError(f"the replay segment {path} is damaged; resume from another checkpoint")
-    if hashlib.blake2b(content, digest_size=16).hexdigest() != segment.digest:
-        raise damaged
     header_end = _PREFIX_BYTES + int.from_bytes(content[len(MAGIC) : _PREFIX_BYTES], "little")
     expected = {"frame_shape": [height, width], "starts": segment.starts, "stops": segment.stops}
     if content[: len(MAGIC)] != MAGIC or content[_PREFIX_BYTES:header_end] != json.dumps(expected).encode():
@@ -170,6 +142,20 @@ def read_segment(folder: Path, segment: Segment, frame_shape: tuple[int, int]) -
     frames = np.frombuffer(raw, np.uint8).reshape(-1, height, width)
     lengths = [stop - start for start, stop in zip(segment.starts, segment.stops, strict=True)]
     return np.split(frames, np.cumsum(lengths)[:-1])
+
+
+def read_segment_file(folder: Path, segment: Segment, frame_shape: tuple[int, int]) -> bytes:
+    """The bytes of a segment's file, if they are those that were written: its digest is checked, no more.
+
+    Raises:
+        ConfigurationError: the file is missing or damaged.
+    """
+    path = folder / segment.name
+    num_bytes = segment.num_frames * frame_shape[0] * frame_shape[1]
+    content = _read_at_most(path, zstandard_bound(num_bytes) + _PREFIX_BYTES + 64 * (len(segment.starts) + 2))
+    if hashlib.blake2b(content, digest_size=16).hexdigest() != segment.digest:
+        raise ConfigurationError(f"the replay segment {path} is damaged; resume from another checkpoint")
+    return content
 
 
 def zstandard_bound(num_bytes: int) -> int:
@@ -193,7 +179,7 @@ def remove_unused_segments(folder: Path, *, keep: Iterable[str]) -> list[str]:
     """Remove the segments not named in ``keep``, and what interrupted writes left; return their names."""
     kept = set(keep)
     found = sorted(path for path in folder.glob("segment-*") if path.name not in kept)
-    removed = [path for path in found if path.suffix == ".tmp" or _NAME.fullmatch(path.name)]
+    removed = [path for path in found if path.suffix == TEMPORARY_SUFFIX or _NAME.fullmatch(path.name)]
     for path in removed:
-        _remove(path)
+        remove_if_possible(path)
     return [path.name for path in removed]

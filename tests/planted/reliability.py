@@ -1,0 +1,73 @@
+"""Bugs to plant in what survives kills, damage and strangers; number 0 is none of the public list."""
+
+_FAULTS = "tests/test_faults.py::"
+_KILLS = "tests/test_kills.py::test_a_run_killed_between_any_two_changes_of_its_folder_ends_the_same"
+
+PLANTED = [
+    {
+        "number": 0, "file": "wn_rl/checkpoint_files.py",
+        "old": "        damaged = archive.testzip()\n",
+        "new": "        damaged = None\n",
+        "test": _FAULTS + "test_a_damaged_checkpoint_is_set_aside_and_the_one_before_is_taken[flipped]",
+    },
+    {
+        "number": 0, "file": "wn_rl/saved_run.py",
+        "old": '        module.archive.check_files(state["replay"])\n',
+        "new": "",
+        "test": _FAULTS + "test_a_damaged_segment_sends_the_run_back_to_a_checkpoint_that_does_without[missing]",
+    },
+    {
+        "number": 0, "file": "wn_rl/callbacks/checkpoint.py",
+        "old": "        _check_finite(module)\n",
+        "new": "",
+        "test": _FAULTS + "test_what_diverged_never_replaces_a_good_checkpoint[weights after-a weight-nan]",
+    },
+    {
+        "number": 0, "file": "wn_rl/callbacks/metrics_logging.py",
+        "old": "        if diverged:\n",
+        "new": "        if False:\n",
+        "test": _FAULTS + "test_what_diverged_never_replaces_a_good_checkpoint[weights before-train/-nan]",
+    },
+    {
+        "number": 0, "file": "wn_rl/callbacks/metrics_logging.py",
+        "old": '        self._metrics_csv.keep_rows(state_dict["num_rows"])\n',
+        "new": "        pass\n",
+        "test": _KILLS + "[0.55]",
+    },
+    {
+        "number": 0, "file": "wn_rl/callbacks/evaluation.py",
+        "old": "        keep_training_rows(self._run_dir / EVALUATIONS_FILE, self._num_rows)\n",
+        "new": "",
+        "test": _FAULTS + "test_an_older_checkpoint_can_be_gone_on_from",
+    },
+    {
+        "number": 0, "file": "wn_rl/callbacks/checkpoint.py",
+        "old": "module.archive.remove_unused_segments(keep=needed)",
+        "new": "module.archive.remove_unused_segments()",
+        "test": _FAULTS + "test_the_best_and_the_newest_checkpoints_are_kept_with_their_segments",
+    },
+    {
+        "number": 0, "file": "wn_rl/run_folder.py",
+        "old": "        lock.acquire(timeout=0)\n",
+        "new": "        pass\n",
+        "test": _FAULTS + "test_two_trainers_do_not_share_a_run_folder_and_a_dead_one_does_not_block",
+    },
+    {
+        "number": 0, "file": "wn_rl/acting/agent.py",
+        "old": "    if _count_plain_bytes(description) > 2 * num_bytes:\n",
+        "new": "    if False:\n",
+        "test": "tests/test_fuzzing.py::test_a_forged_agent_with_true_checksums_is_refused",
+    },
+    {
+        "number": 0, "file": "wn_rl/build.py",
+        "old": "    if not issubclass(found, kind):\n",
+        "new": "    if False:\n",
+        "test": "tests/test_configuration.py::test_what_cannot_work_is_refused_in_one_line",
+    },
+    {
+        "number": 0, "file": "wn_rl/saved_run.py",
+        "old": '        _check_optimizer(checkpoint["optimizer_states"], module.configure_optimizers())\n',
+        "new": "",
+        "test": "tests/test_fuzzing.py::test_a_forged_checkpoint_with_true_checksums_is_refused",
+    },
+]  # fmt: skip
