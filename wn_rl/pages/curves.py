@@ -28,6 +28,8 @@ TITLES = {
 }
 COUNTERS = ("train/updates", "train/episodes", STEPS_COLUMN)
 """They rise evenly: as curves they say nothing."""
+EXACT = ("train/epsilon",)
+"""Without noise: not to be smoothed."""
 
 
 def make_charts(run: RunFolder) -> list[dict[str, Any]]:
@@ -145,7 +147,7 @@ def _make_human_chart(run: RunFolder) -> dict[str, Any]:
 def _make_chart(metrics: Columns, column: str) -> dict[str, Any]:
     title, note = TITLES.get(column, (column, ""))
     series = make_training_series(metrics, column, title)
-    return {"id": column, "title": title, "note": note, "series": [{**series, "smooth": True}]}
+    return {"id": column, "title": title, "note": note, "series": [{**series, "smooth": column not in EXACT}]}
 
 
 def _make_weight_charts(metrics: Columns) -> list[dict[str, Any]]:
@@ -155,7 +157,12 @@ def _make_weight_charts(metrics: Columns) -> list[dict[str, Any]]:
         if column.startswith("weights/"):
             layer, _, statistic = column.removeprefix("weights/").rpartition("/")
             title = f"Weights: {statistic.replace('_', ' ')}"
-            chart = {"id": f"weights/{statistic}", "title": title, "note": "per layer" if layer else "", "series": []}
+            chart: dict[str, Any] = {
+                "id": f"weights/{statistic}",
+                "title": title,
+                "note": "per layer" if layer else "",
+                "series": [],
+            }
             series = make_training_series(metrics, column, layer or statistic)
             charts.setdefault(statistic, chart)["series"].append(series)
     return list(charts.values())

@@ -20,6 +20,8 @@ MAX_POINTS = 250
 SCRIPTS = ["charts.js", "refresh.js", "gallery.js"]
 NO_DIFFERENCE = ("run_dir", "resume", "logger.save_dir", "name")
 """Settings that say where a run lies, not what it is."""
+ABOUT = ("preset", "protocol.name", "network.torso", "network.head")
+"""What is told under a run's name."""
 
 CURVES = {
     "evaluation": "Evaluation return",
@@ -102,8 +104,7 @@ def _make_row(run: RunFolder, label: str) -> dict[str, Any]:
         "poster": None if poster is None else quote(f"./{label}/") + poster,
         "game": run.game,
         "normalizer": run.settings.get("normalizer"),
-        "preset": run.settings.get("preset"),
-        "protocol": run.settings.get("protocol.name"),
+        "about": ", ".join(str(run.settings[key]) for key in ABOUT if run.settings.get(key) is not None),
         "seed": run.settings.get("seed"),
         "agent_steps": run.agent_steps,
         "last": last,
@@ -126,6 +127,7 @@ def _find_change(run: RunFolder) -> datetime | None:
 
 
 def _make_curves(run: RunFolder, label: str) -> dict[str, Any]:
+    changed = _find_change(run)
     of_training = [row for row in run.evaluations if row.is_of_training]
     curves = {name: make_training_series(run.metrics, name, label, MAX_POINTS) for name in CURVES if "/" in name}
     curves["evaluation"] = make_evaluation_series(of_training, label)
@@ -133,6 +135,7 @@ def _make_curves(run: RunFolder, label: str) -> dict[str, Any]:
     return {
         "name": label,
         "game": run.game,
+        "changed": 0 if changed is None else changed.timestamp(),
         "frames_per_agent_step": run.frames_per_agent_step,
         "hours": compute_hours(run.metrics),
         "curves": curves,

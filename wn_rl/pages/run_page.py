@@ -53,7 +53,8 @@ def group_settings(settings: dict[str, Any]) -> list[tuple[str, list[tuple[str, 
 def get_last_evaluation(run: RunFolder) -> Evaluation | None:
     """The newest one that training made; where it made none, the newest of the evaluate command."""
     of_training = [row for row in run.evaluations if row.is_of_training]
-    return (of_training or run.evaluations or [None])[-1]
+    candidates = of_training or run.evaluations
+    return candidates[-1] if candidates else None
 
 
 def _make_tiles(run: RunFolder, hours: dict[str, list[float]]) -> list[dict[str, str]]:

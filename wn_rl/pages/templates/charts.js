@@ -102,7 +102,7 @@ class Chart {
   }
 
   makeLogButton() {
-    const button = make("button", { type: "button", "aria-pressed": "false" }, ["log"]);
+    const button = make("button", { type: "button", class: "log", "aria-pressed": "false", "aria-label": "Logarithmic" }, ["log"]);
     button.addEventListener("click", () => {
       this.isLog = !this.isLog;
       button.setAttribute("aria-pressed", this.isLog);
@@ -232,7 +232,9 @@ class Chart {
   drawReference(svg, { name, y }, width) {
     const place = this.toY(y);
     draw(svg, "line", { class: "reference", x1: MARGIN.left, x2: width - MARGIN.right, y1: place, y2: place });
-    draw(svg, "text", { x: MARGIN.left + 6, y: place - 5 }, name);
+    const isNear = this.shown.some((series) => Math.abs(this.toY(series.y[0]) - place) < 24);
+    const where = isNear ? { x: width - MARGIN.right - 4, "text-anchor": "end" } : { x: MARGIN.left + 6 };
+    draw(svg, "text", { ...where, y: place - 5 }, name);
   }
 
   drawSeries(svg, series) {
@@ -251,7 +253,8 @@ class Chart {
       const d = path(isSmoothed ? smooth(series.y) : series.y);
       draw(group, "path", { class: "curve", d, style: `stroke: ${color}`, "stroke-dasharray": getDash(this.getNumber(series)) });
     }
-    if (series.marks && series.x.length <= 80) this.drawMarks(group, series, color);
+    const space = this.inner.width / Math.max(series.x.length, 1);
+    if (series.marks && space >= 11) this.drawMarks(group, series, color);
     else if (series.x.length === 1) this.drawMarks(group, { ...series, low: null }, color);
   }
 

@@ -128,9 +128,10 @@
     showCurves();
   });
 
-  const withCurves = data.runs.filter((run) => run.curves["train/mean_return"].steps.length > 0);
-  for (const run of withCurves.slice(-FIRST_TICKED)) pick(run.name, true);
-  if (new Set(withCurves.slice(-FIRST_TICKED).map((run) => run.game)).size > 1) byId("curve").value = "human";
+  // At first: the newest runs of the game that was trained last.
+  const newest = data.runs.filter((run) => run.curves["train/mean_return"].steps.length > 0).sort((a, b) => b.changed - a.changed);
+  const ofGame = newest.filter((run) => run.game === newest[0].game).slice(0, FIRST_TICKED);
+  for (const run of data.runs) if (ofGame.includes(run)) pick(run.name, true);
   show();
   window.redraw = (fresh) => {
     data = fresh;
