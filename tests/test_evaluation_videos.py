@@ -55,7 +55,7 @@ def test_the_newest_evaluation_shows_its_best_and_worst_game_too(tmp_path: Path)
 
 def test_one_game_stands_for_its_evaluation_once(tmp_path: Path) -> None:
     save_games(tmp_path, 100, [7.0])
-    assert [path.name for path in find_missing_videos(tmp_path)] == ["000000100-best-7.mp4", "000000100-7.mp4"]
+    assert [path.name for path in find_missing_videos(tmp_path)] == ["000000100-7.mp4"]
 
 
 def test_a_run_without_stored_games_needs_no_videos(tmp_path: Path) -> None:

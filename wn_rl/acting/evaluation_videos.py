@@ -63,12 +63,11 @@ def find_missing_videos(run_dir: Path) -> dict[Path, EpisodeRecord]:
     for agent_steps in sorted({*stages, *([] if newest is None else [newest])}):
         records = [load_episode(path) for path in sorted(evaluations[agent_steps].glob("*.npz"))]
         games = choose_best_median_worst(records)
-        games.setdefault("median", games["best"])
-        ranks = [*(["best", "worst"] if agent_steps == newest else []), *(["median"] if agent_steps in stages else [])]
-        for rank in ranks:
-            if rank in games:
-                name = make_video_name(agent_steps, rank, games[rank].episode_return)
-                missing[run_dir / VIDEOS_FOLDER / name] = games[rank]
+        wanted = {"median": games.get("median", games["best"])} if agent_steps in stages else {}
+        if agent_steps == newest and len(games) > 1:
+            wanted |= {rank: games[rank] for rank in ("best", "worst")}
+        for rank, record in wanted.items():
+            missing[run_dir / VIDEOS_FOLDER / make_video_name(agent_steps, rank, record.episode_return)] = record
     return {path: record for path, record in missing.items() if not path.is_file()}
 
 

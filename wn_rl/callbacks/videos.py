@@ -50,7 +50,9 @@ class Videos(Callback):
         if self._period_iterations == 0 or pl_module.agent_steps < total_agent_steps:
             return
         try:
-            record_missing_videos(self._run_dir, max_seconds=self._max_seconds, scale=self._scale, on_game=None)
+            record_missing_videos(
+                self._run_dir, max_seconds=self._max_seconds, scale=self._scale, on_game=_tell_beginning
+            )
         except ConfigurationError as error:
             print(f"videos are missing: {error}")
 
@@ -61,3 +63,9 @@ class Videos(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on counting."""
         self._num_evaluations = state_dict["num_evaluations"]
+
+
+def _tell_beginning(num_done: int, num_games: int) -> None:
+    """Encoding may take a minute, in which nothing else is shown."""
+    if num_done == 0:
+        print(f"encoding {num_games} videos")

@@ -17,7 +17,7 @@ from wn_rl.pages.videos import Video
 
 MAX_DEPTH = 4  # runs/sweeps/<time>/<run>, and one more
 MAX_POINTS = 250
-SCRIPTS = ["charts.js", "refresh.js", "gallery.js"]
+SCRIPTS = ["plotting.js", "chart.js", "refresh.js", "gallery.js"]
 NO_DIFFERENCE = ("run_dir", "resume", "logger.save_dir", "name")
 """Settings that say where a run lies, not what it is."""
 ABOUT = ("preset", "protocol.name", "network.torso", "network.head")

@@ -12,7 +12,7 @@ from wn_rl.pages.videos import VideoGroups, group_videos
 
 GROUPS = {"": "Run", "protocol": "Protocol", "network": "Network", "optimizer": "Optimizer", "replay": "Replay",
           "exploration": "Exploration", "evaluation": "Evaluation", "video": "Videos"}  # fmt: skip
-SCRIPTS = ["charts.js", "refresh.js", "run.js"]
+SCRIPTS = ["plotting.js", "chart.js", "refresh.js", "run.js"]
 
 
 def write_run_page(folder: Path) -> Path:
