@@ -12,15 +12,15 @@ from wn_rl.pages.curves import compute_hours, make_evaluation_series, make_human
 from wn_rl.pages.formatting import format_setting
 from wn_rl.pages.rendering import PAGE_FILE, render, write_page
 from wn_rl.pages.run_folder import METRICS_FILE, RunFolder, is_run_folder, read_run_folder
-from wn_rl.pages.run_page import get_last_evaluation, write_run_page
+from wn_rl.pages.run_page import PLACES, get_last_evaluation, write_run_page
 from wn_rl.pages.videos import Video
 
 MAX_DEPTH = 4  # runs/sweeps/<time>/<run>, and one more
 MAX_POINTS = 250
 SCRIPTS = ["plotting.js", "chart.js", "refresh.js", "gallery.js"]
-NO_DIFFERENCE = ("run_dir", "resume", "logger.save_dir", "name")
+NO_DIFFERENCE = (*PLACES, "name")
 """Settings that say where a run lies, not what it is."""
-ABOUT = ("preset", "protocol.name", "network.torso", "network.head")
+ABOUT = ("preset", "protocol.name")
 """What is told under a run's name."""
 
 CURVES = {

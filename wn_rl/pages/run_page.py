@@ -12,6 +12,9 @@ from wn_rl.pages.videos import VideoGroups, group_videos
 
 GROUPS = {"": "Run", "protocol": "Protocol", "network": "Network", "optimizer": "Optimizer", "replay": "Replay",
           "exploration": "Exploration", "evaluation": "Evaluation", "video": "Videos"}  # fmt: skip
+PLACES = ("run_dir", "resume", "logger.save_dir")
+"""Settings that say where the run lay on its machine: nobody else's business, and wrong where it was moved."""
+
 SCRIPTS = ["plotting.js", "chart.js", "refresh.js", "run.js"]
 
 
@@ -43,6 +46,8 @@ def group_settings(settings: dict[str, Any]) -> list[tuple[str, list[tuple[str, 
     """Settings under headings: those of the run itself, then a group per first part of their names."""
     groups: dict[str, list[tuple[str, Any]]] = {}
     for key, value in settings.items():
+        if key in PLACES:
+            continue
         group, _, rest = key.rpartition(".")
         first = group.partition(".")[0]
         groups.setdefault(first, []).append((key.removeprefix(f"{first}.") if rest and first else key, value))

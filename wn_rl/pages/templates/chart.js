@@ -152,7 +152,7 @@ class Chart {
   drawReference(svg, { name, y }, width) {
     const place = this.toY(y);
     draw(svg, "line", { class: "reference", x1: MARGIN.left, x2: width - MARGIN.right, y1: place, y2: place });
-    const isNear = this.shown.some((series) => Math.abs(this.toY(series.y[0]) - place) < 24);
+    const isNear = this.shown.some((series) => series.line !== false && Math.abs(this.toY(series.y[0]) - place) < 24);
     const where = isNear ? { x: width - MARGIN.right - 4, "text-anchor": "end" } : { x: MARGIN.left + 6 };
     draw(svg, "text", { ...where, y: place - 5 }, name);
   }

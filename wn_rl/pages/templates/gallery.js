@@ -74,7 +74,7 @@
     const words = byId("filter").value.toLowerCase().split(/\s+/).filter(Boolean);
     const game = byId("game").value;
     for (const row of getRows()) {
-      const text = row.textContent.toLowerCase();
+      const text = `${getRun(row).name} ${row.textContent}`.toLowerCase();
       row.hidden = !words.every((word) => text.includes(word)) || (game !== "" && row.dataset.game !== game);
     }
   }
