@@ -56,7 +56,7 @@ def open_page(browser: Any, address: str, size: str = "desktop", scheme: str = "
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.on("requestfailed", lambda request: problems.append(f"{request.url}: {request.failure}"))
     page.goto(address)
-    page.wait_for_selector(".chart svg .curve")
+    page.wait_for_selector(".chart .plot svg")
     return page, problems
 
 
@@ -97,14 +97,14 @@ def test_curves_lie_where_the_numbers_are(runs: Path, browser: Any) -> None:
 
 def test_the_axis_changes_to_frames_and_hours(runs: Path, browser: Any) -> None:
     page, problems = open_page(browser, (runs / "Pong/a/index.html").as_uri())
-    label = page.locator('[data-chart="learning"] svg')
+    label = page.locator('[data-chart="learning"] .plot svg')
     assert "1 M" in label.text_content()
     page.get_by_role("button", name="Frames").click()
     assert "4 M" in label.text_content()
     page.get_by_role("button", name="Hours").click()
     assert "hours of training" in label.text_content()
     # 100 chunks of 10,000 agent steps at 1,000 per second are 0.2778 hours
-    page.locator('[data-chart="train/loss"] svg').press("ArrowLeft")
+    page.locator('[data-chart="train/loss"] .plot svg').press("ArrowLeft")
     assert page.locator('[data-chart="train/loss"] .tooltip b').text_content() == "0.2778 hours of training"
     assert problems == []
     page.close()
@@ -114,7 +114,7 @@ def test_values_are_read_by_pointer_keys_and_table(runs: Path, browser: Any) -> 
     page, problems = open_page(browser, (runs / "Pong/a/index.html").as_uri())
     chart = page.locator('[data-chart="learning"]')
     chart.scroll_into_view_if_needed()
-    box = chart.locator("svg").bounding_box()
+    box = chart.locator(".plot svg").bounding_box()
     x, _ = get_points(page, "learning", "evaluation mean")[1]
     page.mouse.move(box["x"] + x, box["y"] + 60)
     tooltip = chart.locator(".tooltip").text_content()
@@ -122,12 +122,12 @@ def test_values_are_read_by_pointer_keys_and_table(runs: Path, browser: Any) -> 
     assert "evaluation mean −4 [−5.5, −2.75]" in tooltip
     page.mouse.move(5, 5)
     assert chart.locator(".tooltip").is_hidden()
-    chart.locator("svg").press("ArrowRight")
+    chart.locator(".plot svg").press("ArrowRight")
     assert chart.locator(".tooltip").text_content().startswith("10 k agent steps")
     chart.get_by_text("As a table").click()
     assert chart.locator("tbody tr").count() == 4 + 100
     chart.get_by_role("button", name="training").click()
-    assert chart.locator("svg [data-series]").count() == 1
+    assert chart.locator(".plot [data-series]").count() == 1
     assert problems == []
     page.close()
 
@@ -192,7 +192,7 @@ def test_a_served_page_takes_over_what_is_new_while_a_video_plays(tmp_path: Path
         lines = (folder / EVALUATIONS_FILE).read_text()
         (folder / EVALUATIONS_FILE).write_text(lines + json.dumps(make_evaluation(2)) + "\n")
         add_video(folder, "000500000--4.mp4", num_frames=5)
-        page.wait_for_function("document.querySelectorAll('#evaluations tbody tr').length === 2")
+        page.wait_for_function("() => document.querySelectorAll('#evaluations tbody tr').length === 2")
         assert page.locator('[data-chart="learning"] .mark').count() == 2
         assert page.locator("#stages-videos figure").count() == 2
         assert video.evaluate("video => video.currentTime") > 0
