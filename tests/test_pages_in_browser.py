@@ -192,9 +192,10 @@ def test_a_served_page_takes_over_what_is_new_while_a_video_plays(tmp_path: Path
         lines = (folder / EVALUATIONS_FILE).read_text()
         (folder / EVALUATIONS_FILE).write_text(lines + json.dumps(make_evaluation(2)) + "\n")
         add_video(folder, "000500000--4.mp4", num_frames=5)
+        add_video(folder, "000750000-4.mp4", num_frames=5)
         page.wait_for_function("() => document.querySelectorAll('#evaluations tbody tr').length === 2")
         assert page.locator('[data-chart="learning"] .mark').count() == 2
-        assert page.locator("#stages-videos figure").count() == 2
+        assert page.locator("#stages-videos figure").count() == 3
         assert video.evaluate("video => video.currentTime") > 0
         assert problems == []
         page.close()

@@ -10,7 +10,7 @@
 
   function addVideos(fresh) {
     for (const place of document.querySelectorAll("[data-live-videos]")) {
-      for (const figure of fresh.getElementById(place.id).children) {
+      for (const figure of [...fresh.getElementById(place.id).children]) {
         const isHere = [...place.children].some((old) => old.dataset.key === figure.dataset.key);
         if (!isHere) place.append(figure);
       }
