@@ -7,13 +7,18 @@ import numpy as np
 from wn_rl.acting.evaluation_videos import choose_missing_stages, find_missing_videos, make_video_name
 from wn_rl.envs.rendering import EpisodeRecord, save_episode
 
+PROTOCOL_VALUES: dict[str, object] = {
+    "name": "machado", "repeat_action_probability": 0.25, "noop_max": 0, "use_fire_reset": False,
+    "life_loss_ends_discount": False, "full_action_space": False, "max_episode_frames": 108_000, "frame_skip": 4,
+}  # fmt: skip
+
 
 def save_games(run_dir: Path, agent_steps: int, returns: list[float]) -> None:
     folder = run_dir / "episodes" / f"{agent_steps:09d}"
     folder.mkdir(parents=True)
     for number, episode_return in enumerate(returns):
         record = EpisodeRecord(
-            game="Pong", protocol_name="machado", protocol_values={"frame_skip": 4}, seed=number,
+            game="Pong", protocol_name="machado", protocol_values=PROTOCOL_VALUES, seed=number,
             actions=np.zeros(3, dtype=np.uint8), episode_return=episode_return, num_agent_steps=3, num_frames=12,
             ended_by="terminated",
         )  # fmt: skip
