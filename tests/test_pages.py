@@ -301,8 +301,8 @@ def test_watch_writes_a_page_for_a_run_and_a_gallery_for_many(
 
 
 def test_a_bare_path_is_a_run_and_the_words_of_hydra_stay() -> None:
-    words = ["runs/", "open=true", "--help", "it's a\\b"]
-    assert watch.name_paths(words) == ["run='runs/'", "open=true", "--help", "run='it\\'s a\\\\b'"]
+    words = ["runs/", "open=true", "it's a\\b", "--info", "all"]
+    assert watch.name_paths(words) == ["run='runs/'", "open=true", "run='it\\'s a\\\\b'", "--info", "all"]
 
 
 @pytest.mark.parametrize(

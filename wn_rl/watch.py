@@ -32,12 +32,13 @@ def main(config: DictConfig) -> None:
 
 
 def name_paths(words: list[str]) -> list[str]:
-    """``watch runs/`` means ``watch run=runs/``: a bare word is the path of a run or of a folder of runs."""
-    quote = "'{}'".format
-    return [
-        word if "=" in word or word.startswith("-") else "run=" + quote(word.replace("\\", "\\\\").replace("'", "\\'"))
-        for word in words
-    ]
+    """``watch runs/`` means ``watch run='runs/'``: a bare word, if no option's, is the path of a run or of many."""
+    named = []
+    for word, before in zip(words, ["", *words], strict=False):
+        is_path = "=" not in word and not word.startswith("-") and not before.startswith("-")
+        escaped = word.replace("\\", "\\\\").replace("'", "\\'")
+        named.append(f"run='{escaped}'" if is_path else word)
+    return named
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """Pages while a run goes on: made anew from its files on every request, served to this machine alone."""
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from wsgiref.types import StartResponse, WSGIEnvironment
+from typing import Any
 
 from werkzeug.exceptions import HTTPException, NotFound
 from werkzeug.security import safe_join
@@ -44,7 +44,7 @@ class PageApplication:
     def __init__(self, folder: Path) -> None:
         self._folder = folder.resolve()
 
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         request = Request(environ)
         request.trusted_hosts = [HOST, "localhost"]
         try:
