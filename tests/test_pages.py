@@ -367,9 +367,10 @@ def test_the_server_gives_pages_and_videos_and_nothing_else(served: tuple[Path, 
     assert fetch(address + "/", Host="evil.example")[0] == 400
 
 
-def test_a_port_in_use_is_told_in_one_line(served: tuple[Path, str]) -> None:
+def test_a_port_in_use_is_told_in_one_line(served: tuple[Path, str], capfd: pytest.CaptureFixture[str]) -> None:
     folder, address = served
     with pytest.raises(ConfigurationError, match="is taken"):
         browsing.show_pages(configure(run=str(folder), serve=True, port=int(address.rpartition(":")[2])))
     with pytest.raises(ConfigurationError, match="from 0 to 65535"):
         browsing.show_pages(configure(run=str(folder), serve=True, port=70_000))
+    assert capfd.readouterr() == ("", "")

@@ -1,6 +1,7 @@
 """Pages while a run goes on: made anew from its files on every request, served to this machine alone."""
 
 import contextlib
+import io
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ def make_page_server(folder: Path, port: int) -> BaseWSGIServer:
         ConfigurationError: the port is taken.
     """
     try:
-        with contextlib.redirect_stderr(None):  # werkzeug says the same in three lines of its own
+        with contextlib.redirect_stderr(io.StringIO()):  # werkzeug says the same in three lines of its own
             return make_server(HOST, port, PageApplication(folder), threaded=True, request_handler=_QuietHandler)
     except (OSError, SystemExit) as error:
         raise ConfigurationError(f"port={port} is taken on {HOST}; name another, or port=0 for a free one") from error
