@@ -1,6 +1,8 @@
 """Imports go down only: a room knows the rooms below it, and never its siblings."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ LEVELS: list[set[str]] = [
     {"errors"},
     {"files", "types", "schedules", "scores", "status", "provenance"},
     {"checkpoint_files", "failures"},
-    {"envs", "nn", "losses", "replay", "settings", "metrics"},
+    {"envs", "nn", "losses", "replay", "settings", "metrics", "pages"},
     {"acting", "folded_network"},
     {"dqn"},
     {"callbacks"},
@@ -19,7 +21,7 @@ LEVELS: list[set[str]] = [
     {"configuration"},
     {"build", "run_folder", "saved_run"},
     {"run", "play"},
-    {"showing"},
+    {"showing", "browsing"},
     {"command_line"},
     {"train", "evaluate", "watch"},
 ]
@@ -73,6 +75,20 @@ def test_an_upward_import_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     (room / "bad.py").write_text("from wn_rl.dqn import DQN\nfrom wn_rl.nn.folding import fold_\n")
     monkeypatch.setattr("tests.test_layering.PACKAGE", tmp_path)
     assert len(find_violations(room / "bad.py")) == 2
+
+
+def test_pages_read_files_alone_and_only_commands_and_one_callback_make_them() -> None:
+    users = {
+        str(path.relative_to(PACKAGE)) for path in FILES
+        if "pages" in {find_room(name) for name in find_imports(path)} and path.relative_to(PACKAGE).parts[0] != "pages"
+    }  # fmt: skip
+    assert users == {"browsing.py", "callbacks/run_page.py"}
+    command = (
+        "import sys, wn_rl.pages.gallery, wn_rl.pages.server\n"
+        "print([name for name in ('torch', 'lightning', 'ale_py', 'cv2', 'numpy') if name in sys.modules])"
+    )
+    loaded = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True).stdout
+    assert loaded == "[]\n"
 
 
 @pytest.mark.parametrize(("name", "most"), [("dqn", 150), ("train", 60), ("evaluate", 60), ("watch", 60)])

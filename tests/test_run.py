@@ -71,7 +71,12 @@ def test_a_run_folder_holds_what_the_readme_says(finished: tuple[Path, bytes]) -
     for name in ("config.yaml", "provenance.json", "metrics.csv", "evaluations.jsonl", "agent/agent.json",
                  "agent/weights.safetensors", "checkpoints/last.ckpt"):  # fmt: skip
         assert (folder / name).stat().st_size > 0
-    assert len(list((folder / "videos").glob("*.mp4"))) == 1
+    videos = sorted(path.name.split("-")[0:2] for path in (folder / "videos").glob("*.mp4"))
+    assert [steps for steps, _ in videos] == ["000000600"] + ["000001200"] * 3  # stages, and the last best and worst
+    assert {"best", "worst"} <= {rank for _, rank in videos}
+    assert all(path.with_suffix(".png").is_file() for path in (folder / "videos").glob("*.mp4"))
+    page = (folder / "index.html").read_text()
+    assert page.count("<video") == 5  # the last median game is a stage, and stands beside best and worst
     assert [len(list(path.glob("*.npz"))) for path in (folder / "episodes").iterdir()] == [3, 3]
     rows = read_lines(folder / "evaluations.jsonl")
     assert [row["agent_steps"] for row in rows] == [600, 1200]
@@ -111,6 +116,7 @@ def test_a_real_game_goes_on_exactly_where_it_was_interrupted(
     output = capsys.readouterr().out
     assert "replay.storage=ram: up to 0.01 GB on cpu, where " in output  # what auto took is said in one line
     assert f"python -m wn_rl.train resume={folder}" in output
+    assert "the run goes on, or was stopped" in (folder / "index.html").read_text()
     assert ("iteration 1/2: mean" in output) == (agent_steps > 600)
     resumed = resume(folder)
     assert resumed.train()

@@ -23,6 +23,7 @@ from wn_rl.callbacks.interruption import Interruption
 from wn_rl.callbacks.metrics_csv import MetricsCSV
 from wn_rl.callbacks.metrics_logging import MetricsLogging
 from wn_rl.callbacks.progress import TrainingProgress
+from wn_rl.callbacks.run_page import RunPage
 from wn_rl.callbacks.videos import Videos
 from wn_rl.configuration import (
     resolve_configuration,
@@ -84,6 +85,7 @@ class Run:
         print(f"done: {self.module.agent_steps:,} agent steps in {self.folder}. Now:")
         print(f"  python -m wn_rl.evaluate agent={self.folder}")
         print(f"  python -m wn_rl.watch agent={self.folder}")
+        print(f"  python -m wn_rl.watch run={self.folder} open=true")
         return True
 
     def close(self) -> None:
@@ -193,7 +195,7 @@ def _make_callbacks(
 ) -> list[Callback]:
     progress = TrainingProgress()
     videos = Videos(
-        folder=folder / "videos", period_iterations=config.video.period_iterations,
+        run_dir=folder, period_iterations=config.video.period_iterations,
         max_seconds=config.video.max_seconds, scale=config.video.scale,
     )  # fmt: skip
     evaluation = Evaluation(
@@ -208,6 +210,7 @@ def _make_callbacks(
         *([progress] if config.progress else []),
         evaluation,
         videos,
+        RunPage(run_dir=folder),
         saving,
     ]
 

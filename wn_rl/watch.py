@@ -1,4 +1,6 @@
-"""``python -m wn_rl.watch agent=<run folder, .ckpt, or folder under checkpoints/>``: videos of an agent playing."""
+"""``python -m wn_rl.watch``: videos of an agent playing (``agent=...``), or the page of a run (``run=...``)."""
+
+import sys
 
 from omegaconf import DictConfig
 
@@ -7,16 +9,38 @@ from wn_rl.errors import ConfigurationError
 
 
 def main(config: DictConfig) -> None:
-    """Write videos of the best, the median and the worst of some games, or of one stored game."""
-    if config.agent is None and config.episode is None:
-        raise ConfigurationError("agent is missing; name one, as in: python -m wn_rl.watch agent=runs/Pong/<run>")
+    """Write the page of a run or of many, videos of some games of an agent, or the video of a stored game."""
+    given = [key for key in ("run", "agent", "episode") if config[key] is not None]
+    if not given:
+        raise ConfigurationError(
+            "agent is missing; name one, as in: python -m wn_rl.watch agent=runs/Pong/<run>,"
+            " or a run for its page: python -m wn_rl.watch run=runs/Pong/<run>"
+        )
+    if "run" in given and len(given) > 1:
+        raise ConfigurationError(f"run={config.run} asks for a page, {given[1]}=... for videos; give one of them")
     if not isinstance(config.scale, int) or config.scale < 1:
         raise ConfigurationError(f"scale={config.scale}: needs a whole number of at least 1")
+    if config.run is not None:
+        from wn_rl import browsing
+
+        print(browsing.show_pages(config))
+        return
     from wn_rl import showing
 
     for path in showing.show_episode(config) if config.agent is None else showing.show_agent(config):
         print(path)
 
 
+def name_paths(words: list[str]) -> list[str]:
+    """``watch runs/`` means ``watch run='runs/'``: a bare word, if no option's, is the path of a run or of many."""
+    named = []
+    for word, before in zip(words, ["", *words], strict=False):
+        is_path = "=" not in word and not word.startswith("-") and not before.startswith("-")
+        escaped = word.replace("\\", "\\\\").replace("'", "\\'")
+        named.append(f"run='{escaped}'" if is_path else word)
+    return named
+
+
 if __name__ == "__main__":
+    sys.argv[1:] = name_paths(sys.argv[1:])
     run_command("watch", main)

@@ -1,31 +1,35 @@
-"""Short videos while training: the median game of an evaluation, every few iterations."""
+"""Short videos while training: the median game of an evaluation, every few iterations, and more at the end."""
 
 from pathlib import Path
 from typing import Any
 
-import torch
+import lightning
 from lightning.pytorch.callbacks import Callback
 
-from wn_rl.acting.recorder import FRAMES_PER_SECOND, choose_best_median_worst, record_episode
+from wn_rl.acting.evaluation_videos import VIDEOS_FOLDER, make_video_name, record_game, record_missing_videos
+from wn_rl.acting.recorder import choose_best_median_worst
+from wn_rl.dqn import DQN
 from wn_rl.envs.rendering import EpisodeRecord
+from wn_rl.errors import ConfigurationError
 
 
 class Videos(Callback):
     """Writes the median game of an evaluation as ``videos/<agent steps>-<score>.mp4``.
 
-    The game is played again from its seed and actions: the run is not disturbed.
+    The game is played again from its seed and actions: the run is not disturbed. When training ends, the first
+    and the last evaluation have a video, and the last one's best and worst game too.
 
     Args:
-        folder: where videos go.
+        run_dir: the run folder; videos go into its folder videos/.
         period_iterations: evaluations from one video to the next; 0 writes none.
         max_seconds: the video stops after as many seconds of game time.
         scale: whole-number enlargement.
     """
 
-    def __init__(self, *, folder: Path, period_iterations: int, max_seconds: int, scale: int) -> None:
-        self._folder = folder
+    def __init__(self, *, run_dir: Path, period_iterations: int, max_seconds: int, scale: int) -> None:
+        self._run_dir = run_dir
         self._period_iterations = period_iterations
-        self._max_frames = max_seconds * FRAMES_PER_SECOND
+        self._max_seconds = max_seconds
         self._scale = scale
         self._num_evaluations = 0
 
@@ -36,12 +40,21 @@ class Videos(Callback):
             return
         games = choose_best_median_worst(records)
         record = games.get("median", games["best"])
-        self._folder.mkdir(parents=True, exist_ok=True)
-        record_episode(
-            record, self._folder / f"{row['agent_steps']:09d}-{record.episode_return:.10g}.mp4",
-            scale=self._scale, overlay=False, q_function=None, stack_size=1, device=torch.device("cpu"),
-            max_frames=self._max_frames,
-        )  # fmt: skip
+        path = self._run_dir / VIDEOS_FOLDER / make_video_name(row["agent_steps"], "median", record.episode_return)
+        record_game(record, path, max_seconds=self._max_seconds, scale=self._scale)
+
+    def on_fit_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Add what the run's page shows, unless the user stopped the run and waits."""
+        assert isinstance(pl_module, DQN)
+        total_agent_steps = pl_module.settings.run_length.total_agent_steps
+        if self._period_iterations == 0 or pl_module.agent_steps < total_agent_steps:
+            return
+        try:
+            record_missing_videos(
+                self._run_dir, max_seconds=self._max_seconds, scale=self._scale, on_game=_tell_beginning
+            )
+        except ConfigurationError as error:
+            print(f"videos are missing: {error}")
 
     def state_dict(self) -> dict[str, Any]:
         """How many evaluations there were: a resumed run writes its videos when the whole one would."""
@@ -50,3 +63,9 @@ class Videos(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on counting."""
         self._num_evaluations = state_dict["num_evaluations"]
+
+
+def _tell_beginning(num_done: int, num_games: int) -> None:
+    """Encoding may take a minute, in which nothing else is shown."""
+    if num_done == 0:
+        print(f"encoding {num_games} videos")
