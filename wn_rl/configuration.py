@@ -20,6 +20,8 @@ CONFIG_FILE = "config.yaml"
 MAX_CONFIG_BYTES = 2**15
 MAX_CONFIG_BRACKETS = 200  # PyYAML takes time that grows with the square of the depth
 
+_MISSING = object()
+
 CHANGEABLE_ON_RESUME = (
     "total_agent_steps", "logger", "video", "checkpoint", "progress", "num_threads", "num_env_threads",
     "replay.storage",
@@ -228,7 +230,7 @@ def resume_configuration(given: DictConfig, overrides: list[str], run_dir: Path)
                 f"{key} was {old} when this run began and cannot become {new} on resume;"
                 f" leave it out, or start a new run (may change: {', '.join(CHANGEABLE_ON_RESUME)})"
             )
-        OmegaConf.update(saved, key, new)
+        OmegaConf.update(saved, key, new, merge=False)
     _resolve_threads(saved)
     check_configuration(saved)
     if resolve_game(str(saved.game)) != saved.game:
@@ -246,11 +248,20 @@ def _complete(saved: DictConfig, given: DictConfig, run_dir: Path) -> None:
         ConfigurationError: another setting is missing: the file was cut or edited, or is another version's.
     """
     for key in CHANGEABLE_ON_RESUME:
-        if key not in saved:
-            saved[key] = given[key]
+        if OmegaConf.select(saved, key, default=_MISSING) is _MISSING:
+            OmegaConf.update(saved, key, OmegaConf.select(given, key), force_add=True)
     missing = _find_missing(OmegaConf.to_container(given, resolve=False), OmegaConf.to_container(saved, resolve=False))
     if missing is not None:
         raise ConfigurationError(f"{run_dir / CONFIG_FILE} lacks {missing}; put it back, or start a new run")
+
+
+def select_fixed_settings(values: DictConfig | dict[str, Any]) -> dict[str, Any]:
+    """The settings of a run that no resumption may change, as plain values."""
+    fixed: Any = OmegaConf.to_container(OmegaConf.create(values), resolve=True)
+    for key in (*CHANGEABLE_ON_RESUME, "run_dir", "resume"):
+        group, _, name = key.rpartition(".")
+        (fixed.get(group, {}) if group else fixed).pop(name, None)
+    return dict(fixed)
 
 
 def _find_missing(given: Any, saved: Any, prefix: str = "") -> str | None:

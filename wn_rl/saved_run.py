@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from wn_rl.callbacks.checkpoint import AGENT_FOLDER
 from wn_rl.callbacks.checkpoint_folder import (
@@ -20,7 +20,7 @@ from wn_rl.callbacks.checkpoint_folder import (
     set_aside,
 )
 from wn_rl.checkpoint_files import read_checkpoint
-from wn_rl.configuration import CHANGEABLE_ON_RESUME, CONFIG_FILE
+from wn_rl.configuration import CONFIG_FILE, select_fixed_settings
 from wn_rl.dqn import DQN
 from wn_rl.errors import ConfigurationError
 
@@ -95,13 +95,12 @@ def check_settings(checkpoint: dict[str, Any], config: DictConfig, folder: Path)
             f"total_agent_steps={config.total_agent_steps} is less than the {agent_steps} that this run has done; raise"
             " it, or leave it out"
         )
-    saved = checkpoint["agent"]["config"]
-    for key in sorted({*saved, *config} - {*CHANGEABLE_ON_RESUME, "run_dir", "resume"}):
-        now = OmegaConf.to_container(config, resolve=True).get(key)  # type: ignore[union-attr]
-        if saved.get(key) != now:
+    saved, now = (select_fixed_settings(values) for values in (checkpoint["agent"]["config"], config))
+    for key in sorted({*saved, *now}):
+        if saved.get(key) != now.get(key):
             raise ConfigurationError(
-                f"{folder / CONFIG_FILE} says {key}={now}, but this run began with {saved.get(key)}; put that back, or"
-                " start a new run"
+                f"{folder / CONFIG_FILE} says {key}={now.get(key)}, but this run began with {saved.get(key)}; put that"
+                " back, or start a new run"
             )
 
 
