@@ -14,6 +14,7 @@ from wn_rl.callbacks.checkpoint import LAST_CHECKPOINT, RunCheckpoint
 from wn_rl.callbacks.interruption import Interruption
 from wn_rl.callbacks.metrics_csv import METRICS_FILE, MetricsCSV
 from wn_rl.callbacks.metrics_logging import MetricsLogging
+from wn_rl.callbacks.weight_statistics import WeightStatistics
 from wn_rl.dqn import DQN
 
 TOTAL, ITERATION = 1200, 600
@@ -68,6 +69,7 @@ def train(folder: Path, disturbance: Callback | None = None, normalizer: str = "
     callbacks = [
         interruption,
         MetricsLogging(),
+        WeightStatistics(period_agent_steps=150, num_states=20, dormant_threshold=0.025, rank_threshold=0.01, seed=0),
         *([disturbance] if disturbance is not None else []),
         RunCheckpoint(run_dir=folder, agent_description={"game": "Chain"}, interruption=interruption),
     ]

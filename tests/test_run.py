@@ -27,7 +27,7 @@ SMALL = [
     "target_period_updates=30", "replay.capacity=900", "network.torso=mlp", "network.hidden_units=16", "num_envs=4",
     "num_threads=1", "num_env_threads=2", "protocol.max_episode_frames=400", "evaluation.episodes=3",
     "evaluation.num_envs=3", "video.period_iterations=2", "video.max_seconds=1", "video.scale=1", "progress=false",
-    "logger=none",
+    "logger=none", "weight_statistics.period_agent_steps=200", "weight_statistics.num_states=16",
 ]  # fmt: skip
 
 

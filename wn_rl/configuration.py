@@ -16,7 +16,7 @@ from wn_rl.files import write_whole
 CONFIG_FILE = "config.yaml"
 
 CHANGEABLE_ON_RESUME = (
-    "total_agent_steps", "logger", "video", "progress", "num_threads", "num_env_threads",
+    "total_agent_steps", "logger", "video", "weight_statistics", "progress", "num_threads", "num_env_threads",
 )  # fmt: skip
 """What a resumed run may be told anew: its length, what is shown and kept, and how many threads work."""
 
@@ -133,6 +133,8 @@ _MINIMA = {
     "exploration.final_epsilon": 0, "exploration.decay_agent_steps": 0, "replay.capacity": 1, "replay.n_step": 1,
     "replay.gamma": 0, "evaluation.episodes": 0, "evaluation.epsilon": 0, "evaluation.num_envs": 1,
     "evaluation.seed": 0, "seed": 0, "video.period_iterations": 0, "video.max_seconds": 1, "video.scale": 1,
+    "weight_statistics.period_agent_steps": 0, "weight_statistics.num_states": 1,
+    "weight_statistics.dormant_threshold": 0, "weight_statistics.rank_threshold": 0,
     "num_envs": 1, "num_threads": 1, "num_env_threads": 1, "network.hidden_units": 1, "network.stack_size": 1,
 }  # fmt: skip
 _WHOLE_NUMBERS = tuple(
@@ -140,6 +142,7 @@ _WHOLE_NUMBERS = tuple(
     if key not in {
         "samples_per_agent_step", "learning_rate", "weight_decay", "exploration.initial_epsilon",
         "exploration.final_epsilon", "replay.gamma", "evaluation.epsilon",
+        "weight_statistics.dormant_threshold", "weight_statistics.rank_threshold",
     }
 )  # fmt: skip
 

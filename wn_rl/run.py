@@ -22,6 +22,7 @@ from wn_rl.callbacks.metrics_csv import MetricsCSV
 from wn_rl.callbacks.metrics_logging import MetricsLogging
 from wn_rl.callbacks.progress import TrainingProgress
 from wn_rl.callbacks.videos import Videos
+from wn_rl.callbacks.weight_statistics import WeightStatistics
 from wn_rl.configuration import (
     resolve_configuration,
     resume_configuration,
@@ -165,6 +166,7 @@ def _make_callbacks(
         epsilon=config.evaluation.epsilon, seed=config.evaluation.seed, stack_size=config.network.stack_size,
         run_dir=folder, listeners=[progress.on_evaluation, videos.on_evaluation],
     )  # fmt: skip
+    weight_statistics = WeightStatistics(**build.as_dict(config.weight_statistics), seed=config.seed)
     description = {
         "game": config.game,
         "protocol": OmegaConf.to_container(config.protocol, resolve=True),
@@ -177,6 +179,7 @@ def _make_callbacks(
     return [
         interruption,
         MetricsLogging(),
+        weight_statistics,
         *([progress] if config.progress else []),
         evaluation,
         videos,
