@@ -18,6 +18,7 @@ LEVELS: list[set[str]] = [
     {"build"},
     {"run", "play"},
     {"showing"},
+    {"live"},
     {"command_line"},
     {"train", "evaluate", "watch"},
 ]

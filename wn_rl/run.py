@@ -146,7 +146,7 @@ def _make_folder(folder: Path) -> None:
 def _make_loggers(config: DictConfig, folder: Path, agent_steps: int | None) -> list[Logger]:
     loggers: list[Logger] = [MetricsCSV(folder, keep_until_agent_steps=agent_steps)]
     if config.logger is not None and "_target_" in config.logger:
-        logger = build.make_logger(config)
+        logger = build.make_logger(config, keep_until_agent_steps=agent_steps)
         logger.log_hyperparams(build.as_dict(config))
         loggers.append(logger)
     return loggers
