@@ -84,7 +84,7 @@ def draw_observation(
     label, color = ("now", drawing.DIM) if saliency is None else ("glow: what decides its choice", drawing.YELLOW)
     below, width = OBSERVATION_TOP + newest.shape[0] / panel.scale + LABEL_HEIGHT + 1.5, newest.shape[1] / panel.scale
     panel.text(label, (MARGIN, below), height=LABEL_HEIGHT, color=color, max_width=width)
-    if len(observation) > 1:
+    if saliency is None and len(observation) > 1:
         panel.text("before", (left, below), height=LABEL_HEIGHT, color=drawing.DIM)
 
 

@@ -16,6 +16,7 @@ NUM_COPIES = 4  # more copies are calmer and slower; with the blur below, 16 loo
 NOISE_DEVIATION = 0.05  # of pixels in [0, 1]
 BLUR_PIXELS = 1.5  # of the network's 84 x 84: about the size of a ball
 NEWEST_SHARE = 0.4  # of the picture; the rest is what was seen before, fading within half a second
+DARK_QUANTILE = 0.9  # 9 of 10 pixels do not glow: a gradient is nowhere 0, and what glows all over says nothing
 BRIGHT_QUANTILE = 0.995  # 35 of 7056 pixels glow fully
 BRIGHT_MEMORY = 0.95  # per agent step: how long a bright moment makes the following ones darker
 
@@ -41,7 +42,8 @@ def make_saliency_function(network: nn.Module) -> SaliencyFunction:
 class SaliencyFilter:
     """Turns the saliencies of successive agent steps into pictures in [0, 1] that a person can follow.
 
-    Blurred over space, averaged over time, and divided by what was bright lately.
+    Blurred over space and averaged over time; then the tenth that the choice depends on most is stretched from 0 to 1,
+    where 1 is what was bright lately.
     """
 
     def __init__(self) -> None:
@@ -53,8 +55,9 @@ class SaliencyFilter:
         blurred = np.asarray(cv2.GaussianBlur(saliency, (0, 0), BLUR_PIXELS), dtype=np.float32)
         share = np.float32(NEWEST_SHARE)
         self._mean = blurred if self._mean is None else (1 - share) * self._mean + share * blurred
-        self._bright = max(BRIGHT_MEMORY * self._bright, float(np.quantile(self._mean, BRIGHT_QUANTILE)))
-        return np.clip(self._mean / max(self._bright, 1e-12), 0, 1).astype(np.float32)
+        dark, bright = (float(value) for value in np.quantile(self._mean, [DARK_QUANTILE, BRIGHT_QUANTILE]))
+        self._bright = max(BRIGHT_MEMORY * self._bright, bright - dark)
+        return np.clip((self._mean - dark) / max(self._bright, 1e-12), 0, 1).astype(np.float32)
 
 
 def paint_saliency(picture: UInt8[np.ndarray, "H W"], saliency: Float32[np.ndarray, "H2 W2"]) -> Picture:
@@ -67,5 +70,5 @@ def paint_saliency(picture: UInt8[np.ndarray, "H W"], saliency: Float32[np.ndarr
     gray = picture.astype(np.float32)[:, :, None]
     orange, yellow = (np.array(color, np.float32) for color in (drawing.ORANGE, drawing.YELLOW))
     glow = (orange + heat * (yellow - orange)) * (0.45 + 0.55 * gray / 255)
-    alpha = 0.9 * np.sqrt(heat) * np.clip(heat / 0.15, 0, 1)  # nothing where next to nothing depends on it
+    alpha = 0.9 * np.sqrt(heat)
     return np.rint((1 - alpha) * gray + alpha * glow).astype(np.uint8)
