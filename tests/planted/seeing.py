@@ -70,4 +70,58 @@ PLANTED = [
         "new": "torch.default_generator",
         "test": "tests/test_resume.py",
     },
+    {
+        "number": 21, "file": "wn_rl/callbacks/tensorboard.py",
+        "old": "else keep_until_agent_steps + 1",
+        "new": "else None",
+        "test": "tests/test_tensorboard.py::test_what_is_played_again_after_a_resume_is_shown_once",
+    },
+    {
+        "number": 21, "file": "wn_rl/callbacks/tensorboard.py",
+        "old": "        for summary in hparams(",
+        "new": "        self.log_metrics(dict.fromkeys(COMPARED, 0.0), 0)\n        for summary in hparams(",
+        "test": "tests/test_tensorboard.py::test_settings_stand_beside_the_score_and_no_score_is_invented",
+    },
+    {
+        "number": 15, "file": "wn_rl/acting/animation.py",
+        "old": "FRAMES_PER_PICTURE = 3 ",
+        "new": "FRAMES_PER_PICTURE = 4 ",
+        "test": "tests/test_tensorboard.py::test_a_game_is_a_picture_that_moves_in_real_time_and_true_colors",
+    },
+    {
+        "number": 2, "file": "wn_rl/nn/saliency.py",
+        "old": "q_values[:, action].sum()",
+        "new": "q_values.amax(1).sum()",
+        "test": "tests/test_saliency.py::test_saliency_is_the_gradient_of_the_chosen_action_alone",
+    },
+    {
+        "number": 21, "file": "wn_rl/acting/commentator.py",
+        "old": "self._frame_stack.observation[0], self._find_action(step))",
+        "new": "self._frame_stack.observation[0], 0)",
+        "test": "tests/test_saliency.py::test_the_action_that_was_taken_is_the_one_that_is_explained",
+    },
+    {
+        "number": 26, "file": "wn_rl/acting/live.py",
+        "old": "            self._frame_stack.push(newest_frame[None])\n",
+        "new": "            pass\n",
+        "test": "tests/test_live.py::test_the_agent_chooses_on_the_stack_that_acting_would_have_seen",
+    },
+    {
+        "number": 21, "file": "wn_rl/acting/live.py",
+        "old": "            return False\n",
+        "new": "            pass\n",
+        "test": "tests/test_live.py::test_frames_come_at_their_speed_and_a_slow_display_skips",
+    },
+    {
+        "number": 21, "file": "wn_rl/acting/displays.py",
+        "old": "    return codes[0::2] << 24 | codes[1::2]",
+        "new": "    return codes[1::2] << 24 | codes[0::2]",
+        "test": "tests/test_live.py::test_a_terminal_shows_two_pixels_a_character_and_is_sent_what_changed",
+    },
+    {
+        "number": 21, "file": "wn_rl/acting/displays.py",
+        "old": "            self._screen.__exit__(None, None, None)\n",
+        "new": "",
+        "test": "tests/test_live.py::test_ctrl_c_leaves_the_terminal_as_it_was",
+    },
 ]  # fmt: skip

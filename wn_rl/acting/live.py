@@ -72,11 +72,14 @@ class Pacer:
         self._period = 1 / frames_per_second
         self._clock, self._sleep = clock, sleep
         self._due: float | None = None
-        self._shown = float("-inf")
+        self._shown = float("-inf")  # when the newest picture was finished
+        self._is_showing = False
 
     def is_shown(self) -> bool:
         """Wait until the next frame is due; False if it is so late that it should be skipped."""
         now = self._clock()
+        if self._is_showing:
+            self._shown, self._is_showing = now, False
         if self._due is None or now - self._due > LARGEST_LAG_SECONDS:
             self._due = now
         if now < self._due:
@@ -85,5 +88,5 @@ class Pacer:
         self._due += self._period
         if is_late and now - self._shown < LONGEST_GAP_SECONDS:
             return False
-        self._shown = self._clock()
+        self._is_showing = True
         return True

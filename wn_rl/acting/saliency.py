@@ -12,7 +12,7 @@ from wn_rl.acting import drawing
 from wn_rl.acting.drawing import Picture
 from wn_rl.nn.saliency import compute_saliency
 
-NUM_COPIES = 4  # more copies are calmer and slower; with the blur below, 16 look the same
+NUM_COPIES = 2  # more copies are calmer and slower; with the blur and the fading below one hardly sees it
 NOISE_DEVIATION = 0.05  # of pixels in [0, 1]
 BLUR_PIXELS = 1.5  # of the network's 84 x 84: about the size of a ball
 NEWEST_SHARE = 0.4  # of the picture; the rest is what was seen before, fading within half a second
@@ -69,6 +69,6 @@ def paint_saliency(picture: UInt8[np.ndarray, "H W"], saliency: Float32[np.ndarr
     heat = cv2.resize(saliency, (width, height), interpolation=cv2.INTER_LINEAR)[:, :, None]
     gray = picture.astype(np.float32)[:, :, None]
     orange, yellow = (np.array(color, np.float32) for color in (drawing.ORANGE, drawing.YELLOW))
-    glow = (orange + heat * (yellow - orange)) * (0.45 + 0.55 * gray / 255)
+    glow = (orange + heat * (yellow - orange)) * (0.6 + 0.4 * gray / 255)
     alpha = 0.9 * np.sqrt(heat)
     return np.rint((1 - alpha) * gray + alpha * glow).astype(np.uint8)

@@ -32,7 +32,7 @@ def compute_saliency(
     handle = scale_pixels.register_forward_hook(replace_pixels)
     try:
         with torch.enable_grad():
-            q_values = network(observation[None]).q_values
+            q_values = network(observation.expand(noise.shape)).q_values
             (gradient,) = torch.autograd.grad(q_values[:, action].sum(), pixels)
     finally:
         handle.remove()
