@@ -33,7 +33,7 @@ def play_live(config: DictConfig) -> list[str]:
     try:
         while len(games) < config.episodes and not is_ended:
             games.append(_make_game(player, config, seed=config.seed + len(games)))
-            is_ended = not _show(games[-1], player, config, display, is_small=where == "terminal")
+            is_ended = not _show(games[-1], player, config, display, in_terminal=where == "terminal")
     except KeyboardInterrupt:
         is_ended = True
     finally:
@@ -64,15 +64,15 @@ def _make_game(player: Player, config: DictConfig, *, seed: int) -> LiveGame:
     )  # fmt: skip
 
 
-def _show(game: LiveGame, player: Player, config: DictConfig, display: Display, *, is_small: bool) -> bool:
+def _show(game: LiveGame, player: Player, config: DictConfig, display: Display, *, in_terminal: bool) -> bool:
     """Play a game and show it at its own speed; False if the user closed the display before its end."""
     pacer = Pacer(frames_per_second=FRAMES_PER_SECOND)
     names = find_action_names(player.game, player.protocol)
-    for index, picture in enumerate(_paint(game, player, config, scale=1 if is_small else config.scale)):
+    for index, picture in enumerate(_paint(game, player, config, scale=1 if in_terminal else config.scale)):
         if pacer.is_shown():
             action = split_action_name(names[game.actions[-1]]) if game.actions else ""
             time = format_time(index / FRAMES_PER_SECOND)
-            ending = "Ctrl-C ends" if is_small else "q ends"
+            ending = "Ctrl-C ends" if in_terminal else "q ends"
             if not display.show(picture, f"{player.game}  score {game.score:,.0f}  {time}  {action:<16}{ending}"):
                 return False
     return True

@@ -1,5 +1,7 @@
 """``python -m wn_rl.watch agent=<run folder, .ckpt, or folder under checkpoints/>``: videos of an agent playing."""
 
+from contextlib import suppress
+
 from omegaconf import DictConfig
 
 from wn_rl.command_line import run_command
@@ -17,7 +19,8 @@ def main(config: DictConfig) -> None:
             raise ConfigurationError("live=true shows an agent that plays; name it with agent=...")
         from wn_rl.live import play_live
 
-        print("\n".join(play_live(config)))
+        with suppress(KeyboardInterrupt):  # while the agent is loaded
+            print("\n".join(play_live(config)))
         return
     from wn_rl import showing
 

@@ -40,14 +40,12 @@ def has_window_system() -> bool:
 
 
 def make_display(where: str, *, title: str, console: Console) -> Display:
-    """A display: "window", "terminal", or "auto", a window where there is a window system.
+    """The display called "window" or "terminal".
 
     Raises:
         ConfigurationError: what that needs is missing; in one line that says what to do.
     """
-    if where == "window" or (where == "auto" and has_window_system()):
-        return WindowDisplay(title)
-    return TerminalDisplay(console)
+    return WindowDisplay(title) if where == "window" else TerminalDisplay(console)
 
 
 class TerminalDisplay:
