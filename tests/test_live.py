@@ -117,7 +117,7 @@ def test_an_agent_that_is_too_slow_is_shown_slowly_and_not_by_leaps() -> None:
         clock.now += 0.05  # a frame takes three times as long as it is shown
         if pacer.is_shown():
             shown.append(clock.now)
-    assert np.diff(shown).max() <= 0.3 + 1e-6
+    assert np.diff(shown).max() <= 0.25 + 2 * 0.05 + 1e-6  # noticed a frame later
 
 
 def read_screen(text: str, shape: tuple[int, int]) -> np.ndarray:
