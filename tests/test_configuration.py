@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from wn_rl import build, run
 from wn_rl.callbacks.evaluation import Evaluation
 from wn_rl.callbacks.videos import Videos
+from wn_rl.callbacks.weight_statistics import WeightStatistics
 from wn_rl.command_line import CONFIG_DIRECTORY
 from wn_rl.configuration import (
     load_configuration,
@@ -81,7 +82,7 @@ def find_evaluation(trainer: Trainer) -> Evaluation:
 
 def describe_callback(callback: Callback) -> dict[str, str]:
     """Its kind, and the attributes of those that are configured (others hold clocks, or the whole configuration)."""
-    attributes = vars(callback) if isinstance(callback, Evaluation | Videos) else {}
+    attributes = vars(callback) if isinstance(callback, Evaluation | Videos | WeightStatistics) else {}
     return {"kind": type(callback).__name__, **{k: str(v) for k, v in attributes.items() if "0x" not in str(v)}}
 
 

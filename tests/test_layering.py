@@ -22,6 +22,7 @@ LEVELS: list[set[str]] = [
     {"build", "run_folder", "saved_run"},
     {"run", "play"},
     {"showing", "browsing"},
+    {"live"},
     {"command_line"},
     {"train", "evaluate", "watch"},
 ]

@@ -40,6 +40,7 @@ def make_moment(
         rewards=all_rewards,
         action=action,
         lives=lives,
+        saliency=None,
     )
 
 
@@ -197,7 +198,7 @@ def test_longer_text_is_made_to_fit() -> None:
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("UPRIGHTFIRE", "UP RIGHT FIRE"), ("NOOP", "NOOP"), ("DOWN", "DOWN"), ("TURN_ON", "TURN_ON")],
+    [("UPRIGHTFIRE", "UP RIGHT FIRE"), ("NOOP", "NOOP (wait)"), ("DOWN", "DOWN"), ("TURN_ON", "TURN_ON")],
 )
 def test_action_names_are_split_into_words(name: str, words: str) -> None:
     assert split_action_name(name) == words

@@ -245,12 +245,14 @@ def test_a_disabled_display_shows_nothing() -> None:
     assert "iteration 12/40" in read(console)
 
 
-def test_the_screen_fits_the_place() -> None:
+def test_the_screen_fits_the_place(monkeypatch: pytest.MonkeyPatch) -> None:
     assert type(make_screen(make_terminal())) is TerminalScreen
     assert type(make_screen(Console(file=io.StringIO()))) is LogScreen
     assert type(make_screen(Console(file=TerminalFile(), force_jupyter=True))) is NotebookScreen
     dumb = Console(file=TerminalFile(), force_terminal=True, _environ={"TERM": "dumb"})
     assert type(make_screen(dumb)) is LogScreen
+    monkeypatch.setenv("JPY_PARENT_PID", "1")  # what a cell's ! starts, under a terminal that is none
+    assert type(make_screen(make_terminal())) is LogScreen
 
 
 def test_a_notebook_updates_one_output(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,6 +18,7 @@ from wn_rl.callbacks.checkpoint_folder import LAST_CHECKPOINT
 from wn_rl.callbacks.interruption import Interruption
 from wn_rl.callbacks.metrics_csv import METRICS_FILE, MetricsCSV
 from wn_rl.callbacks.metrics_logging import MetricsLogging
+from wn_rl.callbacks.weight_statistics import WeightStatistics
 from wn_rl.dqn import DQN
 
 TOTAL = 1200
@@ -76,6 +77,7 @@ def train(
     callbacks = [
         interruption,
         MetricsLogging(metrics_csv),
+        WeightStatistics(period_agent_steps=150, num_states=20, dormant_threshold=0.025, rank_threshold=0.01, seed=0),
         *([disturbance] if disturbance is not None else []),
         RunCheckpoint(
             run_dir=folder, agent_description={"game": "Chain"}, interruption=interruption, keep_last=2, keep_best=0

@@ -13,6 +13,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from lightning.pytorch.callbacks import Callback
 from omegaconf import DictConfig
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from wn_rl import evaluate, run, watch
 from wn_rl.acting.agent import load_agent
@@ -27,7 +28,7 @@ SMALL = [
     "target_period_updates=30", "replay.capacity=900", "network.torso=mlp", "network.hidden_units=16", "num_envs=4",
     "num_threads=1", "num_env_threads=2", "protocol.max_episode_frames=400", "evaluation.episodes=3",
     "evaluation.num_envs=3", "video.period_iterations=2", "video.max_seconds=1", "video.scale=1", "progress=false",
-    "logger=none",
+    "logger=none", "weight_statistics.period_agent_steps=200", "weight_statistics.num_states=16",
 ]  # fmt: skip
 
 
@@ -51,7 +52,7 @@ def get_weights(made: Run) -> bytes:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes]:
     folder = tmp_path_factory.mktemp("runs") / "finished"
-    made = start(folder)
+    made = start(folder, "logger=tensorboard")
     assert made.train()
     return folder, get_weights(made)
 
@@ -88,6 +89,16 @@ def test_a_run_folder_holds_what_the_readme_says(finished: tuple[Path, bytes]) -
     assert steps == sorted(steps)
     assert steps[-1] == 1200
     assert not list(folder.rglob("*.tmp"))
+
+
+def test_tensorboard_groups_what_a_run_logs_and_shows_its_game(finished: tuple[Path, bytes]) -> None:
+    events = EventAccumulator(str(finished[0] / "tensorboard")).Reload()
+    tags = events.Tags()
+    groups = {tag.split("/")[0] for tag in tags["scalars"]}
+    assert groups == {"train", "evaluation", "weights", "speed"}
+    assert {"train/loss", "evaluation/mean", "weights/output/effective_learning_rate"} <= set(tags["scalars"])
+    assert [event.step for event in events.Scalars("evaluation/mean")] == [600, 1200]
+    assert tags["images"] == ["evaluation/game"]
 
 
 class Interrupt(Callback):

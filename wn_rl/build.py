@@ -125,8 +125,10 @@ def make_optimizer(config: DictConfig, network: nn.Module) -> torch.optim.Optimi
     return instantiate(config.optimizer)(make_parameter_groups(network, weight_decay=config.weight_decay))
 
 
-def make_logger(config: DictConfig) -> Logger:
-    """The Lightning logger that ``config.logger`` names."""
+def make_logger(config: DictConfig, *, keep_until_agent_steps: int | None) -> Logger:
+    """The Lightning logger that ``config.logger`` names, told where a resumed run goes on if it wants to know."""
+    if "keep_until_agent_steps" in config.logger:
+        return instantiate(config.logger, keep_until_agent_steps=keep_until_agent_steps)
     return instantiate(config.logger)
 
 

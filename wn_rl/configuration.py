@@ -23,8 +23,8 @@ MAX_CONFIG_BRACKETS = 200  # PyYAML takes time that grows with the square of the
 _MISSING = object()
 
 CHANGEABLE_ON_RESUME = (
-    "total_agent_steps", "logger", "video", "checkpoint", "progress", "num_threads", "num_env_threads",
-    "replay.storage",
+    "total_agent_steps", "logger", "video", "checkpoint", "weight_statistics", "progress", "num_threads",
+    "num_env_threads", "replay.storage",
 )  # fmt: skip
 """What a resumed run may be told anew: its length, what is shown and kept, how many threads work, and where the
 replay lies."""
@@ -161,6 +161,8 @@ _MINIMA = {
     "replay.gamma": 0, "evaluation.episodes": 0, "evaluation.epsilon": 0, "evaluation.num_envs": 1,
     "evaluation.seed": 0, "seed": 0, "video.period_iterations": 0, "video.max_seconds": 1, "video.scale": 1,
     "checkpoint.keep_last": 1, "checkpoint.keep_best": 0,
+    "weight_statistics.period_agent_steps": 0, "weight_statistics.num_states": 1,
+    "weight_statistics.dormant_threshold": 0, "weight_statistics.rank_threshold": 0,
     "num_envs": 1, "num_threads": 1, "num_env_threads": 1, "network.hidden_units": 1, "network.stack_size": 1,
 }  # fmt: skip
 _WHOLE_NUMBERS = tuple(
@@ -168,6 +170,7 @@ _WHOLE_NUMBERS = tuple(
     if key not in {
         "samples_per_agent_step", "learning_rate", "weight_decay", "initial_q_deviation", "exploration.initial_epsilon",
         "exploration.final_epsilon", "replay.gamma", "evaluation.epsilon",
+        "weight_statistics.dormant_threshold", "weight_statistics.rank_threshold",
     }
 )  # fmt: skip
 

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from wn_rl.acting.agent import Agent, load_agent
 from wn_rl.acting.evaluator import evaluate_agent
 from wn_rl.acting.policies import QFunction
+from wn_rl.acting.saliency import SaliencyFunction, make_saliency_function
 from wn_rl.configuration import count_cores, resolve_accelerator
 from wn_rl.envs.atari import AtariEnvironments
 from wn_rl.envs.protocols import Protocol
@@ -38,6 +39,10 @@ class Player:
     def make_q_function(self) -> QFunction:
         """Observations to Q-values."""
         return self.agent.make_q_function(self.device)
+
+    def make_saliency_function(self) -> SaliencyFunction:
+        """An observation and an action to what the action's value depends on."""
+        return make_saliency_function(self.agent.network.to(self.device))
 
     def find_output_folder(self, output_dir: str | None) -> Path:
         """Where results go: ``output_dir``, else the run folder or agent folder; it exists on return."""

@@ -25,6 +25,7 @@ from wn_rl.callbacks.metrics_logging import MetricsLogging
 from wn_rl.callbacks.progress import TrainingProgress
 from wn_rl.callbacks.run_page import RunPage
 from wn_rl.callbacks.videos import Videos
+from wn_rl.callbacks.weight_statistics import WeightStatistics
 from wn_rl.configuration import (
     resolve_configuration,
     resume_configuration,
@@ -111,7 +112,7 @@ def start_run(config: DictConfig, *, preset: str | None) -> Run:
     module = _make_module(resolved, folder)
     make_run_folder(folder)
     lock = lock_run_folder(folder)
-    return _make_run(resolved, folder, module, lock, checkpoint=None)
+    return _make_run(resolved, folder, module, lock)
 
 
 def resume_run(config: DictConfig, *, overrides: list[str], folder: Path) -> Run:
@@ -132,10 +133,11 @@ def resume_run(config: DictConfig, *, overrides: list[str], folder: Path) -> Run
         found = find_checkpoint(folder, module)
         if found is None:
             print(f"{folder} was stopped before its first checkpoint: it begins anew")
-            return _make_run(resolved, folder, module, lock, checkpoint=None)
+            return _make_run(resolved, folder, module, lock)
         path, state = found
         check_settings(state, resolved, folder)
-        return _make_run(resolved, folder, module, lock, checkpoint=path)
+        agent_steps = state["wn_rl"]["collector"]["agent_steps"]
+        return _make_run(resolved, folder, module, lock, checkpoint=path, agent_steps=agent_steps)
     except BaseException:
         lock.release()
         raise
@@ -156,7 +158,11 @@ def _make_module(config: DictConfig, folder: Path) -> DQN:
         raise ConfigurationError(f"memory is short: {summarize_error(error)}; {MEMORY_ADVICE}") from error
 
 
-def _make_run(config: DictConfig, folder: Path, module: DQN, lock: FileLock, *, checkpoint: Path | None) -> Run:
+def _make_run(
+    config: DictConfig, folder: Path, module: DQN, lock: FileLock, *,
+    checkpoint: Path | None = None, agent_steps: int | None = None,
+) -> Run:  # fmt: skip
+    """The run with its trainer, from the beginning or from a checkpoint that was written after ``agent_steps``."""
     save_configuration(config, folder)
     provenance = describe_provenance()
     write_whole(folder / PROVENANCE_FILE, (json.dumps(provenance, indent=2) + "\n").encode())
@@ -172,7 +178,7 @@ def _make_run(config: DictConfig, folder: Path, module: DQN, lock: FileLock, *, 
     trainer = lightning.Trainer(
         accelerator=config.accelerator, devices=1, precision=config.precision,
         max_epochs=module.settings.run_length.num_iterations,
-        logger=_make_loggers(config, metrics_csv), plugins=[DurableCheckpointIO()],
+        logger=_make_loggers(config, metrics_csv, agent_steps), plugins=[DurableCheckpointIO()],
         callbacks=_make_callbacks(config, folder, metrics_csv, interruption, saving),
         enable_progress_bar=config.progress, enable_model_summary=False, num_sanity_val_steps=0,
         log_every_n_steps=1, default_root_dir=folder,
@@ -181,10 +187,10 @@ def _make_run(config: DictConfig, folder: Path, module: DQN, lock: FileLock, *, 
     return Run(folder, trainer, module, interruption, saving, checkpoint, lock)
 
 
-def _make_loggers(config: DictConfig, metrics_csv: MetricsCSV) -> list[Logger]:
+def _make_loggers(config: DictConfig, metrics_csv: MetricsCSV, agent_steps: int | None) -> list[Logger]:
     loggers: list[Logger] = [metrics_csv]
     if config.logger is not None and "_target_" in config.logger:
-        logger = build.make_logger(config)
+        logger = build.make_logger(config, keep_until_agent_steps=agent_steps)
         logger.log_hyperparams(build.as_dict(config))
         loggers.append(logger)
     return loggers
@@ -204,9 +210,11 @@ def _make_callbacks(
         epsilon=config.evaluation.epsilon, seed=config.evaluation.seed, stack_size=config.network.stack_size,
         run_dir=folder, listeners=[saving.on_evaluation, progress.on_evaluation, videos.on_evaluation],
     )  # fmt: skip
+    weight_statistics = WeightStatistics(**build.as_dict(config.weight_statistics), seed=config.seed)
     return [
         interruption,
         MetricsLogging(metrics_csv),
+        weight_statistics,
         *([progress] if config.progress else []),
         evaluation,
         videos,

@@ -18,8 +18,7 @@ from wn_rl.play import load_player, play_episodes
 
 def show_agent(config: DictConfig) -> list[Path]:
     """Write best, median and worst of the agent's games: of stored ones, or played now."""
-    if config.overlay and config.scale < SMALLEST_SCALE:
-        raise ConfigurationError(f"overlay=true needs scale={SMALLEST_SCALE} or more, got scale={config.scale}")
+    check_overlay(config)
     player = load_player(config)
     if config.episodes_dir is None:
         records = play_episodes(player, config)
@@ -36,15 +35,24 @@ def show_agent(config: DictConfig) -> list[Path]:
             progress.update(tasks[rank], completed=done)
 
         return record_best_median_worst(
-            records, folder, scale=config.scale, overlay=config.overlay, q_function=player.make_q_function(),
-            stack_size=player.agent.stack_size, device=player.device, on_frame=on_frame,
+            records, folder, scale=config.scale, overlay=config.overlay or config.saliency,
+            q_function=player.make_q_function(), stack_size=player.agent.stack_size, device=player.device,
+            on_frame=on_frame, saliency_function=player.make_saliency_function() if config.saliency else None,
         )  # fmt: skip
+
+
+def check_overlay(config: DictConfig) -> None:
+    """Raises ConfigurationError where what is drawn beside the game would be too small to read."""
+    if (config.overlay or config.saliency) and config.scale < SMALLEST_SCALE:
+        key = "overlay" if config.overlay else "saliency"
+        raise ConfigurationError(f"{key}=true needs scale={SMALLEST_SCALE} or more, got scale={config.scale}")
 
 
 def show_episode(config: DictConfig) -> list[Path]:
     """Write one stored game; without an agent there is nothing to draw beside it."""
-    if config.overlay:
-        raise ConfigurationError("overlay=true draws an agent's Q-values; name it with agent=... and episodes_dir=...")
+    if config.overlay or config.saliency:
+        key = "overlay" if config.overlay else "saliency"
+        raise ConfigurationError(f"{key}=true draws what an agent sees; name it with agent=... and episodes_dir=...")
     source = Path(config.episode)
     record = load_episode(source)
     folder = source.parent if config.output_dir is None else Path(config.output_dir)

@@ -1,6 +1,7 @@
 """``python -m wn_rl.watch``: videos of an agent playing (``agent=...``), or the page of a run (``run=...``)."""
 
 import sys
+from contextlib import suppress
 
 from omegaconf import DictConfig
 
@@ -9,7 +10,7 @@ from wn_rl.errors import ConfigurationError
 
 
 def main(config: DictConfig) -> None:
-    """Write the page of a run or of many, videos of some games of an agent, or the video of a stored game."""
+    """Write the page of a run or of many; show an agent at play; or write videos of its games, or of a stored game."""
     given = [key for key in ("run", "agent", "episode") if config[key] is not None]
     if not given:
         raise ConfigurationError(
@@ -24,6 +25,14 @@ def main(config: DictConfig) -> None:
         from wn_rl import browsing
 
         print(browsing.show_pages(config))
+        return
+    if config.live:
+        if config.agent is None:
+            raise ConfigurationError("live=true shows an agent that plays; name it with agent=...")
+        from wn_rl.live import play_live
+
+        with suppress(KeyboardInterrupt):  # while the agent is loaded
+            print("\n".join(play_live(config)))
         return
     from wn_rl import showing
 

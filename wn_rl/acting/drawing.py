@@ -35,7 +35,9 @@ ACTION_WORDS = re.compile("UP|DOWN|LEFT|RIGHT|FIRE|NOOP")
 
 
 def split_action_name(name: str) -> str:
-    """The emulator's name of an action in words: ``UPRIGHTFIRE`` is ``UP RIGHT FIRE``."""
+    """The emulator's name of an action in words: ``UPRIGHTFIRE`` is ``UP RIGHT FIRE``; NOOP says what it does."""
+    if name == "NOOP":
+        return "NOOP (wait)"
     words = ACTION_WORDS.findall(name)
     return " ".join(words) if "".join(words) == name else name
 
@@ -138,9 +140,13 @@ class Canvas:
 
     def paste(self, picture: UInt8[np.ndarray, "H W"], corner: Point) -> None:
         """Put a gray picture, as many pixels large as it is, with its upper left corner at ``corner``."""
+        self.paste_colored(cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB), corner)
+
+    def paste_colored(self, picture: Picture, corner: Point) -> None:
+        """The same with a picture in color."""
         left, top = self._to_pixels(corner)
-        height, width = picture.shape
-        self.pixels[top : top + height, left : left + width] = cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB)
+        height, width, _ = picture.shape
+        self.pixels[top : top + height, left : left + width] = picture
 
     def _px(self, units: float) -> int:
         return round(units * self.scale)

@@ -29,7 +29,8 @@ class OverlayMoment(NamedTuple):
 
     ``observation`` is the stack that the network was shown, newest frame last; ``q_values[t]`` and
     ``rewards[t]`` (raw) belong to the agent steps 0 to T - 1, the last of which is shown; ``action`` is its
-    index among the action names. ``lives`` is 0 in games that have none.
+    index among the action names. ``lives`` is 0 in games that have none. ``saliency`` is 1 where the value of that
+    action depends on a pixel most; None where it was not asked for.
     """
 
     observation: UInt8[np.ndarray, "S H W"]
@@ -37,6 +38,7 @@ class OverlayMoment(NamedTuple):
     rewards: Float32[np.ndarray, "T"]
     action: int
     lives: int
+    saliency: Float32[np.ndarray, "H W"] | None
 
 
 def compute_bar_lengths(q_values: Float32[np.ndarray, "T A"]) -> Float32[np.ndarray, "A"]:
@@ -102,7 +104,7 @@ class OverlayPainter:
         """The panel alone."""
         pixels = self._empty_panel.copy()
         panel = Canvas(pixels, self.scale)
-        overlay_parts.draw_observation(panel, moment.observation)
+        overlay_parts.draw_observation(panel, moment.observation, moment.saliency)
         overlay_parts.draw_score_board(panel, self._make_score_board(moment))
         overlay_parts.draw_bars(panel, self._make_bar_rows(moment))
         overlay_parts.draw_value_curve(panel, self._make_value_curve(moment))

@@ -8,6 +8,7 @@ from jaxtyping import Float32, UInt8
 
 from wn_rl.acting import drawing
 from wn_rl.acting.drawing import Canvas
+from wn_rl.acting.saliency import paint_saliency
 from wn_rl.acting.video import scale_up
 
 MARGIN = 6.0
@@ -59,12 +60,20 @@ class ValueCurve(NamedTuple):
     num_seconds: float
 
 
-def draw_observation(panel: Canvas, observation: UInt8[np.ndarray, "S H W"]) -> None:
-    """The newest frame by a whole factor; beside it, small and darker, the older ones, newest on top."""
+def draw_observation(
+    panel: Canvas, observation: UInt8[np.ndarray, "S H W"], saliency: Float32[np.ndarray, "H W"] | None
+) -> None:
+    """The newest frame by a whole factor; beside it, small and darker, the older ones, newest on top.
+
+    With ``saliency`` the newest frame glows where the value of the chosen action depends on it.
+    """
     panel.text("What the agent sees", (MARGIN, 11), height=TITLE_HEIGHT, color=drawing.BRIGHT)
     factor = max(1, round(OBSERVATION_SIDE * panel.scale) // observation.shape[1])
     newest = scale_up(observation[-1], factor)
-    panel.paste(newest, (MARGIN, OBSERVATION_TOP))
+    if saliency is None:
+        panel.paste(newest, (MARGIN, OBSERVATION_TOP))
+    else:
+        panel.paste_colored(paint_saliency(newest, saliency), (MARGIN, OBSERVATION_TOP))
     side = newest.shape[0] // NUM_OLDER_FRAMES - panel.scale
     left = MARGIN + newest.shape[1] / panel.scale + 1.5
     pitch = (newest.shape[0] - side) / panel.scale / (NUM_OLDER_FRAMES - 1)
@@ -72,6 +81,11 @@ def draw_observation(panel: Canvas, observation: UInt8[np.ndarray, "S H W"]) -> 
         small = cv2.resize(frame, (side, side), interpolation=cv2.INTER_AREA)
         darker = (small * (0.75 - 0.15 * index)).astype(np.uint8)
         panel.paste(darker, (left, OBSERVATION_TOP + index * pitch))
+    label, color = ("now", drawing.DIM) if saliency is None else ("glow: what decides its choice", drawing.YELLOW)
+    below, width = OBSERVATION_TOP + newest.shape[0] / panel.scale + LABEL_HEIGHT + 1.5, newest.shape[1] / panel.scale
+    panel.text(label, (MARGIN, below), height=LABEL_HEIGHT, color=color, max_width=width)
+    if saliency is None and len(observation) > 1:
+        panel.text("before", (left, below), height=LABEL_HEIGHT, color=drawing.DIM)
 
 
 def draw_score_board(panel: Canvas, board: ScoreBoard) -> None:

@@ -6,18 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
 
+from wn_rl.acting.commentator import FRAMES_PER_SECOND, Commentator
 from wn_rl.acting.drawing import Picture
-from wn_rl.acting.frame_stack import FrameStack
-from wn_rl.acting.overlay import OverlayMoment, OverlayPainter
 from wn_rl.acting.policies import QFunction
+from wn_rl.acting.saliency import SaliencyFunction
 from wn_rl.acting.video import scale_up, write_poster, write_video
-from wn_rl.envs.atari import FRAME_SHAPE, AtariEnvironments
 from wn_rl.envs.protocols import Protocol
-from wn_rl.envs.rendering import START_AGENT_STEP, EpisodeRecord, RenderedFrame, render_episode
+from wn_rl.envs.rendering import EpisodeRecord, render_episode
 
-FRAMES_PER_SECOND = 60  # of the console (NTSC)
 POSTER_POSITION = 1 / 3  # of the video: the game is on, and its end is not given away
 
 
@@ -32,6 +29,7 @@ def record_episode(
     device: torch.device,
     max_frames: int | None = None,
     on_frame: Callable[[int, int], None] | None = None,
+    saliency_function: SaliencyFunction | None = None,
 ) -> int:
     """Write a game as MP4, every emulator frame at 60 per second, and return the number of frames.
 
@@ -47,6 +45,7 @@ def record_episode(
         device: where the overlay's observations are put.
         max_frames: the video stops there; None shows the whole game.
         on_frame: called after each frame with how many are done and how many there will be.
+        saliency_function: the overlay shows by it what the chosen action's value depends on; None: not.
 
     Raises:
         ConfigurationError: the emulator does not play the game as it was recorded.
@@ -56,7 +55,11 @@ def record_episode(
         raise ValueError("overlay=True draws Q-values: give the q_function of the agent that played")
     frames = render_episode(record)
     if q_function is not None and overlay:
-        commentator = _Commentator(record, q_function=q_function, stack_size=stack_size, device=device)
+        commentator = Commentator(
+            game=record.game, protocol=Protocol.from_values(record.protocol_values),
+            find_action=lambda step: int(record.actions[step]), q_function=q_function,
+            saliency_function=saliency_function, stack_size=stack_size, device=device,
+        )  # fmt: skip
         pictures = commentator.paint(frames, scale=scale)
     else:
         pictures = (scale_up(frame.rgb, scale) for frame in frames)
@@ -84,6 +87,7 @@ def record_best_median_worst(
     device: torch.device,
     max_frames: int | None = None,
     on_frame: Callable[[str, int, int], None] | None = None,
+    saliency_function: SaliencyFunction | None = None,
 ) -> list[Path]:
     """Write videos of three games, named as ``best-21.mp4``, ``median-18.mp4``, ``worst--3.mp4``.
 
@@ -105,6 +109,7 @@ def record_best_median_worst(
             device=device,
             max_frames=max_frames,
             on_frame=_prepend(on_frame, rank),
+            saliency_function=saliency_function,
         )
         paths.append(path)
     return paths
@@ -130,73 +135,6 @@ def choose_best_median_worst(records: Sequence[EpisodeRecord]) -> dict[str, Epis
     return chosen
 
 
-class _Commentator:
-    """Watches a game through the network's eyes, and tells beside it what the network makes of it.
-
-    Its observations are rebuilt frame by frame, as acting builds them, so its Q-values are those by which the
-    actions were chosen.
-    """
-
-    def __init__(self, record: EpisodeRecord, *, q_function: QFunction, stack_size: int, device: torch.device) -> None:
-        self._record = record
-        self._protocol = Protocol.from_values(record.protocol_values)
-        self._action_names = _find_action_names(record.game, self._protocol)
-        self._q_function = q_function
-        self._frame_stack = FrameStack(1, stack_size, FRAME_SHAPE, device)
-        self._q_values = np.zeros((record.num_agent_steps, len(self._action_names)), dtype=np.float32)
-        self._rewards = np.zeros(record.num_agent_steps, dtype=np.float32)
-
-    def paint(self, frames: Iterable[RenderedFrame], *, scale: int) -> Iterator[Picture]:
-        """Every frame with the panel of its agent step; a reward or a lost life shows where it occurs."""
-        start_frames: list[RenderedFrame] = []  # they get the first step's panel, which is known after them
-        step, lives = START_AGENT_STEP, 0
-        for frame in frames:
-            if frame.agent_step == START_AGENT_STEP:
-                start_frames.append(frame)
-                if frame.observation_frame is not None:
-                    self._start(frame.observation_frame)
-                    painter = self._make_painter(frame.rgb.shape[:2], scale)
-                    panel = painter.paint_panel(self._make_moment(0, frame.lives))
-                    yield from (painter.compose(start_frame.rgb, panel) for start_frame in start_frames)
-                continue
-            if frame.agent_step > step:
-                self._compute_q_values(frame.agent_step)
-            self._rewards[frame.agent_step] += frame.reward
-            if frame.agent_step > step or frame.reward != 0 or frame.lives != lives:
-                step, lives = frame.agent_step, frame.lives
-                panel = painter.paint_panel(self._make_moment(step, lives))
-            yield painter.compose(frame.rgb, panel)
-            if frame.observation_frame is not None:
-                self._frame_stack.push(frame.observation_frame[None])
-
-    def _start(self, first_frame: UInt8[np.ndarray, "H W"]) -> None:
-        self._frame_stack.start(first_frame[None], np.ones(1, dtype=np.bool_))
-        self._compute_q_values(0)
-
-    def _compute_q_values(self, step: int) -> None:
-        with torch.no_grad():
-            q_values = self._q_function(self._frame_stack.observation)  # [1, A]
-        self._q_values[step] = q_values[0].cpu().numpy()
-
-    def _make_moment(self, step: int, lives: int) -> OverlayMoment:
-        return OverlayMoment(
-            observation=self._frame_stack.observation[0].cpu().numpy(),
-            q_values=self._q_values[: step + 1],
-            rewards=self._rewards[: step + 1],
-            action=int(self._record.actions[step]),
-            lives=lives,
-        )
-
-    def _make_painter(self, picture_shape: tuple[int, int], scale: int) -> OverlayPainter:
-        return OverlayPainter(
-            game=self._record.game,
-            action_names=self._action_names,
-            picture_shape=picture_shape,
-            scale=scale,
-            agent_steps_per_second=FRAMES_PER_SECOND / self._protocol.frame_skip,
-        )
-
-
 class _PosterKeeper:
     """Lets pictures pass and keeps the one at ``index``, or the last one of fewer."""
 
@@ -209,12 +147,6 @@ class _PosterKeeper:
             if index <= self._index:
                 self.picture = picture
             yield picture
-
-
-def _find_action_names(game: str, protocol: Protocol) -> tuple[str, ...]:
-    environments = AtariEnvironments(game=game, protocol=protocol, num_envs=1, num_threads=1)
-    environments.close()
-    return environments.action_names
 
 
 def _prepend(on_frame: Callable[[str, int, int], None] | None, rank: str) -> Callable[[int, int], None] | None:

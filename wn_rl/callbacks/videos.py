@@ -5,16 +5,18 @@ from typing import Any
 
 import lightning
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import Logger
 
 from wn_rl.acting.evaluation_videos import VIDEOS_FOLDER, make_video_name, record_game, record_missing_videos
 from wn_rl.acting.recorder import choose_best_median_worst
+from wn_rl.callbacks.tensorboard import show_game
 from wn_rl.dqn import DQN
 from wn_rl.envs.rendering import EpisodeRecord
 from wn_rl.errors import ConfigurationError
 
 
 class Videos(Callback):
-    """Writes the median game of an evaluation as ``videos/<agent steps>-<score>.mp4``.
+    """Writes the median game of an evaluation as ``videos/<agent steps>-<score>.mp4``, and shows it in TensorBoard.
 
     The game is played again from its seed and actions: the run is not disturbed. When training ends, the first
     and the last evaluation have a video, and the last one's best and worst game too.
@@ -32,6 +34,11 @@ class Videos(Callback):
         self._max_seconds = max_seconds
         self._scale = scale
         self._num_evaluations = 0
+        self._loggers: list[Logger] = []
+
+    def setup(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
+        """Remember who may show games."""
+        self._loggers = trainer.loggers
 
     def on_evaluation(self, row: dict[str, Any], records: list[EpisodeRecord]) -> None:
         """Write a video if one is due."""
@@ -42,6 +49,8 @@ class Videos(Callback):
         record = games.get("median", games["best"])
         path = self._run_dir / VIDEOS_FOLDER / make_video_name(row["agent_steps"], "median", record.episode_return)
         record_game(record, path, max_seconds=self._max_seconds, scale=self._scale)
+        for logger in self._loggers:
+            show_game(logger, record, agent_steps=row["agent_steps"], max_seconds=self._max_seconds)
 
     def on_fit_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Add what the run's page shows, unless the user stopped the run and waits."""

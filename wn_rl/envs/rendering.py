@@ -7,7 +7,7 @@ included, so that a few kilobytes hold a whole game; the vector environment itse
 import dataclasses
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -109,7 +109,7 @@ def render_episode(record: EpisodeRecord) -> Iterator[RenderedFrame]:
     protocol = Protocol.from_values(record.protocol_values)
     num_start_frames = _find_num_start_frames(record.game, protocol, record.seed)
     replayed_return = 0.0
-    for frame in _Player(record.game, protocol, record.seed).play(num_start_frames, record.actions):
+    for frame in _Player(record.game, protocol, record.seed).play(num_start_frames, record.actions.tolist()):
         replayed_return += frame.reward
         yield frame
     num_agent_steps = frame.agent_step + 1
@@ -119,6 +119,22 @@ def render_episode(record: EpisodeRecord) -> Iterator[RenderedFrame]:
             f"{record.num_agent_steps} agent steps, and {replayed_return:g} in {num_agent_steps} when played "
             f"again; use the version of ale-py that recorded it (this is {ale_py.__version__})"
         )
+
+
+def render_game(
+    game: str, protocol: Protocol, seed: int, *, choose_action: Callable[[UInt8[np.ndarray, "H W"]], int]
+) -> Iterator[RenderedFrame]:
+    """Play a new game to its end or its time limit and yield every emulator frame, from the first screen to the last.
+
+    ``choose_action`` is given the newest observation frame when an agent step's first frame is asked for, and returns
+    the index of an action.
+    """
+    newest = np.zeros(FRAME_SHAPE, dtype=np.uint8)
+    actions = (choose_action(newest) for _ in range(protocol.max_episode_agent_steps))  # reads newest as it is then
+    for frame in _Player(game, protocol, seed).play(_find_num_start_frames(game, protocol, seed), actions):
+        if frame.observation_frame is not None:
+            newest = frame.observation_frame
+        yield frame
 
 
 class _Player:
@@ -140,12 +156,15 @@ class _Player:
         self._newest_screen = np.zeros(self._emulator.getScreenDims(), dtype=np.uint8)
         self._previous_screen = np.zeros_like(self._newest_screen)
 
-    def play(self, num_start_frames: int, actions: UInt8[np.ndarray, "T"]) -> Iterator[RenderedFrame]:
-        """Yield the starting frames, then those of each agent step until the actions or the game are over."""
+    def play(self, num_start_frames: int, actions: Iterable[int]) -> Iterator[RenderedFrame]:
+        """Yield the starting frames, then those of each agent step until the actions or the game are over.
+
+        An action is taken from ``actions`` when its first frame is asked for.
+        """
         yield from self._start(num_start_frames)
-        if actions.max() >= len(self._action_set):
-            raise ConfigurationError(f"the episode takes action {actions.max()} of {len(self._action_set)}")
         for agent_step, action in enumerate(actions):
+            if action >= len(self._action_set):
+                raise ConfigurationError(f"the episode takes action {action} of {len(self._action_set)}")
             yield from self._step(agent_step, self._action_set[action])
             if self._emulator.game_over():
                 return

@@ -1,0 +1,135 @@
+"""How do the weights fare? Their lengths, effective learning rates, dormant units and rank, every so often."""
+
+import time
+from typing import Any
+
+import lightning
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor
+
+from wn_rl.dqn import DQN
+from wn_rl.nn.folding import make_folded
+from wn_rl.nn.statistics import (
+    NORM_EXPONENTS,
+    compute_activation_statistics,
+    compute_effective_learning_rate,
+    compute_update_angle,
+    compute_weight_statistics,
+    find_weight_units,
+    name_layers,
+)
+
+# Keeps these states apart from the streams of training, evaluation and the bootstrap, whatever the seeds of all.
+STATISTICS_SPAWN_KEY = 4
+
+
+class WeightStatistics(Callback):
+    """Logs ``weights/<layer>/...`` at the end of the first chunk with updates and then once a period.
+
+    What stands behind each name is said in wn_rl/nn/statistics.py. Gradients are those of the chunk's last update,
+    after clipping; ``update_angle`` is of one update of the chunk; units and rank are looked at on states drawn from
+    the replay. It reads, and draws from a generator of its own that follows from the seed and the agent steps, so
+    that a resumed run logs what the whole one would.
+
+    Args:
+        period_agent_steps: from one row to the next; 0 logs none.
+        num_states: B, states that the units are looked at on; the rank is at most B.
+        dormant_threshold: tau, below which share of the layer's mean activity a unit is dormant.
+        rank_threshold: delta, the share of the singular values' sum that the rank leaves out.
+        seed: of the states that are drawn.
+    """
+
+    def __init__(
+        self, *, period_agent_steps: int, num_states: int, dormant_threshold: float, rank_threshold: float, seed: int
+    ) -> None:
+        self._period_agent_steps, self._num_states = period_agent_steps, num_states
+        self._dormant_threshold, self._rank_threshold = dormant_threshold, rank_threshold
+        self._seed = seed
+        self._is_due = False
+        self._num_updates_before = 0
+        self._weights_before: dict[str, Tensor] | None = None
+        self._angles: dict[str, Tensor] | None = None
+
+    def on_train_batch_start(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Find out whether the chunk that begins is one to look at."""
+        assert isinstance(pl_module, DQN)
+        self._weights_before = self._angles = None
+        self._num_updates_before = pl_module.num_updates
+        begin = pl_module.agent_steps
+        run_length = pl_module.settings.run_length
+        num_rounds = run_length.compute_num_rounds(begin, pl_module.current_epoch, batch_idx)
+        end = begin + num_rounds * run_length.num_envs
+        self._is_due = self._period_agent_steps > 0 and (
+            pl_module.num_updates == 0 or end // self._period_agent_steps > begin // self._period_agent_steps
+        )
+
+    def on_before_optimizer_step(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, optimizer: torch.optim.Optimizer
+    ) -> None:
+        """In a chunk that is due, keep the weights before its first update and compare after it."""
+        if not self._is_due or self._angles is not None:
+            return
+        if self._weights_before is not None:
+            self._angles = self._compare(pl_module)
+            return
+        assert isinstance(pl_module, DQN)
+        layers = name_layers(pl_module.network)
+        self._weights_before = {name: find_weight_units(layer).units.detach().clone() for name, layer in layers.items()}
+
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *args: Any, **kwargs: Any
+    ) -> None:
+        """Log the row if the chunk was due."""
+        assert isinstance(pl_module, DQN)
+        if not self._is_due or pl_module.num_updates == self._num_updates_before:
+            return
+        began = time.perf_counter()
+        angles = self._compare(pl_module) if self._angles is None else self._angles
+        statistics = {
+            **self._describe_layers(pl_module),
+            **{f"{name}/update_angle": angle for name, angle in angles.items()},
+            **self._describe_units(pl_module),
+        }
+        values = torch.stack(list(statistics.values())).tolist()
+        row = {f"weights/{name}": value for name, value in zip(statistics, values, strict=True)}
+        row["speed/weight_statistics_seconds"] = time.perf_counter() - began
+        for logger in trainer.loggers:
+            logger.log_metrics(row, step=pl_module.agent_steps)
+
+    def _compare(self, module: lightning.LightningModule) -> dict[str, Tensor]:
+        assert isinstance(module, DQN)
+        assert self._weights_before is not None
+        angles = {
+            name: compute_update_angle(self._weights_before[name], find_weight_units(layer).units.detach())
+            for name, layer in name_layers(module.network).items()
+        }
+        self._weights_before = None
+        return angles
+
+    def _describe_layers(self, module: DQN) -> dict[str, Tensor]:
+        optimizer: Any = module.optimizers()
+        norm_exponent = NORM_EXPONENTS.get(type(optimizer.optimizer))
+        learning_rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
+        statistics: dict[str, Tensor] = {}
+        for name, layer in name_layers(module.network).items():
+            statistics |= {f"{name}/{key}": value for key, value in compute_weight_statistics(layer).items()}
+            parameter, units = find_weight_units(layer)
+            if norm_exponent is not None:
+                statistics[f"{name}/effective_learning_rate"] = compute_effective_learning_rate(
+                    units, learning_rate=float(learning_rates[id(parameter)]), norm_exponent=norm_exponent
+                )
+        return statistics
+
+    def _describe_units(self, module: DQN) -> dict[str, Tensor]:
+        sequence = np.random.SeedSequence(self._seed, spawn_key=(STATISTICS_SPAWN_KEY, module.agent_steps))
+        generator = torch.Generator().manual_seed(int(sequence.generate_state(1, np.uint64)[0] >> 1))
+        observations = module.replay.sample(self._num_states, generator).s_tm1
+        with torch.autocast(module.device.type, enabled=False):
+            return compute_activation_statistics(
+                make_folded(module.network).float(), observations,
+                dormant_threshold=self._dormant_threshold, rank_threshold=self._rank_threshold,
+            )  # fmt: skip
