@@ -6,8 +6,8 @@ DQN = "wn_rl/dqn.py"
 PLANTED = [
     {
         "number": 1, "file": DQN,
-        "old": "        q_t = self.target(batch.s_t)\n",
-        "new": "        q_t = self.target(batch.s_tm1)\n",
+        "old": "        q_t = q_t_selector = self.target(batch.s_t)\n",
+        "new": "        q_t = q_t_selector = self.target(batch.s_tm1)\n",
         "test": "tests/test_dqn.py::test_the_chain_is_learned_to_within_five_hundredths[weight_norm-changes0]",
     },
     {
@@ -81,5 +81,11 @@ PLANTED = [
         "old": "        self.target.sync(self.network, self.num_updates)\n\n",
         "new": "\n",
         "test": "tests/test_dqn.py::test_data_dependent_initialization_runs_before_the_target_is_copied",
+    },
+    {
+        "number": 22, "file": "tests/test_schedules.py",
+        "old": "    assert length.num_iterations == 3\n",
+        "new": "    assert (length.num_iterations, 4)\n",
+        "test": "tests/test_planted_bugs.py::test_no_assertion_is_of_a_tuple_which_is_always_true[test_schedules]",
     },
 ]  # fmt: skip

@@ -253,8 +253,8 @@ PLANTED = [
     {
         "number": 0,
         "file": _CHOICE,
-        "old": "needed <= SAFE_SHARE * free",
-        "new": "needed <= free",
+        "old": "<= SAFE_SHARE * free",
+        "new": "<= free",
         "test": "tests/test_replay_memory.py::"
         "test_auto_leaves_a_quarter_of_the_memory_to_others_and_does_not_guess[9.2-compressed]",
     },

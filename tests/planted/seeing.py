@@ -65,7 +65,7 @@ PLANTED = [
         "test": "tests/test_weight_statistics.py::test_the_angle_is_that_of_the_first_update_of_the_chunk",
     },
     {
-        "number": 12, "file": CALLBACK,
+        "number": 0, "file": CALLBACK,
         "old": "torch.Generator().manual_seed(int(sequence.generate_state(1, np.uint64)[0] >> 1))",
         "new": "torch.default_generator",
         "test": "tests/test_resume.py",
