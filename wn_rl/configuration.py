@@ -1,6 +1,5 @@
 """A run's configuration: found by itself where it says auto, checked, written, and compared on resume."""
 
-import math
 import os
 from pathlib import Path
 from typing import Any
@@ -9,12 +8,12 @@ import torch
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
-from wn_rl.configuration_checks import check_combinations, check_kinds
+from wn_rl.configuration_checks import check_configuration
 from wn_rl.envs.atari import FRAME_SHAPE
 from wn_rl.envs.games import resolve_game
 from wn_rl.errors import ConfigurationError
 from wn_rl.files import read_limited, write_whole
-from wn_rl.replay.storage_choice import STORAGE_NAMES, choose_storage
+from wn_rl.replay.storage_choice import choose_storage
 
 CONFIG_FILE = "config.yaml"
 MAX_CONFIG_BYTES = 2**15
@@ -96,83 +95,6 @@ def _cpu_has_bfloat16() -> bool:
         return False
     flags = cpu_info.read_text()
     return "amx_bf16" in flags or "avx512_bf16" in flags
-
-
-def check_configuration(config: DictConfig) -> None:
-    """Refuse what cannot work, before anything is allocated.
-
-    Raises:
-        ConfigurationError: in one line: what was got, what is needed, what to do.
-    """
-    for key, minimum in _MINIMA.items():
-        value = OmegaConf.select(config, key)
-        if not isinstance(value, int | float) or isinstance(value, bool) or not minimum <= value < math.inf:
-            raise ConfigurationError(f"{key}={value}: needs a number of at least {minimum}")
-    for key in _WHOLE_NUMBERS:
-        if not isinstance(OmegaConf.select(config, key), int):
-            raise ConfigurationError(f"{key}={OmegaConf.select(config, key)}: needs a whole number")
-    for key in (
-        "exploration.initial_epsilon",
-        "exploration.final_epsilon",
-        "evaluation.epsilon",
-        "replay.gamma",
-    ):
-        if OmegaConf.select(config, key) > 1:
-            raise ConfigurationError(f"{key}={OmegaConf.select(config, key)}: needs a number between 0 and 1")
-    if not config.learning_rate > 0:
-        raise ConfigurationError(f"learning_rate={config.learning_rate}: needs a number above 0")
-    if config.replay.capacity < config.batch_size:
-        raise ConfigurationError(
-            f"replay.capacity={config.replay.capacity} is less than batch_size={config.batch_size};"
-            " raise replay.capacity"
-        )
-    if config.warmup_agent_steps > config.replay.capacity:
-        raise ConfigurationError(
-            f"warmup_agent_steps={config.warmup_agent_steps} is more than replay.capacity={config.replay.capacity};"
-            " lower the first or raise the second"
-        )
-    if config.warmup_agent_steps >= min(config.iteration_agent_steps, config.total_agent_steps):
-        raise ConfigurationError(
-            f"warmup_agent_steps={config.warmup_agent_steps} does not end within the first iteration"
-            f" (iteration_agent_steps={config.iteration_agent_steps}, total_agent_steps={config.total_agent_steps});"
-            " lower it or raise those"
-        )
-    if config.initialization not in ("data_dependent", "random"):
-        raise ConfigurationError(f"initialization={config.initialization}: unknown; known: data_dependent, random")
-    if config.error_function not in ("mse", "huber"):
-        raise ConfigurationError(f"error_function={config.error_function}: unknown; known: mse, huber")
-    _check_storage(config.replay.storage, config.accelerator)
-    check_kinds(config)
-    check_combinations(config)
-
-
-def _check_storage(storage: str, accelerator: str) -> None:
-    if storage not in ("auto", *STORAGE_NAMES):
-        raise ConfigurationError(f"replay.storage={storage}: unknown; known: auto, {', '.join(STORAGE_NAMES)}")
-    if storage == "device" and accelerator == "cpu":
-        raise ConfigurationError("replay.storage=device needs a GPU, and accelerator=cpu; use ram, compressed or auto")
-
-
-_MINIMA = {
-    "total_agent_steps": 1, "iteration_agent_steps": 1, "chunk_agent_steps": 1, "warmup_agent_steps": 1,
-    "batch_size": 1, "samples_per_agent_step": 0, "learning_rate": 0, "target_period_updates": 1,
-    "weight_decay": 0, "initialization_batch_size": 2, "initial_q_deviation": 1e-6, "exploration.initial_epsilon": 0,
-    "exploration.final_epsilon": 0, "exploration.decay_agent_steps": 0, "replay.capacity": 1, "replay.n_step": 1,
-    "replay.gamma": 0, "evaluation.episodes": 0, "evaluation.epsilon": 0, "evaluation.num_envs": 1,
-    "evaluation.seed": 0, "seed": 0, "video.period_iterations": 0, "video.max_seconds": 1, "video.scale": 1,
-    "checkpoint.keep_last": 1, "checkpoint.keep_best": 0,
-    "weight_statistics.period_agent_steps": 0, "weight_statistics.num_states": 1,
-    "weight_statistics.dormant_threshold": 0, "weight_statistics.rank_threshold": 0,
-    "num_envs": 1, "num_threads": 1, "num_env_threads": 1, "network.hidden_units": 1, "network.stack_size": 1,
-}  # fmt: skip
-_WHOLE_NUMBERS = tuple(
-    key for key in _MINIMA
-    if key not in {
-        "samples_per_agent_step", "learning_rate", "weight_decay", "initial_q_deviation", "exploration.initial_epsilon",
-        "exploration.final_epsilon", "replay.gamma", "evaluation.epsilon",
-        "weight_statistics.dormant_threshold", "weight_statistics.rank_threshold",
-    }
-)  # fmt: skip
 
 
 def save_configuration(config: DictConfig, run_dir: Path) -> None:
