@@ -350,3 +350,18 @@ def test_a_killed_writer_of_a_checkpoint_leaves_one_that_is_taken(copy: Path, fi
     assert found is not None
     assert found[0] == last
     check_resumes_to_the_same_end(copy, finished)
+
+
+def test_every_test_that_the_documentation_names_is_there() -> None:
+    folder = Path(__file__).parent
+    text = (folder.parent / "docs" / "reliability.md").read_text()
+    rows = [line for line in text.splitlines() if line.startswith("|")][2:]
+    assert len(rows) > 20
+    for row in rows:
+        shown_by = row.split("|")[-2]
+        files = re.findall(r"test_\w+\.py", shown_by)
+        assert files, row
+        for name in files:
+            assert (folder / name).is_file(), row
+        for name in re.findall(r"::(\w+)", shown_by):
+            assert any(f"def {name}(" in (folder / file).read_text() for file in files), row

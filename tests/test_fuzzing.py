@@ -10,6 +10,7 @@ import hashlib
 import json
 import random
 import resource
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -105,8 +106,9 @@ def fuzz(path: Path, load: Callable[[], Any], num_files: int, seed: int) -> int:
 # --- agents
 
 
-@pytest.fixture
-def agent_folder(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def saved_agent(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("agent")
     network = make_q_network(
         **{**NETWORK, "frame_shape": (84, 84)}, generator=torch.Generator().manual_seed(0)  # type: ignore[arg-type]
     )  # fmt: skip
@@ -115,8 +117,13 @@ def agent_folder(tmp_path: Path) -> Path:
         "format": 1, "game": "Pong", "protocol": OmegaConf.to_container(config.protocol), "network": NETWORK,
         "normalizer": "weight_norm", "agent_steps": 1000, "updates": 100, "config": OmegaConf.to_container(config),
     }  # fmt: skip
-    save_agent(tmp_path, network, description)
-    return tmp_path
+    save_agent(folder, network, description)
+    return folder
+
+
+@pytest.fixture
+def agent_folder(saved_agent: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(saved_agent, tmp_path / "agent"))
 
 
 def read_agent(folder: Path) -> Any:

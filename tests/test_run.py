@@ -3,7 +3,10 @@
 import json
 import os
 import pickle
+import random
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +17,10 @@ from hydra import compose, initialize_config_dir
 from lightning.pytorch.callbacks import Callback
 from omegaconf import DictConfig
 
+from tests.killed_runs import assert_equal
 from wn_rl import evaluate, run, watch
 from wn_rl.acting.agent import load_agent
+from wn_rl.checkpoint_files import read_checkpoint
 from wn_rl.command_line import CONFIG_DIRECTORY
 from wn_rl.envs.rendering import load_episode
 from wn_rl.errors import ConfigurationError
@@ -24,7 +29,7 @@ from wn_rl.run import Run
 SMALL = [
     "game=Pong", "preset=quick", "total_agent_steps=1200", "iteration_agent_steps=600", "chunk_agent_steps=100",
     "warmup_agent_steps=200", "batch_size=8", "samples_per_agent_step=2", "initialization_batch_size=32",
-    "target_period_updates=30", "replay.capacity=900", "network.torso=mlp", "network.hidden_units=16", "num_envs=4",
+    "target_period_updates=30", "replay.capacity=900", "network.torso=mlp", "network.hidden_units=4", "num_envs=4",
     "num_threads=1", "num_env_threads=2", "protocol.max_episode_frames=400", "evaluation.episodes=3",
     "evaluation.num_envs=3", "video.period_iterations=2", "video.max_seconds=1", "video.scale=1", "progress=false",
     "logger=none",
@@ -126,6 +131,35 @@ def test_a_real_game_goes_on_exactly_where_it_was_interrupted(
     assert read_lines(folder / "evaluations.jsonl") == read_lines(finished[0] / "evaluations.jsonl")
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("storage", ["ram", "compressed"])
+def test_a_real_game_killed_again_and_again_ends_the_same(
+    tmp_path: Path, finished: tuple[Path, bytes], storage: str
+) -> None:
+    """SIGKILL of the command itself, at moments drawn from the time that a whole run takes; then to the end."""
+    folder, chance = tmp_path / "run", random.Random(storage)
+    words = [*SMALL, f"run_dir={folder}", f"replay.storage={storage}"]
+    num_kills = 0
+    for seconds in [*(chance.uniform(5, 15) for _ in range(4)), None]:
+        command = [sys.executable, "-m", "wn_rl.train", *words]
+        with (tmp_path / "output.txt").open("w") as output:
+            process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+            try:
+                assert process.wait(seconds) == 0, (tmp_path / "output.txt").read_text()
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+                num_kills += 1
+        if (folder / "config.yaml").exists():  # else it was killed before it began
+            words = [f"resume={folder}"]
+    assert num_kills > 0
+    assert drop_clocks(folder) == drop_clocks(finished[0])
+    assert read_lines(folder / "evaluations.jsonl") == read_lines(finished[0] / "evaluations.jsonl")
+    killed, whole = (read_checkpoint(path / "checkpoints" / "last.ckpt") for path in (folder, finished[0]))
+    for key in ("state_dict", "optimizer_states", "wn_rl", "epoch", "global_step", "callbacks"):
+        assert_equal(killed[key], whole[key], key)
+
+
 def test_callbacks_change_no_weight(tmp_path: Path, finished: tuple[Path, bytes]) -> None:
     made = start(tmp_path / "run")
     assert len(made.trainer.callbacks) >= 5
@@ -206,7 +240,7 @@ def test_a_damaged_agent_is_refused_in_one_line(tmp_path: Path, finished: tuple[
     if damage == "json":
         description = description[:50]
     if damage == "shape":
-        description = description.replace('"hidden_units": 16', '"hidden_units": 17')
+        description = description.replace('"hidden_units": 4', '"hidden_units": 5')
     (tmp_path / "weights.safetensors").write_bytes(weights)
     (tmp_path / "agent.json").write_text(description)
     with pytest.raises(ConfigurationError, match="cannot be read") as raised:
