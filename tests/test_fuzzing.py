@@ -145,6 +145,7 @@ FORGED_AGENTS: list[tuple[tuple[str, ...], Any]] = [
     (("game",), "Nonsense"), (("game",), 5), (("protocol",), 5), (("protocol", "frame_skip"), "4"), (("format",), 2),
     (("protocol", "frame_skip"), 0), (("network",), []), (("network", "hidden_units"), 10**10), (("agent_steps",), "x"),
     (("network", "hidden_units"), 10**300), (("network", "hidden_units"), -1), (("network", "hidden_units"), 17),
+    (("network", "hidden_units"), 30_000),  # nearly a gigabyte, which this machine may well have
     (("network", "num_actions"), 10**12), (("network", "stack_size"), 10**9), (("network", "stack_size"), 0),
     (("network", "frame_shape"), [10**9, 10**9]), (("network", "frame_shape"), 84), (("network", "frame_shape"), []),
     (("network", "torso"), "none"), (("network", "head"), {}), (("network", "normalizer"), ["none"]),
