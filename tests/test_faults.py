@@ -3,6 +3,7 @@
 docs/reliability.md lists the faults with the tests of this file.
 """
 
+import gc
 import json
 import multiprocessing
 import os
@@ -10,6 +11,7 @@ import re
 import shutil
 import signal
 import subprocess
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -211,6 +213,30 @@ def test_an_environment_that_fails_ends_in_one_line_and_the_run_can_go_on(
 def test_a_failure_before_the_first_checkpoint_says_so(tmp_path: Path, finished: Path) -> None:
     message = train_refused(tmp_path, environments=FailingEnvironments(RuntimeError("no"), 60))
     assert "it had no checkpoint yet; begin anew with" in message
+    check_resumes_to_the_same_end(tmp_path, finished)
+
+
+def test_a_run_that_ended_leaves_no_signal_handler_and_no_memory(tmp_path: Path) -> None:
+    """Several runs of one command (-m) share a process: each would keep its replay."""
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    made = make_run(tmp_path)
+    assert made.train()
+    module = weakref.ref(made.module)
+    del made
+    gc.collect()
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
+    assert module() is None
+
+
+class StopBeforeTheFirstChunk(Callback):
+    """Ctrl-C in the moment after the warm-up."""
+
+    def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_run_stopped_right_after_its_warmup_ends_the_same(tmp_path: Path, finished: Path) -> None:
+    assert not make_run(tmp_path, callbacks=[StopBeforeTheFirstChunk()]).train()
     check_resumes_to_the_same_end(tmp_path, finished)
 
 
