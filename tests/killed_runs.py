@@ -36,27 +36,31 @@ PROTOCOL = Protocol(
 DESCRIPTION = {"game": "Pong", "protocol": PROTOCOL.__dict__, "network": {}}
 
 
-def make_module(folder: Path, environments: ChainEnvironments | None = None) -> DQN:
+def make_module(folder: Path, environments: ChainEnvironments | None = None, *, storage: str = "ram") -> DQN:
     """Small enough that frames are overwritten, and segments superseded, within a second."""
     return make_toy_module(
         folder, total_agent_steps=TOTAL, iteration_agent_steps=ITERATION, n_step=3, capacity=160,
         environments=environments, warmup_agent_steps=40, initialization_batch_size=32, batch_size=8,
-        samples_per_agent_step=2, learning_rate=1e-3,
+        samples_per_agent_step=2, learning_rate=1e-3, storage=storage,
     )  # fmt: skip
 
 
-def make_run(folder: Path, *, environments: ChainEnvironments | None = None, callbacks: Sequence[Callback] = ()) -> Run:
+def make_run(
+    folder: Path, *, environments: ChainEnvironments | None = None, callbacks: Sequence[Callback] = (),
+    storage: str = "ram",
+) -> Run:  # fmt: skip
     """A run that goes on from the newest good checkpoint, or begins, as ``wn_rl.run`` makes it of Atari games.
 
     Args:
         folder: the run folder.
         environments: to train in; None: the chain.
         callbacks: that disturb it, after the metrics are logged and before anything is saved.
+        storage: of the replay.
     """
     make_run_folder(folder)
     lock = lock_run_folder(folder)
     remove_leftovers(folder)
-    module = make_module(folder, environments=environments)
+    module = make_module(folder, environments, storage=storage)
     found = find_checkpoint(folder, module)
     metrics_csv = MetricsCSV(folder)
     if found is None:
@@ -78,7 +82,9 @@ def make_run(folder: Path, *, environments: ChainEnvironments | None = None, cal
 _FORK = multiprocessing.get_context("fork")  # the interpreter and PyTorch are loaded once
 
 
-def run_in_child(folder: Path, *, kill_at_operation: int | None = None, kill_after_s: float | None = None) -> int:
+def run_in_child(
+    folder: Path, *, kill_at_operation: int | None = None, kill_after_s: float | None = None, storage: str = "ram"
+) -> int:
     """Train in a child process until it ends or is killed.
 
     Args:
@@ -86,12 +92,13 @@ def run_in_child(folder: Path, *, kill_at_operation: int | None = None, kill_aft
         kill_at_operation: SIGKILL just before the child's n-th change in the folder (open for writing, rename,
             remove, make a folder), counted from 1.
         kill_after_s: SIGKILL after so many seconds.
+        storage: of the replay.
 
     Returns:
         The changes that the child made, if it came to its end; 0 if it was killed.
     """
     counter = _FORK.Value("q", 0)
-    child = _FORK.Process(target=_train_and_count, args=(folder, counter, kill_at_operation), daemon=True)
+    child = _FORK.Process(target=_train_and_count, args=(folder, counter, kill_at_operation, storage), daemon=True)
     child.start()
     child.join(kill_after_s)
     child.kill()
@@ -102,7 +109,7 @@ def run_in_child(folder: Path, *, kill_at_operation: int | None = None, kill_aft
     return int(counter.value)
 
 
-def _train_and_count(folder: Path, counter: Any, kill_at_operation: int | None) -> None:
+def _train_and_count(folder: Path, counter: Any, kill_at_operation: int | None, storage: str) -> None:
     def on_event(event: str, arguments: tuple[Any, ...]) -> None:
         if _changes_a_file_of(folder, event, arguments):
             counter.value += 1
@@ -115,7 +122,7 @@ def _train_and_count(folder: Path, counter: Any, kill_at_operation: int | None) 
     os.dup2(log, 2)
     sys.stderr = os.fdopen(2, "w", closefd=False)
     sys.addaudithook(on_event)
-    make_run(folder).train()
+    make_run(folder, storage=storage).train()
 
 
 def _changes_a_file_of(folder: Path, event: str, arguments: tuple[Any, ...]) -> bool:
@@ -166,6 +173,7 @@ def assert_equal(one: Any, other: Any, path: str = "") -> None:
         for number, (a, b) in enumerate(zip(one, other, strict=True)):
             assert_equal(a, b, f"{path}/{number}")
     elif isinstance(one, torch.Tensor):
-        assert one.numpy().tobytes() == other.numpy().tobytes(), path
+        assert (one.dtype, one.shape) == (other.dtype, other.shape), path
+        assert torch.equal(one.reshape(-1).view(torch.uint8), other.reshape(-1).view(torch.uint8)), path
     else:
         assert one == other, path

@@ -3,6 +3,7 @@
 docs/reliability.md lists the faults with the tests of this file.
 """
 
+import gc
 import json
 import multiprocessing
 import os
@@ -10,6 +11,7 @@ import re
 import shutil
 import signal
 import subprocess
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -214,6 +216,30 @@ def test_a_failure_before_the_first_checkpoint_says_so(tmp_path: Path, finished:
     check_resumes_to_the_same_end(tmp_path, finished)
 
 
+def test_a_run_that_ended_leaves_no_signal_handler_and_no_memory(tmp_path: Path) -> None:
+    """Several runs of one command (-m) share a process: each would keep its replay."""
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    made = make_run(tmp_path)
+    assert made.train()
+    module = weakref.ref(made.module)
+    del made
+    gc.collect()
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
+    assert module() is None
+
+
+class StopBeforeTheFirstChunk(Callback):
+    """Ctrl-C in the moment after the warm-up."""
+
+    def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_run_stopped_right_after_its_warmup_ends_the_same(tmp_path: Path, finished: Path) -> None:
+    assert not make_run(tmp_path, callbacks=[StopBeforeTheFirstChunk()]).train()
+    check_resumes_to_the_same_end(tmp_path, finished)
+
+
 class Poison(Callback):
     """Puts a value into the weights, or into the optimizer's statistics, before or after a chunk learns."""
 
@@ -350,3 +376,18 @@ def test_a_killed_writer_of_a_checkpoint_leaves_one_that_is_taken(copy: Path, fi
     assert found is not None
     assert found[0] == last
     check_resumes_to_the_same_end(copy, finished)
+
+
+def test_every_test_that_the_documentation_names_is_there() -> None:
+    folder = Path(__file__).parent
+    text = (folder.parent / "docs" / "reliability.md").read_text()
+    rows = [line for line in text.splitlines() if line.startswith("|")][2:]
+    assert len(rows) > 20
+    for row in rows:
+        shown_by = row.split("|")[-2]
+        files = re.findall(r"test_\w+\.py", shown_by)
+        assert files, row
+        for name in files:
+            assert (folder / name).is_file(), row
+        for name in re.findall(r"::(\w+)", shown_by):
+            assert any(f"def {name}(" in (folder / file).read_text() for file in files), row

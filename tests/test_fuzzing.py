@@ -10,6 +10,7 @@ import hashlib
 import json
 import random
 import resource
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -105,8 +106,9 @@ def fuzz(path: Path, load: Callable[[], Any], num_files: int, seed: int) -> int:
 # --- agents
 
 
-@pytest.fixture
-def agent_folder(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def saved_agent(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("agent")
     network = make_q_network(
         **{**NETWORK, "frame_shape": (84, 84)}, generator=torch.Generator().manual_seed(0)  # type: ignore[arg-type]
     )  # fmt: skip
@@ -115,8 +117,13 @@ def agent_folder(tmp_path: Path) -> Path:
         "format": 1, "game": "Pong", "protocol": OmegaConf.to_container(config.protocol), "network": NETWORK,
         "normalizer": "weight_norm", "agent_steps": 1000, "updates": 100, "config": OmegaConf.to_container(config),
     }  # fmt: skip
-    save_agent(tmp_path, network, description)
-    return tmp_path
+    save_agent(folder, network, description)
+    return folder
+
+
+@pytest.fixture
+def agent_folder(saved_agent: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(saved_agent, tmp_path / "agent"))
 
 
 def read_agent(folder: Path) -> Any:
@@ -138,6 +145,7 @@ FORGED_AGENTS: list[tuple[tuple[str, ...], Any]] = [
     (("game",), "Nonsense"), (("game",), 5), (("protocol",), 5), (("protocol", "frame_skip"), "4"), (("format",), 2),
     (("protocol", "frame_skip"), 0), (("network",), []), (("network", "hidden_units"), 10**10), (("agent_steps",), "x"),
     (("network", "hidden_units"), 10**300), (("network", "hidden_units"), -1), (("network", "hidden_units"), 17),
+    (("network", "hidden_units"), 30_000),  # nearly a gigabyte, which this machine may well have
     (("network", "num_actions"), 10**12), (("network", "stack_size"), 10**9), (("network", "stack_size"), 0),
     (("network", "frame_shape"), [10**9, 10**9]), (("network", "frame_shape"), 84), (("network", "frame_shape"), []),
     (("network", "torso"), "none"), (("network", "head"), {}), (("network", "normalizer"), ["none"]),

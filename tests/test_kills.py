@@ -24,18 +24,18 @@ def untouched(tmp_path_factory: pytest.TempPathFactory) -> tuple[int, dict[str, 
     return num_operations, description
 
 
-def check_ends_the_same(folder: Path, expected: dict[str, Any]) -> None:
-    assert run_in_child(folder) > 0
+def check_ends_the_same(folder: Path, expected: dict[str, Any], storage: str = "ram") -> None:
+    assert run_in_child(folder, storage=storage) > 0
     assert_equal(describe_folder(folder), expected)
 
 
-@pytest.mark.parametrize("share", [0.02, 0.55, 0.97])
+@pytest.mark.parametrize(("share", "storage"), [(0.02, "ram"), (0.55, "ram"), (0.97, "compressed")])
 def test_a_run_killed_between_any_two_changes_of_its_folder_ends_the_same(
-    tmp_path: Path, untouched: tuple[int, dict[str, Any]], share: float
+    tmp_path: Path, untouched: tuple[int, dict[str, Any]], share: float, storage: str
 ) -> None:
     num_operations, expected = untouched
-    assert run_in_child(tmp_path, kill_at_operation=1 + int(share * (num_operations - 1))) == 0
-    check_ends_the_same(tmp_path, expected)
+    assert run_in_child(tmp_path, kill_at_operation=1 + int(share * (num_operations - 1)), storage=storage) == 0
+    check_ends_the_same(tmp_path, expected, storage)
 
 
 @pytest.mark.slow
@@ -52,13 +52,14 @@ def test_a_run_killed_at_random_moments_ends_the_same(tmp_path: Path, untouched:
     while num_kills < NUM_SLOW_KILLS:
         number += 1
         folder = tmp_path / str(number)
+        storage = chance.choice(["ram", "compressed"])
         for _ in range(chance.choice([1, 1, 3])):
             is_timed = chance.random() < 0.5 or not operations
             how: dict[str, Any] = (
                 {"kill_after_s": chance.uniform(0.02, 1.5)} if is_timed else {"kill_at_operation": operations.pop()}
             )
-            num_kills += run_in_child(folder, **how) == 0
-        check_ends_the_same(folder, expected)
+            num_kills += run_in_child(folder, storage=storage, **how) == 0
+        check_ends_the_same(folder, expected, storage)
         print(f"run {number}: {num_kills} kills so far")
 
 

@@ -380,7 +380,7 @@ def train_toy(folder: Path, progress: TrainingProgress | None, *callbacks: Callb
     torch.manual_seed(0)
     np.random.seed(0)  # noqa: NPY002
     module = make_toy_module(folder, total_agent_steps=700, iteration_agent_steps=400)
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     trainer = lightning.Trainer(
         accelerator="cpu",
         devices=1,

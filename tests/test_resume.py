@@ -22,6 +22,8 @@ from wn_rl.callbacks.weight_statistics import WeightStatistics
 from wn_rl.dqn import DQN
 
 TOTAL = 1200
+QUICK = ("none", "batch_norm", "spectral_norm", "weight_norm_mean_only_batch_norm")
+"""Normalizers with every kind of state there is: none, running statistics, singular vectors, g and v."""
 
 
 class KilledError(Exception):
@@ -158,7 +160,9 @@ def test_a_run_may_go_on_with_another_storage_and_ends_the_same(tmp_path: Path, 
     assert_equal(describe(train(tmp_path, storage="ram"), tmp_path), untouched)
 
 
-@pytest.mark.parametrize("normalizer", ALL_NORMALIZERS)
+@pytest.mark.parametrize(
+    "normalizer", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in ALL_NORMALIZERS]
+)
 def test_every_normalizer_resumes_exactly(tmp_path: Path, normalizer: str) -> None:
     """From the checkpoint of the first iteration, to the second's."""
     whole = tmp_path / "whole"

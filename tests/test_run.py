@@ -3,7 +3,10 @@
 import json
 import os
 import pickle
+import random
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +18,19 @@ from lightning.pytorch.callbacks import Callback
 from omegaconf import DictConfig
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from tests.killed_runs import assert_equal
 from wn_rl import evaluate, run, watch
 from wn_rl.acting.agent import load_agent
+from wn_rl.checkpoint_files import read_checkpoint
 from wn_rl.command_line import CONFIG_DIRECTORY
 from wn_rl.envs.rendering import load_episode
 from wn_rl.errors import ConfigurationError
 from wn_rl.run import Run
 
 SMALL = [
-    "game=Pong", "preset=quick", "total_agent_steps=1200", "iteration_agent_steps=600", "chunk_agent_steps=100",
-    "warmup_agent_steps=200", "batch_size=8", "samples_per_agent_step=2", "initialization_batch_size=32",
-    "target_period_updates=30", "replay.capacity=900", "network.torso=mlp", "network.hidden_units=16", "num_envs=4",
+    "game=Pong", "preset=quick", "total_agent_steps=600", "iteration_agent_steps=300", "chunk_agent_steps=50",
+    "warmup_agent_steps=100", "batch_size=8", "samples_per_agent_step=2", "initialization_batch_size=32",
+    "target_period_updates=30", "replay.capacity=450", "network.torso=mlp", "network.hidden_units=4", "num_envs=4",
     "num_threads=1", "num_env_threads=2", "protocol.max_episode_frames=400", "evaluation.episodes=3",
     "evaluation.num_envs=3", "video.period_iterations=2", "video.max_seconds=1", "video.scale=1", "progress=false",
     "logger=none", "weight_statistics.period_agent_steps=200", "weight_statistics.num_states=16",
@@ -73,21 +78,21 @@ def test_a_run_folder_holds_what_the_readme_says(finished: tuple[Path, bytes]) -
                  "agent/weights.safetensors", "checkpoints/last.ckpt"):  # fmt: skip
         assert (folder / name).stat().st_size > 0
     videos = sorted(path.name.split("-")[0:2] for path in (folder / "videos").glob("*.mp4"))
-    assert [steps for steps, _ in videos] == ["000000600"] + ["000001200"] * 3  # stages, and the last best and worst
+    assert [steps for steps, _ in videos] == ["000000300"] + ["000000600"] * 3  # stages, and the last best and worst
     assert {"best", "worst"} <= {rank for _, rank in videos}
     assert all(path.with_suffix(".png").is_file() for path in (folder / "videos").glob("*.mp4"))
     page = (folder / "index.html").read_text()
     assert page.count("<video") == 5  # the last median game is a stage, and stands beside best and worst
     assert [len(list(path.glob("*.npz"))) for path in (folder / "episodes").iterdir()] == [3, 3]
     rows = read_lines(folder / "evaluations.jsonl")
-    assert [row["agent_steps"] for row in rows] == [600, 1200]
+    assert [row["agent_steps"] for row in rows] == [300, 600]
     assert set(rows[0]) >= {
         "game", "protocol", "episodes", "epsilon", "agent_steps", "mean", "ci95_low", "ci95_high", "median", "min",
         "max", "human_normalized", "seed",
     }  # fmt: skip
     steps = [int(line[0]) for line in drop_clocks(folder)[1:]]
     assert steps == sorted(steps)
-    assert steps[-1] == 1200
+    assert steps[-1] == 600
     assert not list(folder.rglob("*.tmp"))
 
 
@@ -115,7 +120,7 @@ class Interrupt(Callback):
 
 @pytest.mark.parametrize(
     "agent_steps",
-    [pytest.param(300, marks=pytest.mark.slow), pytest.param(600, marks=pytest.mark.slow), 900],
+    [pytest.param(150, marks=pytest.mark.slow), pytest.param(300, marks=pytest.mark.slow), 450],
 )
 def test_a_real_game_goes_on_exactly_where_it_was_interrupted(
     tmp_path: Path, finished: tuple[Path, bytes], agent_steps: int, capsys: pytest.CaptureFixture[str]
@@ -125,10 +130,10 @@ def test_a_real_game_goes_on_exactly_where_it_was_interrupted(
     made.trainer.callbacks.insert(1, Interrupt(agent_steps))
     assert not made.train()
     output = capsys.readouterr().out
-    assert "replay.storage=ram: up to 0.01 GB on cpu, where " in output  # what auto took is said in one line
+    assert "replay.storage=ram: up to 0.00 GB on cpu, where " in output  # what auto took is said in one line
     assert f"python -m wn_rl.train resume={folder}" in output
     assert "the run goes on, or was stopped" in (folder / "index.html").read_text()
-    assert ("iteration 1/2: mean" in output) == (agent_steps > 600)
+    assert ("iteration 1/2: mean" in output) == (agent_steps > 300)
     resumed = resume(folder)
     assert resumed.train()
     assert "iteration 2/2: mean" in capsys.readouterr().out
@@ -137,13 +142,42 @@ def test_a_real_game_goes_on_exactly_where_it_was_interrupted(
     assert read_lines(folder / "evaluations.jsonl") == read_lines(finished[0] / "evaluations.jsonl")
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("storage", ["ram", "compressed"])
+def test_a_real_game_killed_again_and_again_ends_the_same(
+    tmp_path: Path, finished: tuple[Path, bytes], storage: str
+) -> None:
+    """SIGKILL of the command itself, at moments drawn from the time that a whole run takes; then to the end."""
+    folder, chance = tmp_path / "run", random.Random(storage)
+    words = [*SMALL, f"run_dir={folder}", f"replay.storage={storage}"]
+    num_kills = 0
+    for seconds in [*(chance.uniform(5, 15) for _ in range(4)), None]:
+        command = [sys.executable, "-m", "wn_rl.train", *words]
+        with (tmp_path / "output.txt").open("w") as output:
+            process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+            try:
+                assert process.wait(seconds) == 0, (tmp_path / "output.txt").read_text()
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+                num_kills += 1
+        if (folder / "config.yaml").exists():  # else it was killed before it began
+            words = [f"resume={folder}"]
+    assert num_kills > 0
+    assert drop_clocks(folder) == drop_clocks(finished[0])
+    assert read_lines(folder / "evaluations.jsonl") == read_lines(finished[0] / "evaluations.jsonl")
+    killed, whole = (read_checkpoint(path / "checkpoints" / "last.ckpt") for path in (folder, finished[0]))
+    for key in ("state_dict", "optimizer_states", "wn_rl", "epoch", "global_step", "callbacks"):
+        assert_equal(killed[key], whole[key], key)
+
+
 def test_callbacks_change_no_weight(tmp_path: Path, finished: tuple[Path, bytes]) -> None:
     made = start(tmp_path / "run")
     assert len(made.trainer.callbacks) >= 5
     made.trainer.callbacks = []
     made.trainer.loggers = []
     made.trainer.fit(made.module)
-    assert made.module.num_updates >= 200
+    assert made.module.num_updates >= 100
     assert get_weights(made) == finished[1]
 
 
@@ -151,11 +185,11 @@ def test_the_same_call_plays_the_same_games(tmp_path: Path, finished: tuple[Path
     for name in ("a", "b"):
         evaluate.main(
             compose_config("evaluate", f"agent={finished[0]}", "episodes=4", "num_envs=3", "epsilon=0.2",
-                           f"output_dir={tmp_path / name}")
+                           "num_threads=1", f"output_dir={tmp_path / name}")
         )  # fmt: skip
     (row,), (other,) = (read_lines(tmp_path / name / "evaluations.jsonl") for name in ("a", "b"))
     assert row == other
-    assert (row["episodes"], row["epsilon"], row["agent_steps"]) == (4, 0.2, 1200)
+    assert (row["episodes"], row["epsilon"], row["agent_steps"]) == (4, 0.2, 600)
     episodes = [sorted((tmp_path / name).rglob("*.npz")) for name in ("a", "b")]
     assert len(episodes[0]) == 4
     for one, two in zip(*episodes, strict=True):
@@ -167,8 +201,8 @@ def test_the_same_call_plays_the_same_games(tmp_path: Path, finished: tuple[Path
 
 def test_watching_writes_best_median_and_worst(tmp_path: Path, finished: tuple[Path, bytes]) -> None:
     watch.main(
-        compose_config("watch", f"agent={finished[0]}", "episodes=3", "num_envs=3", "scale=1",
-                       f"output_dir={tmp_path}", f"episodes_dir={finished[0] / 'episodes' / '000001200'}")
+        compose_config("watch", f"agent={finished[0]}", "episodes=3", "num_envs=3", "scale=1", "num_threads=1",
+                       f"output_dir={tmp_path}", f"episodes_dir={finished[0] / 'episodes' / '000000600'}")
     )  # fmt: skip
     ranks = sorted(path.name.split("-")[0] for path in tmp_path.rglob("*.mp4"))
     assert ranks == ["best", "median", "worst"]
@@ -217,7 +251,7 @@ def test_a_damaged_agent_is_refused_in_one_line(tmp_path: Path, finished: tuple[
     if damage == "json":
         description = description[:50]
     if damage == "shape":
-        description = description.replace('"hidden_units": 16', '"hidden_units": 17')
+        description = description.replace('"hidden_units": 4', '"hidden_units": 5')
     (tmp_path / "weights.safetensors").write_bytes(weights)
     (tmp_path / "agent.json").write_text(description)
     with pytest.raises(ConfigurationError, match="cannot be read") as raised:

@@ -32,7 +32,7 @@ PLANTED = [
         "number": 0, "file": "wn_rl/callbacks/metrics_logging.py",
         "old": '        self._metrics_csv.keep_rows(state_dict["num_rows"])\n',
         "new": "        pass\n",
-        "test": _KILLS + "[0.55]",
+        "test": _KILLS + "[0.55-ram]",
     },
     {
         "number": 0, "file": "wn_rl/callbacks/evaluation.py",

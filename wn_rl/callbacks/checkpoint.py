@@ -87,9 +87,13 @@ class RunCheckpoint(Checkpoint):
             self.save(trainer, pl_module)
 
     def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Save what an interruption during the warm-up left."""
+        """Save what an interruption during the warm-up left.
+
+        Between the warm-up and the first chunk Lightning takes the iteration for done without any: nothing is saved.
+        """
         assert isinstance(pl_module, DQN)
-        if self._interruption.is_requested and self.saved_agent_steps != pl_module.agent_steps:
+        is_in_warmup = trainer.current_epoch == 0
+        if self._interruption.is_requested and is_in_warmup and self.saved_agent_steps != pl_module.agent_steps:
             self.save(trainer, pl_module)
 
     def on_fit_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:

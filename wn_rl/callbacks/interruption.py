@@ -18,11 +18,15 @@ class Interruption(Callback):
         self._previous: dict[signal.Signals, Any] = {}
         self._trainer: lightning.Trainer | None = None
 
+    def setup(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
+        """Remember the handlers of before: Lightning's, which come next, would keep the whole run in memory."""
+        self._previous = {signal_number: signal.getsignal(signal_number) for signal_number in _SIGNALS}
+
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Listen from here on (Lightning has installed its own handlers by now)."""
         self._trainer = trainer
         for signal_number in _SIGNALS:
-            self._previous[signal_number] = signal.signal(signal_number, self._on_signal)
+            signal.signal(signal_number, self._on_signal)
 
     def teardown(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
         """Put the handlers back."""

@@ -15,7 +15,7 @@ def _draw_(layer: nn.Linear | nn.Conv2d, *, fan_in: int, generator: torch.Genera
 
 def make_linear(in_features: int, out_features: int, *, generator: torch.Generator | None) -> nn.Linear:
     """A linear layer [I] -> [O] with a bias."""
-    layer = nn.utils.skip_init(nn.Linear, in_features, out_features)
+    layer = nn.utils.skip_init(nn.Linear, in_features, out_features, device=torch.get_default_device())
     _draw_(layer, fan_in=in_features, generator=generator)
     return layer
 
@@ -29,6 +29,8 @@ def make_conv2d(
     generator: torch.Generator | None,
 ) -> nn.Conv2d:
     """A 2-d convolution without padding, with a bias."""
-    layer = nn.utils.skip_init(nn.Conv2d, in_channels, out_channels, kernel_size, stride)
+    layer = nn.utils.skip_init(
+        nn.Conv2d, in_channels, out_channels, kernel_size, stride, device=torch.get_default_device()
+    )
     _draw_(layer, fan_in=in_channels * math.prod(kernel_size), generator=generator)
     return layer
