@@ -79,7 +79,10 @@ def make_run(
     return Run(folder, trainer, module, interruption, saving, None if found is None else found[0], lock)
 
 
-_FORK = multiprocessing.get_context("fork")  # the interpreter and PyTorch are loaded once
+# A server that loads PyTorch once, and computes nothing, forks the children: forked from a process in which PyTorch's
+# threads have worked, they could wait for one of those for ever.
+_PROCESSES = multiprocessing.get_context("forkserver")
+_PROCESSES.set_forkserver_preload([__name__])
 
 
 def run_in_child(
@@ -97,8 +100,8 @@ def run_in_child(
     Returns:
         The changes that the child made, if it came to its end; 0 if it was killed.
     """
-    counter = _FORK.Value("q", 0)
-    child = _FORK.Process(target=_train_and_count, args=(folder, counter, kill_at_operation, storage), daemon=True)
+    counter = _PROCESSES.Value("q", 0)
+    child = _PROCESSES.Process(target=_train_and_count, args=(folder, counter, kill_at_operation, storage), daemon=True)
     child.start()
     child.join(kill_after_s)
     child.kill()

@@ -327,9 +327,9 @@ def _hold(folder: Path, is_held: Any) -> None:
 
 
 def test_two_trainers_do_not_share_a_run_folder_and_a_dead_one_does_not_block(tmp_path: Path) -> None:
-    fork = multiprocessing.get_context("fork")
-    is_held = fork.Event()
-    other = fork.Process(target=_hold, args=(tmp_path, is_held), daemon=True)  # gone with this process
+    processes = multiprocessing.get_context("forkserver")
+    is_held = processes.Event()
+    other = processes.Process(target=_hold, args=(tmp_path, is_held), daemon=True)  # gone with this process
     other.start()
     assert is_held.wait(30)
     with pytest.raises(ConfigurationError, match="another process trains in this run folder; wait until it ends"):
