@@ -51,9 +51,16 @@ def resolve_configuration(config: DictConfig) -> DictConfig:
 
 
 def _resolve_threads(config: DictConfig) -> None:
-    for key in ("num_threads", "num_env_threads"):
+    """Half of the cores for the learner, the others for the environments, which step meanwhile.
+
+    Learner threads wait for each other hundreds of times in an update: where two of them share cores with anything
+    else, or are two halves of one core, a run is two to three times as slow as with one (docs/performance.md).
+    """
+    num_learner_threads = max(1, count_cores() // 2)
+    automatic = {"num_threads": num_learner_threads, "num_env_threads": max(1, count_cores() - num_learner_threads)}
+    for key, value in automatic.items():
         if config[key] == "auto":
-            config[key] = count_cores()
+            config[key] = value
 
 
 def count_cores() -> int:
