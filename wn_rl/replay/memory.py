@@ -18,6 +18,12 @@ def compute_free_bytes(device: torch.device, *, root: Path = Path("/")) -> int |
     return max(min(known), 0) if known else None
 
 
+def describe_need(num_bytes: int, *, free: int | None, device: torch.device) -> str:
+    """Bytes that are needed on ``device``, beside what ``compute_free_bytes`` says is free there."""
+    known = "nobody knows what is" if free is None else f"{free / 1e9:.2f} GB are"
+    return f"{num_bytes / 1e9:.2f} GB on {device}, where {known} free"
+
+
 def _read_text(path: Path) -> str:
     """The file's text, empty where there is none."""
     try:

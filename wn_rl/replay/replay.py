@@ -17,7 +17,7 @@ from wn_rl.errors import ConfigurationError
 from wn_rl.replay.accumulator import Accumulator
 from wn_rl.replay.columns import BYTES_PER_ROW, Columns
 from wn_rl.replay.lanes import Lanes
-from wn_rl.replay.memory import compute_free_bytes
+from wn_rl.replay.memory import compute_free_bytes, describe_need
 from wn_rl.replay.samplers import Sampler
 from wn_rl.replay.saved_state import get_entry
 from wn_rl.replay.settings import ReplaySettings
@@ -62,25 +62,16 @@ class Replay:
         device: torch.device,
     ) -> None:
         self._settings = ReplaySettings(
-            capacity=capacity,
-            num_lanes=num_lanes,
-            frame_shape=frame_shape,
-            stack_size=stack_size,
-            n_step=n_step,
-            gamma=gamma,
-            reward_clip=reward_clip,
-            life_loss_ends_discount=life_loss_ends_discount,
-        )
+            capacity=capacity, num_lanes=num_lanes, frame_shape=frame_shape, stack_size=stack_size, n_step=n_step,
+            gamma=gamma, reward_clip=reward_clip, life_loss_ends_discount=life_loss_ends_discount,
+        )  # fmt: skip
         self._settings.check()
         self.frame_shape = frame_shape
         self.lanes = Lanes(num_lanes=num_lanes, num_slots=capacity // num_lanes, stack_size=stack_size)
         self._accumulator = Accumulator(
-            num_lanes=num_lanes,
-            n_step=n_step,
-            gamma=gamma,
-            reward_clip=reward_clip,
+            num_lanes=num_lanes, n_step=n_step, gamma=gamma, reward_clip=reward_clip,
             life_loss_ends_discount=life_loss_ends_discount,
-        )
+        )  # fmt: skip
         self._n_step = n_step
         self._storage = storage
         self._sampler = sampler
@@ -96,9 +87,8 @@ class Replay:
 
     def describe_memory(self) -> str:
         """What a full replay takes, where, and how much is free there."""
-        free = compute_free_bytes(self._storage.device)
-        known = "nobody knows what is" if free is None else f"{free / 1e9:.2f} GB are"
-        return f"{self.required_bytes() / 1e9:.2f} GB on {self._storage.device}, where {known} free"
+        device = self._storage.device
+        return describe_need(self.required_bytes(), free=compute_free_bytes(device), device=device)
 
     def check_memory(self) -> None:
         """Make sure that a full replay will fit.
@@ -106,16 +96,16 @@ class Replay:
         Raises:
             ConfigurationError: memory is short; the message names a capacity that fits.
         """
-        free = compute_free_bytes(self._storage.device)
-        needed = self.required_bytes()
+        device, needed = self._storage.device, self.required_bytes()
+        free = compute_free_bytes(device)
         if free is None or needed <= free:
             return
         capacity = self._settings.capacity
         fitting = int(capacity * free / needed * 0.9)  # a tenth is left for the rest of the run
         alternative = f", or {self._storage.smaller_alternative}" if self._storage.smaller_alternative else ""
         raise ConfigurationError(
-            f"replay.capacity={capacity} needs {self.describe_memory()}; set replay.capacity={fitting} or less"
-            f"{alternative}"
+            f"replay.capacity={capacity} needs {describe_need(needed, free=free, device=device)};"
+            f" set replay.capacity={fitting} or less{alternative}"
         )
 
     def allocate(self) -> None:
@@ -206,14 +196,8 @@ class Replay:
         r_t, discount_t, weights = torch.from_numpy(floats).to(self._device, non_blocking=True)
         a_tm1, index = torch.from_numpy(integers).to(self._device, non_blocking=True)
         return Batch(
-            s_tm1=s_tm1,
-            a_tm1=a_tm1,
-            r_t=r_t,
-            discount_t=discount_t,
-            s_t=s_t,
-            weight=weights,
-            index=index,
-        )
+            s_tm1=s_tm1, a_tm1=a_tm1, r_t=r_t, discount_t=discount_t, s_t=s_t, weight=weights, index=index
+        )  # fmt: skip
 
     def _read_stacks(self, rows: Int64[np.ndarray, "T B S"]) -> UInt8[Tensor, "TB S H W"]:
         """The stacks whose frames lie in ``rows``, on the device where batches are delivered."""
