@@ -36,29 +36,22 @@ from wn_rl.types import Step
 OLDER = f"checkpoints/{TOTAL - 100:09d}"
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("finished")
-    assert make_run(folder).train()
-    return folder
-
-
 @pytest.fixture
-def copy(finished: Path, tmp_path: Path) -> Path:
+def copy(finished_toy_run: Path, tmp_path: Path) -> Path:
     """A copy of the run folder elsewhere: everything below holds of runs that were moved or copied, too."""
-    return Path(shutil.copytree(finished, tmp_path / "copy"))
+    return Path(shutil.copytree(finished_toy_run, tmp_path / "copy"))
 
 
 def find_older(folder: Path) -> Path:
     return next(path for path in folder.glob("checkpoints/*.ckpt") if str(path).startswith(str(folder / OLDER)))
 
 
-def check_resumes_to_the_same_end(folder: Path, finished: Path) -> None:
+def check_resumes_to_the_same_end(folder: Path, finished_toy_run: Path) -> None:
     made = make_run(folder)
     assert made.train()
     for path in [*folder.glob("checkpoints/*.damaged"), folder / "error.log"]:
         path.unlink(missing_ok=True)
-    assert_equal(describe_folder(folder), describe_folder(finished))
+    assert_equal(describe_folder(folder), describe_folder(finished_toy_run))
 
 
 def train_refused(folder: Path, **how: Any) -> str:
@@ -97,10 +90,10 @@ DAMAGES: dict[str, Callable[[Path], Any]] = {
     "name", [name if name == "flipped" else pytest.param(name, marks=pytest.mark.slow) for name in DAMAGES]
 )
 def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_is_taken(
-    name: str, copy: Path, finished: Path, capsys: pytest.CaptureFixture[str]
+    name: str, copy: Path, finished_toy_run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     DAMAGES[name](copy / LAST_CHECKPOINT)
-    check_resumes_to_the_same_end(copy, finished)
+    check_resumes_to_the_same_end(copy, finished_toy_run)
     warnings = capsys.readouterr().err.splitlines()
     if name != "missing":
         assert len(warnings) == 1
@@ -121,13 +114,13 @@ def test_a_flipped_weight_is_one_that_pytorch_loads(copy: Path) -> None:
     "name", ["missing", pytest.param("cut", marks=pytest.mark.slow), pytest.param("flipped", marks=pytest.mark.slow)]
 )
 def test_a_damaged_segment_sends_the_run_back_to_a_checkpoint_that_does_without(
-    name: str, copy: Path, finished: Path
+    name: str, copy: Path, finished_toy_run: Path
 ) -> None:
     needed = [list_segment_names(read_checkpoint(path)["wn_rl"]["replay"]) for path in (
         copy / LAST_CHECKPOINT, find_older(copy)
     )]  # fmt: skip
     DAMAGES[name](copy / "replay" / min(needed[0] - needed[1]))
-    check_resumes_to_the_same_end(copy, finished)
+    check_resumes_to_the_same_end(copy, finished_toy_run)
 
 
 def test_where_no_checkpoint_is_whole_the_run_is_refused_and_nothing_is_changed(copy: Path) -> None:
@@ -145,22 +138,23 @@ def test_a_run_folder_without_its_checkpoints_does_not_begin_anew(copy: Path) ->
     assert "are missing; copy the run folder with all that it holds" in train_refused(copy)
 
 
-def test_the_best_and_the_newest_checkpoints_are_kept_with_their_segments(finished: Path) -> None:
-    rows = [json.loads(line) for line in (finished / "evaluations.jsonl").read_text().splitlines()]
+def test_the_best_and_the_newest_checkpoints_are_kept_with_their_segments(finished_toy_run: Path) -> None:
+    rows = [json.loads(line) for line in (finished_toy_run / "evaluations.jsonl").read_text().splitlines()]
     best = max((row["mean"], row["agent_steps"]) for row in rows)
     kept = {
-        read_checkpoint(path)["agent"]["agent_steps"]: read_checkpoint(path) for path in finished.glob("checkpoints/*")
+        read_checkpoint(path)["agent"]["agent_steps"]: read_checkpoint(path)
+        for path in finished_toy_run.glob("checkpoints/*")
     }
     assert set(kept) == {TOTAL, TOTAL - 100, best[1]}
     assert kept[best[1]]["agent"]["mean_return"] == best[0]
     needed = {name for state in kept.values() for name in list_segment_names(state["wn_rl"]["replay"])}
-    assert {path.name for path in (finished / "replay").iterdir()} == needed
+    assert {path.name for path in (finished_toy_run / "replay").iterdir()} == needed
 
 
-def test_an_older_checkpoint_can_be_gone_on_from(copy: Path, finished: Path) -> None:
+def test_an_older_checkpoint_can_be_gone_on_from(copy: Path, finished_toy_run: Path) -> None:
     """Its replay is whole although newer ones have overwritten most of it."""
     find_older(copy).replace(copy / LAST_CHECKPOINT)
-    check_resumes_to_the_same_end(copy, finished)
+    check_resumes_to_the_same_end(copy, finished_toy_run)
 
 
 # --- while training
@@ -196,7 +190,7 @@ class FailingEnvironments(ChainEnvironments):
     ],
 )
 def test_an_environment_that_fails_ends_in_one_line_and_the_run_can_go_on(
-    error: Exception, expected: str, tmp_path: Path, finished: Path
+    error: Exception, expected: str, tmp_path: Path, finished_toy_run: Path
 ) -> None:
     handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     message = train_refused(tmp_path, environments=FailingEnvironments(error, 350))
@@ -207,13 +201,13 @@ def test_an_environment_that_fails_ends_in_one_line_and_the_run_can_go_on(
         f"checkpoint of 300 agent steps is whole; go on from there with: python -m wn_rl.train resume={tmp_path}"
         in (message)
     )
-    check_resumes_to_the_same_end(tmp_path, finished)
+    check_resumes_to_the_same_end(tmp_path, finished_toy_run)
 
 
-def test_a_failure_before_the_first_checkpoint_says_so(tmp_path: Path, finished: Path) -> None:
+def test_a_failure_before_the_first_checkpoint_says_so(tmp_path: Path, finished_toy_run: Path) -> None:
     message = train_refused(tmp_path, environments=FailingEnvironments(RuntimeError("no"), 60))
     assert "it had no checkpoint yet; begin anew with" in message
-    check_resumes_to_the_same_end(tmp_path, finished)
+    check_resumes_to_the_same_end(tmp_path, finished_toy_run)
 
 
 def test_a_run_that_ended_leaves_no_signal_handler_and_no_memory(tmp_path: Path) -> None:
@@ -235,9 +229,9 @@ class StopBeforeTheFirstChunk(Callback):
         os.kill(os.getpid(), signal.SIGINT)
 
 
-def test_a_run_stopped_right_after_its_warmup_ends_the_same(tmp_path: Path, finished: Path) -> None:
+def test_a_run_stopped_right_after_its_warmup_ends_the_same(tmp_path: Path, finished_toy_run: Path) -> None:
     assert not make_run(tmp_path, callbacks=[StopBeforeTheFirstChunk()]).train()
-    check_resumes_to_the_same_end(tmp_path, finished)
+    check_resumes_to_the_same_end(tmp_path, finished_toy_run)
 
 
 class Poison(Callback):
@@ -263,14 +257,14 @@ class Poison(Callback):
     ("place", "what"), [("weights before", "train/"), ("weights after", "a weight"), ("optimizer after", "a weight")]
 )
 def test_what_diverged_never_replaces_a_good_checkpoint(
-    value: float, place: str, what: str, tmp_path: Path, finished: Path
+    value: float, place: str, what: str, tmp_path: Path, finished_toy_run: Path
 ) -> None:
     """After an iteration's last update its metrics are still finite: the checkpoint itself must look at the weights."""
     message = train_refused(tmp_path, callbacks=[Poison(place, value)])
     assert f"learning diverged: {what}" in message
     assert "start a new run with a lower learning_rate, or with max_gradient_norm=10" in message
     assert "checkpoint of 300 agent steps is whole" in message
-    check_resumes_to_the_same_end(tmp_path, finished)
+    check_resumes_to_the_same_end(tmp_path, finished_toy_run)
 
 
 # --- disks
@@ -290,7 +284,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.mark.parametrize("free_bytes", [16_384, 40_000, pytest.param(150_000, marks=pytest.mark.slow)])
 def test_a_full_disk_ends_in_one_line_and_the_run_goes_on_when_there_is_room(
-    free_bytes: int, small_disk: Path, finished: Path
+    free_bytes: int, small_disk: Path, finished_toy_run: Path
 ) -> None:
     folder = small_disk / "run"
     if free_bytes > 16_384:  # else the disk is full before there is any checkpoint
@@ -302,11 +296,11 @@ def test_a_full_disk_ends_in_one_line_and_the_run_goes_on_when_there_is_room(
     assert "No space left on device" in message
     assert "make room" in message
     filler.unlink()
-    check_resumes_to_the_same_end(folder, finished)
+    check_resumes_to_the_same_end(folder, finished_toy_run)
 
 
-def test_a_read_only_folder_is_refused_in_one_line(small_disk: Path, finished: Path) -> None:
-    shutil.copytree(finished, small_disk / "run")
+def test_a_read_only_folder_is_refused_in_one_line(small_disk: Path, finished_toy_run: Path) -> None:
+    shutil.copytree(finished_toy_run, small_disk / "run")
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     with pytest.raises(ConfigurationError, match=r"cannot be written to: Read-only file system; name another"):
         make_run_folder(small_disk / "new")
@@ -368,14 +362,14 @@ def test_later_evaluations_of_training_are_dropped_and_those_of_other_commands_s
     ]  # fmt: skip
 
 
-def test_a_killed_writer_of_a_checkpoint_leaves_one_that_is_taken(copy: Path, finished: Path) -> None:
+def test_a_killed_writer_of_a_checkpoint_leaves_one_that_is_taken(copy: Path, finished_toy_run: Path) -> None:
     """Between its two renames there is no last.ckpt: the new one is whole, and becomes it."""
     last = copy / LAST_CHECKPOINT
     last.replace(last.with_name("next.ckpt"))
     found = find_checkpoint(copy, make_module(copy))
     assert found is not None
     assert found[0] == last
-    check_resumes_to_the_same_end(copy, finished)
+    check_resumes_to_the_same_end(copy, finished_toy_run)
 
 
 def test_every_test_that_the_documentation_names_is_there() -> None:

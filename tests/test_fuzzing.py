@@ -21,7 +21,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from safetensors.torch import load_file, save
 
-from tests.killed_runs import assert_equal, make_module, make_run
+from tests.killed_runs import assert_equal, make_module
 from tests.test_configuration import compose_training
 from wn_rl import build
 from wn_rl.acting.agent import _finish_saving, load_agent, save_agent
@@ -207,16 +207,9 @@ def test_the_agent_is_one_of_the_two_whenever_its_writer_is_killed(agent_folder:
 # --- checkpoints and segments
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("finished")
-    assert make_run(folder).train()
-    return folder
-
-
 @pytest.fixture
-def module(finished: Path) -> Iterator[DQN]:
-    made = make_module(finished)
+def module(finished_toy_run: Path) -> Iterator[DQN]:
+    made = make_module(finished_toy_run)
     made.replay.allocate()
     yield made
     made.archive.close()
@@ -232,24 +225,24 @@ def fuzz_checkpoints(module: DQN, path: Path, num_files: int) -> None:
     assert fuzz(path, lambda: read_checked(module, path), num_files, seed=2) > 0.7 * num_files
 
 
-def fuzz_segments(module: DQN, finished: Path, num_files: int) -> None:
-    state = read_checkpoint(finished / LAST_CHECKPOINT)["wn_rl"]["replay"]
+def fuzz_segments(module: DQN, finished_toy_run: Path, num_files: int) -> None:
+    state = read_checkpoint(finished_toy_run / LAST_CHECKPOINT)["wn_rl"]["replay"]
 
     def load() -> Any:
         module.archive.load_state_dict(state)
         lanes = module.replay.lanes
         return module.replay.read_frames(0, int(lanes.tails[0]), int(lanes.heads[0])).tolist()
 
-    path = finished / "replay" / state["segments"][0]["name"]
+    path = finished_toy_run / "replay" / state["segments"][0]["name"]
     assert fuzz(path, load, num_files, seed=3) >= 0.95 * num_files  # all but damages that change nothing
 
 
-def test_fuzzed_checkpoints_are_refused(module: DQN, finished: Path) -> None:
-    fuzz_checkpoints(module, finished / LAST_CHECKPOINT, NUM_QUICK)
+def test_fuzzed_checkpoints_are_refused(module: DQN, finished_toy_run: Path) -> None:
+    fuzz_checkpoints(module, finished_toy_run / LAST_CHECKPOINT, NUM_QUICK)
 
 
-def test_fuzzed_segments_are_refused(module: DQN, finished: Path) -> None:
-    fuzz_segments(module, finished, NUM_QUICK)
+def test_fuzzed_segments_are_refused(module: DQN, finished_toy_run: Path) -> None:
+    fuzz_segments(module, finished_toy_run, NUM_QUICK)
 
 
 def expand(*shape: int, dtype: torch.dtype = torch.uint8) -> torch.Tensor:
@@ -276,9 +269,9 @@ FORGED_CHECKPOINTS: list[tuple[tuple[Any, ...], Any]] = [
 
 @pytest.mark.parametrize(("path", "value"), FORGED_CHECKPOINTS, ids=lambda value: str(value)[:60])
 def test_a_forged_checkpoint_with_true_checksums_is_refused(
-    path: tuple[Any, ...], value: Any, module: DQN, finished: Path, tmp_path: Path
+    path: tuple[Any, ...], value: Any, module: DQN, finished_toy_run: Path, tmp_path: Path
 ) -> None:
-    checkpoint = copy.deepcopy(read_checked(module, finished / LAST_CHECKPOINT))
+    checkpoint = copy.deepcopy(read_checked(module, finished_toy_run / LAST_CHECKPOINT))
     parent = checkpoint
     for key in path[:-1]:
         parent = parent[key]
@@ -364,11 +357,11 @@ def test_a_configuration_that_would_call_something_is_refused(
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_a_thousand_fuzzed_files_are_refused(
-    module: DQN, finished: Path, agent_folder: Path, given_configuration: DictConfig, tmp_path_factory: Any
+    module: DQN, finished_toy_run: Path, agent_folder: Path, given_configuration: DictConfig, tmp_path_factory: Any
 ) -> None:
     fuzz_agents(agent_folder, NUM_SLOW)
-    fuzz_checkpoints(module, finished / LAST_CHECKPOINT, NUM_SLOW)
-    fuzz_segments(module, finished, NUM_SLOW)
+    fuzz_checkpoints(module, finished_toy_run / LAST_CHECKPOINT, NUM_SLOW)
+    fuzz_segments(module, finished_toy_run, NUM_SLOW)
     folder = tmp_path_factory.mktemp("configuration")
     save_configuration(resolve_configuration(compose_training("num_envs=8")), folder)
     fuzz_configurations(folder, given_configuration, NUM_SLOW)
