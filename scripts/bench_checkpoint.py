@@ -15,15 +15,18 @@ import shutil
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+import lightning
 from hydra import compose, initialize_config_dir
 from lightning.pytorch.callbacks import Callback
 
 from wn_rl import run
 from wn_rl.callbacks.checkpoint import RunCheckpoint
 from wn_rl.command_line import CONFIG_DIRECTORY
+from wn_rl.dqn import DQN
 
 
 class Stopwatch(Callback):
@@ -34,14 +37,14 @@ class Stopwatch(Callback):
         self.stops_s: list[float] = []
         self.fill_s = 0.0
 
-    def on_train_batch_end(self, trainer, pl_module, *args) -> None:  # type: ignore[no-untyped-def]
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, *args: Any) -> None:
         self._fill(pl_module, self._agent_steps)
         self._save(trainer, pl_module)
         self._fill(pl_module, self._more)
         self._save(trainer, pl_module)
         trainer.should_stop = True
 
-    def _fill(self, module, agent_steps: int) -> None:  # type: ignore[no-untyped-def]
+    def _fill(self, module: DQN, agent_steps: int) -> None:
         began = time.perf_counter()
         end = module.agent_steps + agent_steps
         while module.agent_steps < end:
@@ -49,7 +52,7 @@ class Stopwatch(Callback):
             module.archive.write_new_frames()
         self.fill_s += time.perf_counter() - began
 
-    def _save(self, trainer, module) -> None:  # type: ignore[no-untyped-def]
+    def _save(self, trainer: lightning.Trainer, module: DQN) -> None:
         began = time.perf_counter()
         self._saving.save(trainer, module)
         self.stops_s.append(time.perf_counter() - began)

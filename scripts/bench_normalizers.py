@@ -13,6 +13,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -105,7 +106,7 @@ def compare(names: list[str], *, batch_size: int, dtype: torch.dtype, device: to
     begin = time.perf_counter()
     while time.perf_counter() - begin < seconds or len(times["none"]) < 4:
         for name, contestant in contestants.items():
-            times[name].append(time_turn(lambda: contestant.update(frames, actions, rewards), device))  # noqa: B023
+            times[name].append(time_turn(partial(contestant.update, frames, actions, rewards), device))
     print(
         f"\n{device.type}, minibatch {batch_size}, {str(dtype).removeprefix('torch.')}, {len(times['none'])} rounds\n"
     )

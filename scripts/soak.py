@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
@@ -74,7 +74,7 @@ class Watch(Callback):
     def __init__(self, folder: Path, samples: list[Sample], *, began: float, seconds: float) -> None:
         self._folder, self._samples, self._began, self._end = folder, samples, began, time.monotonic() + seconds
 
-    def on_train_epoch_start(self, trainer, pl_module) -> None:  # type: ignore[no-untyped-def]
+    def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
         if trainer.current_epoch > 0:
             self._samples.append(take_sample(self._folder, self._began, trainer.current_epoch))
         if time.monotonic() > self._end:
