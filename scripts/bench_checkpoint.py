@@ -10,14 +10,11 @@ next one, and the bytes of all that is on disk then.
 """
 
 import argparse
-import os
 import shutil
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
-
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import lightning
 from hydra import compose, initialize_config_dir

@@ -12,7 +12,6 @@ any of them grew from the second quarter of the run to the last.
 
 import argparse
 import gc
-import os
 import shutil
 import statistics
 import sys
@@ -20,8 +19,6 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
-
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from hydra import compose, initialize_config_dir
 from lightning.pytorch.callbacks import Callback

@@ -81,9 +81,6 @@ class Stopwatch:
 
 def train_wn_rl(work: Work, **changes: Any) -> dict[str, Any]:
     """This project, with all that a user gets: Lightning, TensorBoard, metrics.csv, checkpoint at the end."""
-    import os
-
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as its command line does
     from hydra import compose, initialize_config_dir
     from lightning.pytorch.callbacks import Callback
 

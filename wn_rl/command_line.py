@@ -28,9 +28,6 @@ def run_command(config_name: str, function: Callable[[DictConfig], None]) -> Non
 
     What the user can mend (wrong key, word or value) ends in one line on stderr and exit status 2.
     """
-    # Threads that spin at PyTorch's barriers keep the environments' threads, and each other, from the cores: where
-    # a core is shared, updates take ten times as long. Read when PyTorch is first imported.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing several lines
     job = partial(_run_job, function)
     try:

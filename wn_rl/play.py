@@ -18,6 +18,7 @@ from wn_rl.envs.atari import AtariEnvironments
 from wn_rl.envs.protocols import Protocol
 from wn_rl.envs.rendering import EpisodeRecord
 from wn_rl.errors import ConfigurationError
+from wn_rl.processor import use_processor
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def load_player(config: DictConfig) -> Player:
     if config.get("protocol") is not None:
         values = OmegaConf.to_container(config.protocol, resolve=True)
     protocol = Protocol.from_values({str(key): value for key, value in values.items()})
-    torch.set_num_threads(_resolve_threads(config.num_threads))
+    use_processor(_resolve_threads(config.num_threads))
     device = torch.device("cuda" if resolve_accelerator(config.accelerator) == "gpu" else "cpu")
     return Player(agent, agent.description["game"], protocol, device)
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import lightning
-import torch
 from filelock import FileLock
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
@@ -35,6 +34,7 @@ from wn_rl.dqn import DQN
 from wn_rl.errors import ConfigurationError
 from wn_rl.failures import MEMORY_ADVICE, explain_failure, is_memory_error, summarize_error
 from wn_rl.files import write_whole
+from wn_rl.processor import use_processor
 from wn_rl.provenance import describe_provenance
 from wn_rl.run_folder import choose_run_folder, lock_run_folder, make_run_folder, remove_leftovers
 from wn_rl.saved_run import check_settings, find_checkpoint
@@ -149,7 +149,7 @@ def _make_module(config: DictConfig, folder: Path) -> DQN:
     Raises:
         ConfigurationError: memory is short.
     """
-    torch.set_num_threads(config.num_threads)
+    use_processor(config.num_threads)
     try:
         return build.make_module(config, build.make_environments(config, config.num_envs), folder)
     except (MemoryError, RuntimeError) as error:
