@@ -27,6 +27,10 @@ from wn_rl.envs.rendering import load_episode
 from wn_rl.errors import ConfigurationError
 from wn_rl.run import Run
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
+
+import publish_agent
+
 SMALL = [
     "game=Pong", "preset=quick", "total_agent_steps=600", "iteration_agent_steps=300", "chunk_agent_steps=50",
     "warmup_agent_steps=100", "batch_size=8", "samples_per_agent_step=2", "initialization_batch_size=32",
@@ -257,3 +261,18 @@ def test_a_damaged_agent_is_refused_in_one_line(tmp_path: Path, finished: tuple[
     with pytest.raises(ConfigurationError, match="cannot be read") as raised:
         load_agent(tmp_path)
     assert "\n" not in str(raised.value)
+
+
+def test_a_published_agent_plays_as_its_description_says(finished: tuple[Path, bytes], tmp_path: Path) -> None:
+    folder = publish_agent.publish(finished[0], tmp_path, episodes=2)
+    assert folder == tmp_path / "Pong"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "agent.json", "learning_curve.csv", "video.mp4", "video.png", "weights.safetensors",
+    ]  # fmt: skip
+    published, source = load_agent(folder), load_agent(finished[0])
+    for ours, theirs in zip(published.network.parameters(), source.network.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs.half().float(), rtol=0, atol=0)
+    evaluate.main(compose_config("evaluate", f"agent={folder}", "episodes=2", f"output_dir={tmp_path}"))
+    (played,) = read_lines(tmp_path / "evaluations.jsonl")
+    assert played == published.description["evaluation"]
+    assert "run_dir" not in published.description["config"]

@@ -83,20 +83,23 @@ def make_q_function(network: nn.Module) -> Callable[[UInt8[Tensor, "B S H W"]], 
     return compute_q_values
 
 
-def save_agent(folder: Path, network: nn.Module, description: dict[str, Any]) -> None:
+def save_agent(
+    folder: Path, network: nn.Module, description: dict[str, Any], *, dtype: torch.dtype = torch.float32
+) -> None:
     """Write the newest agent; whenever this is interrupted, the folder holds the one before or the new one.
 
     Args:
         folder: where ``weights.safetensors`` and ``agent.json`` go.
         network: the online network; it is folded here.
         description: what is known of it, its ``FORMAT`` included; the checksums are added.
+        dtype: of the weights in the file; whoever loads them computes in float32.
 
     Raises:
         OSError: the disk is full, or the folder cannot be written to.
     """
     folder.mkdir(parents=True, exist_ok=True)
     _finish_saving(folder)
-    folded = make_folded(network).float()
+    folded = make_folded(network).to(dtype)
     weights = save_safetensors({name: value.contiguous() for name, value in folded.state_dict().items()})
     complete = {**description, "sha256": hashlib.sha256(weights).hexdigest()}
     complete[DESCRIPTION_CHECKSUM] = _compute_description_checksum(complete)
