@@ -5,10 +5,10 @@
     python scripts/study_learning_rates.py --problem Breakout --agent-steps 12000 --seeds 0 1 --learning-rates 1e-4 1e-3
     python scripts/study_learning_rates.py --figure-only
 
-Every finished run is a row of docs/figures/learning_rates.csv; a run that has its row is not done again. All networks
-start from the same data-dependent initialization (Section 3, Salimans & Kingma 2016) and learn with Adam, so that
-they differ in the reparameterization alone, as in the paper. An Atari game is trained by the application itself, with
-``preset=quick`` under the protocol machado with a shorter time limit; other words are passed on with ``--settings``.
+Every finished run is a row of docs/figures/learning_rates_<problem>.csv; a run that has its row is not done again.
+All networks start from the same data-dependent initialization (Section 3, Salimans & Kingma 2016) and learn with Adam,
+so that they differ in the reparameterization alone, as in the paper. An Atari game is trained by the application
+itself, with ``preset=quick`` under the protocol machado with a shorter time limit; ``--settings`` are passed on to it.
 """
 
 import argparse
@@ -30,7 +30,6 @@ from cart_pole import Outcome, train
 from study_results import COLORS, FIGURES, append_row, compute_interval, make_figure, read_rows, save_figure
 
 LEARNING_RATES = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
-TABLE = FIGURES / "learning_rates.csv"
 RUN_COLUMNS = ("problem", "normalizer", "learning_rate", "seed", "agent_steps")
 """What tells one run from another."""
 
@@ -178,16 +177,17 @@ def main() -> None:
     parser.add_argument("--agent-steps", type=int, default=3000)
     parser.add_argument("--minutes", type=float, default=math.inf, help="after which no further run begins")
     parser.add_argument("--settings", nargs="*", default=[], help="of an Atari run, as the command line takes them")
-    parser.add_argument("--table", type=Path, default=TABLE)
+    parser.add_argument("--table", type=Path, default=None, help="docs/figures/learning_rates_<problem>.csv")
     parser.add_argument("--figure-only", action="store_true")
     options = parser.parse_args()
+    table = options.table or FIGURES / f"learning_rates_{options.problem}.csv"
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore", module="lightning")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     if not options.figure_only:
-        do_runs(options, options.table)
-    draw(options.table, options.table.with_suffix(".svg"))
-    print(summarize(options.table))
+        do_runs(options, table)
+    draw(table, table.with_suffix(".svg"))
+    print(summarize(table))
 
 
 if __name__ == "__main__":

@@ -277,3 +277,16 @@ def test_padding_of_packed_sequences_is_not_looked_at():
 def test_lstm_under_pytorchs_weight_norm_is_refused_with_the_way_out():
     with pytest.raises(ConfigurationError, match="weight_normalize"):
         initialize_from_data(parametrizations.weight_norm(nn.LSTM(3, 2), "weight_hh_l0"), draw_sequences())
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("layer", [nn.Linear(3, 2), nn.LSTM(3, 2, 2, batch_first=True)])
+def test_networks_in_other_dtypes_are_initialized_in_theirs(layer, dtype):
+    network = weight_normalize(layer).to(dtype)
+    initialize_from_data(network, draw_sequences().to(dtype), generator=make_generator(4))
+    reference = weight_normalize(layer).float()
+    initialize_from_data(reference, draw_sequences(), generator=make_generator(4))
+    for name, tensor in reference.state_dict().items():
+        found = network.state_dict()[name]
+        assert found.dtype == dtype
+        torch.testing.assert_close(found.float(), tensor, rtol=5e-2, atol=5e-2)

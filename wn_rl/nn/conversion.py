@@ -34,7 +34,8 @@ def _convert(module: nn.Module, replace: Callable[[nn.Module], nn.Module | None]
     replacements: dict[int, nn.Module] = {}
     for name, layer in module.named_modules():
         try:
-            new = replace(layer)
+            with torch.random.fork_rng(devices=[]):  # layers draw as they are made, and nobody's stream shall move
+                new = replace(layer)
         except ConfigurationError as error:
             raise ConfigurationError(f"layer {name!r} ({type(layer).__name__}): {error}") from None
         if new is not None:

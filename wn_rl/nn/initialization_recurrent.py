@@ -67,8 +67,8 @@ def _initialize_direction_(
         v = draw_v(shapes[name], generator=generator).to(x)
         g = torch.ones_like(v[:, 0])
         if name.startswith("weight_ih"):
-            directions = v / per_unit(compute_norms(v), like=v)
-            statistics = compute_statistics(x @ directions.t(), unit_axis=-1)
+            directions = v / per_unit(compute_norms(v), like=v)  # in float32 or better
+            statistics = compute_statistics(x.to(directions.dtype) @ directions.t(), unit_axis=-1)
             g = (1 / statistics.deviation).to(v.dtype)
             _set_biases_(layer, suffix, statistics)
         set_matrix_(layer, name, v, g)

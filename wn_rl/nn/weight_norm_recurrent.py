@@ -42,17 +42,17 @@ def own_name(weight_name: str, letter: str) -> str:
 
 def read_matrix(layer: Any, weight_name: str) -> Matrix:
     """v and g of a matrix of a weight-normalized layer."""
-    v = layer.get_parameter(own_name(weight_name, "v"))
+    v = getattr(layer, own_name(weight_name, "v"))  # not get_parameter: torch.func puts tensors in their place
     if layer.g_mode == "exponential":
-        return Matrix(v, layer.get_parameter(own_name(weight_name, "s")).exp())
-    return Matrix(v, cast(Tensor, getattr(layer, own_name(weight_name, "g"))))
+        return Matrix(v, getattr(layer, own_name(weight_name, "s")).exp())
+    return Matrix(v, getattr(layer, own_name(weight_name, "g")))
 
 
 def named_weights(layer: nn.RNNBase) -> dict[str, Tensor]:
     """w of every matrix (Eq. 2 where it is weight-normalized) and the biases, in the order of PyTorch's kernels."""
     if type(layer) not in PLAIN_RECURRENT:
         return {name: getattr(layer, name) for name in layer._flat_weights_names}
-    weights = {name: layer.get_parameter(name) for name in bias_names(layer)}
+    weights: dict[str, Tensor] = {name: getattr(layer, name) for name in bias_names(layer)}
     for name in weight_names(layer):
         v, g = read_matrix(layer, name)
         weights[name] = compute_weight(v, cast(Tensor, g))
