@@ -60,7 +60,15 @@ def make_figure(columns: int, rows: int = 1, **options: Any) -> tuple[Any, Any]:
         import matplotlib.pyplot as plt
     except ImportError:
         raise SystemExit('figures need matplotlib: pip install "wn_rl[docs]"') from None
-    plt.rcParams.update({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "svg.hashsalt": "wn_rl"})
+    plt.rcParams.update(
+        {
+            "font.size": 9,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "svg.hashsalt": "wn_rl",
+            "svg.fonttype": "none",
+        }
+    )
     size = (3.6 * columns + 0.4, 3.0 * rows + 0.3)
     return plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained", **options)
 
