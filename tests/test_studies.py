@@ -217,6 +217,7 @@ def test_cart_pole_is_trained_by_dqn_from_data_and_evaluated(tmp_path):
     assert 0 < first.td_error < 10
 
 
+@pytest.mark.slow
 def test_atari_game_is_trained_by_the_application(monkeypatch):
     monkeypatch.setattr(rates, "EVALUATION_EPISODES", 2)
     small = ["network.torso=mlp", "network.hidden_units=4", "batch_size=8", "num_threads=1", "num_env_threads=1"]

@@ -11,8 +11,9 @@ not depend on h. With v ~ N(0, 0.05), t = v_ih · x/‖v_ih‖, and the statisti
     g_ih ← 1/σ[t],   b_ih ← −μ[t]/σ[t]                                                       (Eq. 6)
     g_hh ← 1,        b_hh ← 0
 
-so that W_ih x + b_ih has mean 0 and deviation 1 for every unit of every gate (at the first step that is a_1), and the
-past, |h| ≤ 1, adds less: rows of length 1, as an orthogonal matrix has. A projection W_hr has rows of length 1 too.
+so that W_ih x + b_ih has mean 0 and deviation 1 for every unit of every gate (at the first step that is a_1). The past
+has rows of length 1, as an orthogonal matrix has, and adds less, as |h| < 1: a deviation of 0.3 in an LSTM and of 0.6
+in a GRU, of 64 units on random walks of 50 steps. A projection W_hr has rows of length 1 too.
 Layer after layer: the next one sees the outputs of the one before, from a hidden state of zeros.
 """
 
