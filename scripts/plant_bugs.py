@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-COPIED = ("wn_rl", "configs", "tests", "pyproject.toml")
+COPIED = ("wn_rl", "configs", "scripts", "tests", "pyproject.toml")
 
 
 @dataclass(frozen=True)

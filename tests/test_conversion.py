@@ -11,6 +11,7 @@ from torch.nn.utils import weight_norm as torch_hook
 
 from wn_rl.errors import ConfigurationError
 from wn_rl.nn.conversion import plain, to_torch_hook, to_torch_parametrization, weight_normalize
+from wn_rl.nn.folding import make_folded
 from wn_rl.nn.weight_norm_conv import WeightNormConv2d
 from wn_rl.nn.weight_norm_layer import set_g_
 from wn_rl.nn.weight_norm_linear import WeightNormLinear
@@ -112,6 +113,86 @@ def test_recurrent_layers_are_converted_inside_a_module():
     x = torch.randn(4, 2, 3)
     torch.testing.assert_close(normalized["memory"](x)[0], network["memory"](x)[0])
     torch.testing.assert_close(plain(normalized)["memory"](x)[0], network["memory"](x)[0])
+
+
+def draw_sequence():
+    return torch.randn(4, 2, 3, generator=torch.Generator().manual_seed(2))
+
+
+@pytest.mark.parametrize("g_mode", ["free", "fixed", "exponential"])
+@pytest.mark.parametrize("layer", [nn.LSTM(3, 5, 2, bidirectional=True), nn.GRU(3, 5, bias=False)])
+def test_recurrent_layers_take_every_mode_of_g_with_their_function(layer, g_mode):
+    x = draw_sequence()
+    normalized = weight_normalize(layer, g_mode=g_mode)
+    trained = {name.split("_")[0] for name, _ in normalized.named_parameters()} - {"bias"}
+    assert trained == {"free": {"v", "g"}, "fixed": {"v"}, "exponential": {"v", "s"}}[g_mode]
+    for one in (normalized, plain(normalized), make_folded(normalized), weight_normalize(normalized, g_mode="free")):
+        torch.testing.assert_close(one(x)[0], layer(x)[0])
+    other = weight_normalize(layer, g_mode=g_mode)
+    other.load_state_dict({name: tensor / 2 for name, tensor in normalized.state_dict().items()})
+    assert not other(x)[0].allclose(layer(x)[0], atol=1e-3)  # g is in the state
+
+
+def test_recurrent_layers_refuse_a_zero_row_and_a_negative_length_by_name():
+    network = nn.Sequential(nn.LSTM(3, 2))
+    with torch.no_grad():
+        network[0].weight_hh_l0[1] = 0
+    with pytest.raises(ConfigurationError, match=r"layer '0' \(LSTM\).*units \[1\]"):
+        weight_normalize(network)
+    normalized = weight_normalize(nn.GRU(3, 2))
+    with torch.no_grad():
+        normalized.g_ih_l0[2] = -1
+    with pytest.raises(ConfigurationError, match="g_mode='free'"):
+        weight_normalize(normalized, g_mode="exponential")
+
+
+@pytest.mark.parametrize("convert", [to_torch_parametrization, to_torch_hook])
+@pytest.mark.parametrize("layer", [nn.LSTM(3, 5, 2), nn.GRU(3, 5, bidirectional=True)])
+def test_v_and_g_of_recurrent_layers_survive_the_way_to_pytorch_and_back(layer, convert):
+    normalized, x = weight_normalize(layer), draw_sequence()
+    with torch.no_grad():
+        for name, parameter in normalized.named_parameters():
+            parameter.mul_(-2 if name.startswith("g") else 3)
+    theirs = convert(normalized)
+    torch.testing.assert_close(theirs(x)[0], normalized(x)[0])
+    torch.testing.assert_close(plain(theirs)(x)[0], normalized(x)[0])
+    ours = weight_normalize(theirs)
+    assert all(ours.state_dict()[name].equal(tensor) for name, tensor in normalized.state_dict().items())
+
+
+@pytest.mark.parametrize("normalize", [parametrizations.weight_norm, silent_hook])
+def test_recurrent_layer_with_one_matrix_under_pytorchs_weight_norm_is_converted_whole(normalize):
+    layer, x = nn.LSTM(3, 5), draw_sequence()
+    if normalize is silent_hook:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            torch_hook(layer, "weight_hh_l0")
+    else:
+        normalize(layer, "weight_hh_l0")
+    expected = layer(x)[0]
+    assert {name for name, _ in weight_normalize(layer).named_parameters()} == {
+        "v_ih_l0", "g_ih_l0", "v_hh_l0", "g_hh_l0", "bias_ih_l0", "bias_hh_l0",
+    }  # fmt: skip
+    torch.testing.assert_close(weight_normalize(layer)(x)[0], expected)
+    torch.testing.assert_close(plain(layer)(x)[0], expected)
+
+
+def test_frozen_parameters_of_recurrent_layers_stay_frozen():
+    layer = nn.GRU(3, 2)
+    layer.weight_hh_l0.requires_grad_(False)
+    layer.bias_ih_l0.requires_grad_(False)
+    normalized = weight_normalize(layer)
+    assert not normalized.v_hh_l0.requires_grad
+    assert {name for name, p in plain(normalized).named_parameters() if not p.requires_grad} == {
+        "weight_hh_l0", "bias_ih_l0",
+    }  # fmt: skip
+
+
+def test_conversion_draws_no_random_number():
+    network = nn.ModuleList([nn.Linear(3, 2), nn.Conv1d(2, 3, 2), nn.LSTM(2, 3)])
+    before = torch.random.get_rng_state()
+    plain(weight_normalize(network))
+    assert torch.random.get_rng_state().equal(before)
 
 
 def test_a_shared_layer_stays_shared():

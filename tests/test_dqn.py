@@ -1,5 +1,6 @@
 """The algorithm on a chain whose Q* is known: what it learns, and when it does what."""
 
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,44 @@ def test_data_dependent_initialization_runs_before_the_target_is_copied(tmp_path
     mean, deviation = first.statistics
     assert abs(mean) < 0.3  # Eq. 5 of the paper: mean 0, variance 1 on real frames
     assert 0.7 < deviation < 1.3
+
+
+class Modes(Callback):
+    """Notes in which mode the networks are used, and whether the folded copies are what evaluation mode computes."""
+
+    def __init__(self) -> None:
+        self.of_updates: set[bool] = set()
+        self.of_copies: set[bool] = set()
+        self.difference = 0.0
+        self.statistics: list[float] = []
+
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        for copy in (pl_module.acting, pl_module.target):
+            for module in copy.network.modules():
+                module.register_forward_hook(lambda used, *_: self.of_copies.add(used.training))
+
+    def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:
+        self.of_updates |= {module.training for module in pl_module.network.modules()}
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, *args: Any) -> None:
+        frames = torch.from_numpy(make_chain().state_frames()).unsqueeze(1)
+        with torch.no_grad():
+            expected = deepcopy(pl_module.network).eval()(frames).q_values
+        self.difference = max(self.difference, float((pl_module.acting(frames) - expected).abs().max()))
+        self.statistics.append(float(sum(b.double().sum() for b in pl_module.network.buffers())))
+
+
+@pytest.mark.parametrize("normalizer", ["batch_norm", "weight_norm_mean_only_batch_norm"])
+def test_minibatch_statistics_are_used_in_updates_alone_and_running_ones_where_it_acts(
+    tmp_path: Path, normalizer: str
+) -> None:
+    modes = Modes()
+    module = make_toy_module(tmp_path, total_agent_steps=500, normalizer=normalizer)
+    make_trainer(module, tmp_path, [modes]).fit(module)
+    assert modes.of_updates == {True}
+    assert modes.of_copies == {False}
+    assert modes.difference < 1e-4
+    assert len(set(modes.statistics)) > 1  # the running statistics move while learning
 
 
 def test_episodes_are_cut_at_the_end_of_an_iteration_and_keep_their_bootstrap(tmp_path: Path) -> None:

@@ -4,12 +4,14 @@ import pytest
 import torch
 from torch import nn
 from torch.nn.utils import parametrizations
+from torch.nn.utils.rnn import pack_padded_sequence
 
 from tests.networks import ALL_NORMALIZERS, draw_frames, make_generator, make_network
 from wn_rl.errors import ConfigurationError
 from wn_rl.nn.conversion import weight_normalize
 from wn_rl.nn.initialization import initialize_from_data
 from wn_rl.nn.normalizers import after_update
+from wn_rl.nn.weight_norm_recurrent import named_weights
 
 # Layer norm divides by statistics of its own, which come after the initialized layers.
 WITHOUT_LAYER_NORM = [name for name in ALL_NORMALIZERS if name != "layer_norm"]
@@ -165,3 +167,126 @@ def test_a_single_observation_is_refused():
 def test_pytorchs_weight_norm_is_refused_with_the_way_out():
     with pytest.raises(ConfigurationError, match="weight_normalize"):
         initialize_from_data(parametrizations.weight_norm(nn.Linear(3, 2)), torch.randn(5, 3))
+
+
+RECURRENT = [
+    (nn.LSTM, {"num_layers": 2, "bidirectional": True}),
+    (nn.LSTM, {"batch_first": True, "proj_size": 2}),
+    (nn.LSTM, {"bias": False}),
+    (nn.GRU, {"num_layers": 3, "batch_first": True}),
+    (nn.GRU, {"bidirectional": True}),
+]
+
+
+def draw_sequences(num_examples=40, num_steps=7):
+    """[B, T, 3], neighbours in time alike, with means and scales of their own."""
+    noise = torch.randn(num_examples, num_steps, 3, generator=make_generator(8)).cumsum(1)
+    return noise * torch.tensor([0.1, 1.0, 20.0]) + torch.tensor([5.0, 0.0, -3.0])
+
+
+def step_by_hand(kind, state, x, weights, suffix):
+    """One step of an LSTM or GRU by the equations of PyTorch's documentation: the state h (and c) after it."""
+    ih, hh = weights[f"weight_ih{suffix}"], weights[f"weight_hh{suffix}"]
+    of_x = x @ ih.T + weights.get(f"bias_ih{suffix}", torch.zeros(len(ih)))
+    of_h = state[0] @ hh.T + weights.get(f"bias_hh{suffix}", torch.zeros(len(hh)))
+    if kind is nn.GRU:
+        (xr, xz, xn), (hr, hz, hn) = of_x.chunk(3, 1), of_h.chunk(3, 1)
+        z = (xz + hz).sigmoid()
+        return ((1 - z) * (xn + (xr + hr).sigmoid() * hn).tanh() + z * state[0],)
+    i, f, g, o = (of_x + of_h).chunk(4, 1)
+    c = f.sigmoid() * state[1] + i.sigmoid() * g.tanh()
+    h = o.sigmoid() * c.tanh()
+    return (h @ weights[f"weight_hr{suffix}"].T if f"weight_hr{suffix}" in weights else h), c
+
+
+def run_by_hand(kind, x, weights, suffix, sizes):
+    """All h of one direction, [B, T, H]: h starts from zeros, and goes back in time in the direction "_reverse"."""
+    order = range(x.shape[1])[:: -1 if suffix.endswith("reverse") else 1]
+    state, outputs = tuple(torch.zeros(len(x), size) for size in sizes), {}
+    for t in order:
+        state = step_by_hand(kind, state, x[:, t], weights, suffix)
+        outputs[t] = state[0]
+    return torch.stack([outputs[t] for t in range(x.shape[1])], dim=1)
+
+
+@pytest.mark.filterwarnings("ignore:LSTM with projections:UserWarning")
+@pytest.mark.parametrize("normalize", [weight_normalize, lambda layer: layer])
+@pytest.mark.parametrize(("kind", "options"), RECURRENT)
+def test_what_the_inputs_bring_to_every_gate_has_mean_zero_and_deviation_one(kind, options, normalize):
+    layer = normalize(kind(3, 5, **options))
+    x = draw_sequences()
+    initialize_from_data(layer, x if options.get("batch_first") else x.transpose(0, 1), generator=make_generator(4))
+    weights = {name: tensor.detach() for name, tensor in named_weights(layer).items()}
+    sizes = [options.get("proj_size") or 5] + [5] * (kind is nn.LSTM)
+    for level in range(layer.num_layers):
+        suffixes = [f"_l{level}", f"_l{level}_reverse"][: 1 + layer.bidirectional]
+        for suffix in suffixes:
+            a = (x @ weights[f"weight_ih{suffix}"].T).flatten(0, 1)
+            if layer.bias:
+                a = a + weights[f"bias_ih{suffix}"] + weights[f"bias_hh{suffix}"]
+                torch.testing.assert_close(a.mean(0), torch.zeros(a.shape[1]), rtol=0, atol=1e-4)
+            torch.testing.assert_close(a.std(0, correction=0), torch.ones(a.shape[1]), rtol=1e-4, atol=1e-4)
+            lengths = weights[f"weight_hh{suffix}"].norm(dim=1)
+            torch.testing.assert_close(lengths, torch.ones(len(lengths)))
+        x = torch.cat([run_by_hand(kind, x, weights, suffix, sizes) for suffix in suffixes], dim=2)
+    found = layer(draw_sequences() if layer.batch_first else draw_sequences().transpose(0, 1))[0]
+    torch.testing.assert_close(found if layer.batch_first else found.transpose(0, 1), x, rtol=1e-4, atol=1e-5)
+
+
+def test_plain_and_weight_normalized_recurrent_networks_start_from_the_same_function():
+    class Memory(nn.Module):
+        def __init__(self, kind):
+            super().__init__()
+            self.encoder, self.memory, self.head = nn.Linear(3, 6), kind(6, 5, 2, batch_first=True), nn.Linear(5, 2)
+
+        def forward(self, x):
+            return self.head(self.memory(self.encoder(x))[0])
+
+    for kind in (nn.LSTM, nn.GRU):
+        x, network = draw_sequences(), Memory(kind)
+        normalized = [weight_normalize(network, g_mode=mode) for mode in ("free", "fixed", "exponential")]
+        for one in (network, *normalized):
+            initialize_from_data(one, x, generator=make_generator(9))
+            torch.testing.assert_close(one(x), network(x), rtol=1e-4, atol=1e-5)
+            outputs = one(x).flatten(0, 1)  # the layer behind sees the outputs of an initialized one
+            torch.testing.assert_close(outputs.mean(0), torch.zeros(2), rtol=0, atol=1e-4)
+            torch.testing.assert_close(outputs.std(0, correction=0), torch.ones(2), rtol=1e-4, atol=1e-4)
+
+
+def test_padding_of_packed_sequences_is_not_looked_at():
+    class Packed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.memory = weight_normalize(nn.GRU(3, 4, num_layers=2))
+
+        def forward(self, x):
+            lengths = torch.arange(len(x)) % 7 + 1
+            return self.memory(pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False))[0]
+
+    states = []
+    for padding in (0.0, 1e6):
+        x = draw_sequences()
+        for example, length in enumerate(torch.arange(len(x)) % 7 + 1):
+            x[example, length:] = padding
+        network = Packed()
+        initialize_from_data(network, x, generator=make_generator(4))
+        states.append(network.state_dict())
+    assert all(tensor.equal(states[1][name]) for name, tensor in states[0].items())
+
+
+def test_lstm_under_pytorchs_weight_norm_is_refused_with_the_way_out():
+    with pytest.raises(ConfigurationError, match="weight_normalize"):
+        initialize_from_data(parametrizations.weight_norm(nn.LSTM(3, 2), "weight_hh_l0"), draw_sequences())
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("layer", [nn.Linear(3, 2), nn.LSTM(3, 2, 2, batch_first=True)])
+def test_networks_in_other_dtypes_are_initialized_in_theirs(layer, dtype):
+    network = weight_normalize(layer).to(dtype)
+    initialize_from_data(network, draw_sequences().to(dtype), generator=make_generator(4))
+    reference = weight_normalize(layer).float()
+    initialize_from_data(reference, draw_sequences(), generator=make_generator(4))
+    for name, tensor in reference.state_dict().items():
+        found = network.state_dict()[name]
+        assert found.dtype == dtype
+        torch.testing.assert_close(found.float(), tensor, rtol=5e-2, atol=5e-2)

@@ -205,6 +205,22 @@ def test_projecting_v_restores_its_norm_and_leaves_the_function_as_it_is():
         torch.testing.assert_close(layer.v.flatten(1).norm(dim=1), norms)
 
 
+def test_projecting_v_leaves_the_function_as_it_is_to_the_last_places_of_float64():
+    network = make_network("weight_norm_projected_v").double()
+    take_a_step(network)
+    before = network(draw_frames()).q_values  # in float32, of weights in float64
+    weights = [
+        layer.weight.detach() for layer in network.modules() if type(layer) in (WeightNormConv2d, WeightNormLinear)
+    ]
+    after_update(network)
+    after = [
+        layer.weight.detach() for layer in network.modules() if type(layer) in (WeightNormConv2d, WeightNormLinear)
+    ]
+    for one, other in zip(after, weights, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-14, atol=0)
+    torch.testing.assert_close(network(draw_frames()).q_values, before, rtol=1e-6, atol=1e-7)
+
+
 def test_projection_of_a_zero_unit_is_finite():
     module = NormProjection(weight_normalize(nn.Linear(3, 2)), "v")
     with torch.no_grad():

@@ -2,9 +2,12 @@
 
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
 from torch import nn
 from torch.nn.utils import parametrizations
 
+from wn_rl.build import make_optimizer
+from wn_rl.command_line import CONFIG_DIRECTORY
 from wn_rl.errors import ConfigurationError
 from wn_rl.nn.conversion import weight_normalize
 from wn_rl.nn.optimizer_groups import make_parameter_groups
@@ -62,3 +65,27 @@ def test_decoupled_decay_without_gradients_shrinks_the_plain_weight_alone():
 def test_negative_decay_is_refused():
     with pytest.raises(ConfigurationError, match="negative"):
         make_parameter_groups(make_plain(), weight_decay=-0.1)
+
+
+@pytest.mark.parametrize(
+    ("word", "kind"),
+    [
+        ("adam", torch.optim.Adam),
+        ("adamw", torch.optim.AdamW),
+        ("adamax", torch.optim.Adamax),
+        ("rmsprop", torch.optim.RMSprop),
+    ],
+)
+def test_one_word_gives_an_optimizer_that_decays_plain_weights_alone(word, kind):
+    with initialize_config_dir(str(CONFIG_DIRECTORY), version_base="1.3"):
+        config = compose("train", ["game=Pong", f"optimizer={word}", "weight_decay=0.5", "learning_rate=0.1"])
+    network = nn.Sequential(nn.Linear(3, 4), weight_normalize(nn.Linear(4, 2)))
+    before = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
+    optimizer = make_optimizer(config, network)
+    assert type(optimizer) is kind
+    assert {group["lr"] for group in optimizer.param_groups} == {0.1}
+    for parameter in network.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    changed = {name for name, parameter in network.named_parameters() if not parameter.equal(before[name])}
+    assert changed == {"0.weight"}

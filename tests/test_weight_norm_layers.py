@@ -14,7 +14,7 @@ from wn_rl.nn.conversion import plain, weight_normalize
 from wn_rl.nn.weight_norm_conv import WeightNormConv1d, WeightNormConv2d, WeightNormConv3d
 from wn_rl.nn.weight_norm_layer import layer_g, set_g_
 from wn_rl.nn.weight_norm_linear import WeightNormLinear
-from wn_rl.nn.weight_norm_recurrent import WeightNormGRU, WeightNormLSTM, flat_weights
+from wn_rl.nn.weight_norm_recurrent import WeightNormGRU, WeightNormLSTM, named_weights
 from wn_rl.nn.weight_norm_transposed import (
     WeightNormConvTranspose1d,
     WeightNormConvTranspose2d,
@@ -181,8 +181,8 @@ RECURRENT = [
 @pytest.mark.parametrize(("kind", "options"), RECURRENT)
 def test_recurrent_layer_computes_what_pytorchs_computes_with_w(kind, options):
     layer = kind(3, 5, **options, generator=torch.Generator().manual_seed(0))
-    reference = kind.__mro__[1](3, 5, **options)
-    reference.load_state_dict(dict(zip(layer._flat_weights_names, flat_weights(layer), strict=True)))
+    reference = (nn.LSTM if kind is WeightNormLSTM else nn.GRU)(3, 5, **options)
+    reference.load_state_dict(named_weights(layer))
     x = draw((4, 2, 3))
     torch.testing.assert_close(layer(x)[0], reference(x)[0])
 
@@ -212,3 +212,27 @@ def test_recurrent_layer_survives_copies_dtypes_and_new_biases(kind, options):
     torch.testing.assert_close(clone.double()(x.double())[0].float(), expected)
     torch.testing.assert_close(plain(layer)(x)[0], expected)
     torch.testing.assert_close(weight_normalize(plain(layer))(x)[0], expected)
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments", "shape"),
+    [(kind, arguments, shape) for kind, arguments, _, shape in AFFINE]
+    + [(WeightNormLSTM, (3, 5, 2), (4, 2, 3)), (WeightNormGRU, (3, 5), (4, 2, 3))],
+)
+def test_torch_func_and_autocast_reach_every_layer(kind, arguments, shape):
+    layer, x = kind(*arguments), draw(shape)
+    parameters = {name: parameter.detach() for name, parameter in layer.named_parameters()}
+
+    def compute(parameters):
+        y = torch.func.functional_call(layer, parameters, (x,))
+        return y[0] if isinstance(y, tuple) else y
+
+    expected = torch.autograd.grad(compute(dict(layer.named_parameters())).square().sum(), list(layer.parameters()))
+    found = torch.func.grad(lambda parameters: compute(parameters).square().sum())(parameters)
+    for one, other in zip(found.values(), expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+    with torch.autocast("cpu", torch.bfloat16):
+        y, reference = compute(dict(layer.named_parameters())), plain(layer)(x)
+    reference = reference[0] if isinstance(reference, tuple) else reference
+    assert y.dtype == reference.dtype  # PyTorch's GRU on a CPU stays in float32
+    torch.testing.assert_close(y, reference, rtol=5e-2, atol=5e-2)

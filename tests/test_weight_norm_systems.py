@@ -47,6 +47,38 @@ def test_compiled_network_has_the_same_outputs_and_gradients():
     assert done.stdout.strip() == "equal", done.stderr
 
 
+TRACED = """
+import torch
+from torch import nn
+from tests.test_weight_norm_systems import outputs_and_gradients
+from wn_rl.nn.conversion import weight_normalize
+
+torch.manual_seed(0)
+cases = [
+    (nn.Linear(600, 512), (4, 600)), (nn.Conv1d(4, 6, 3), (2, 4, 9)), (nn.Conv3d(4, 6, 2), (2, 4, 5, 4, 3)),
+    (nn.ConvTranspose1d(4, 6, 3, groups=2), (2, 4, 9)), (nn.ConvTranspose2d(4, 6, 3), (2, 4, 5, 6)),
+    (nn.ConvTranspose3d(4, 6, 2), (2, 4, 3, 2, 3)), (nn.LSTM(3, 5, 2), (4, 2, 3)), (nn.GRU(3, 5), (4, 2, 3)),
+]
+for layer, shape in cases:
+    for g_mode in ("free", "exponential"):
+        network, x = weight_normalize(layer, g_mode=g_mode), torch.randn(shape)
+        recurrent = isinstance(layer, nn.RNNBase)  # which PyTorch itself does not trace as one graph
+        torch._dynamo.reset()
+        compiled = torch.compile(network, backend="aot_eager", fullgraph=not recurrent)
+        first = lambda y: y[0] if recurrent else y
+        expected = outputs_and_gradients(lambda x: first(network(x)), network, x)
+        found = outputs_and_gradients(lambda x: first(compiled(x)), network, x)
+        for one, other in zip(found, expected, strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-3)
+print("equal")
+"""
+
+
+def test_every_layer_is_traced_with_the_same_outputs_and_gradients():
+    done = subprocess.run([sys.executable, "-c", TRACED], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "equal", done.stderr
+
+
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_distributed_data_parallel_has_the_same_outputs_and_gradients(tmp_path):
     network, x = make_network_and_inputs()

@@ -107,4 +107,49 @@ PLANTED = [
         "new": "        return add_per_unit(t, self.bias - mean.detach())",
         "test": "tests/test_normalizers.py::test_mean_only_batch_norm_is_equation_7_and_its_gradient_equation_8",
     },
+    {
+        "number": 20,
+        "file": "wn_rl/nn/initialization_recurrent.py",
+        "old": "            g = (1 / statistics.deviation).to(v.dtype)",
+        "new": "            g = statistics.deviation.to(v.dtype)",
+        "test": "tests/test_initialization.py::"
+        "test_what_the_inputs_bring_to_every_gate_has_mean_zero_and_deviation_one",
+    },
+    {
+        "number": 20,
+        "file": "wn_rl/nn/initialization_recurrent.py",
+        "old": '        layer.get_parameter(f"bias_hh{suffix}").zero_()',
+        "new": '        layer.get_parameter(f"bias_hh{suffix}")',
+        "test": "tests/test_initialization.py::"
+        "test_what_the_inputs_bring_to_every_gate_has_mean_zero_and_deviation_one",
+    },
+    {
+        "number": 20,
+        "file": "wn_rl/nn/conversion.py",
+        "old": "            with torch.random.fork_rng(devices=[]):",
+        "new": "            with torch.random.fork_rng(devices=[], enabled=False):",
+        "test": "tests/test_conversion.py::test_conversion_draws_no_random_number",
+    },
+    {
+        "number": 20,
+        "file": "wn_rl/nn/weight_norm_recurrent.py",
+        "old": '            layer.register_buffer(own_name(name, "g"), g)',
+        "new": '            layer.register_buffer(own_name(name, "g"), g, persistent=False)',
+        "test": "tests/test_conversion.py::test_recurrent_layers_take_every_mode_of_g_with_their_function",
+    },
+    {
+        "number": 20,
+        "file": "wn_rl/nn/weight_norm_recurrent.py",
+        "old": '    v = getattr(layer, own_name(weight_name, "v"))',
+        "new": '    v = layer.get_parameter(own_name(weight_name, "v"))',
+        "test": "tests/test_weight_norm_layers.py::test_torch_func_and_autocast_reach_every_layer",
+    },
+    {
+        "number": 20,
+        "file": "wn_rl/nn/normalized_layers.py",
+        "old": "        units.mul_(per_unit(factor.to(units.dtype), like=units))",
+        "new": "        units.mul_(per_unit(factor.to(units.dtype), like=units)).add_(1e-9)",
+        "test": "tests/test_normalizers.py::"
+        "test_projecting_v_leaves_the_function_as_it_is_to_the_last_places_of_float64",
+    },
 ]

@@ -7,7 +7,7 @@ network.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -107,24 +107,31 @@ def summarize_returns(records: list[EpisodeRecord], seed: int) -> EvaluationSumm
     if not records:
         raise ValueError("an evaluation without episodes has no summary")
     returns = np.array([record.episode_return for record in records], dtype=np.float64)
-    generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(BOOTSTRAP_SPAWN_KEY,)))
-    resampled_means = np.concatenate(
-        [
-            returns[generator.integers(len(returns), size=(RESAMPLES_PER_BLOCK, len(returns)))].mean(axis=1)
-            for _ in range(NUM_RESAMPLES // RESAMPLES_PER_BLOCK)
-        ]
-    )
-    ci95_low, ci95_high = np.percentile(resampled_means, [2.5, 97.5])
+    ci95_low, ci95_high = compute_bootstrap_interval(returns.tolist(), seed)
     return EvaluationSummary(
         episodes=len(records),
         mean=float(returns.mean()),
-        ci95_low=float(ci95_low),
-        ci95_high=float(ci95_high),
+        ci95_low=ci95_low,
+        ci95_high=ci95_high,
         median=float(np.median(returns)),
         min=float(returns.min()),
         max=float(returns.max()),
         mean_agent_steps=float(np.mean([record.num_agent_steps for record in records])),
     )
+
+
+def compute_bootstrap_interval(values: Sequence[float], seed: int) -> tuple[float, float]:
+    """The 95 % percentile bootstrap interval of a mean (Efron 1979), a function of the values and ``seed``."""
+    sample = np.array(values, dtype=np.float64)
+    generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(BOOTSTRAP_SPAWN_KEY,)))
+    resampled_means = np.concatenate(
+        [
+            sample[generator.integers(len(sample), size=(RESAMPLES_PER_BLOCK, len(sample)))].mean(axis=1)
+            for _ in range(NUM_RESAMPLES // RESAMPLES_PER_BLOCK)
+        ]
+    )
+    low, high = np.percentile(resampled_means, [2.5, 97.5])
+    return float(low), float(high)
 
 
 class _Episode:

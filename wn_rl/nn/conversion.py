@@ -1,78 +1,32 @@
 """How does any module become weight-normalized, and plain again? The function never changes.
 
 Every conversion returns a copy and leaves the module that it is given as it is. It replaces linear layers,
-convolutions and transposed convolutions of exactly PyTorch's classes (a subclass may use its weight in ways
-of its own) wherever they are; a layer used in several places stays shared. Training mode, device, dtype and
+convolutions, transposed convolutions, LSTM and GRU of exactly PyTorch's classes (a subclass may use its weight in
+ways of its own) wherever they are; a layer used in several places stays shared. Training mode, device, dtype and
 ``requires_grad`` are kept; hooks on the replaced layers are not.
 """
 
 import copy
 import warnings
 from collections.abc import Callable
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrizations, parametrize
-from torch.nn.utils.weight_norm import WeightNorm as TorchHook
+from torch.nn.utils import parametrizations
 from torch.nn.utils.weight_norm import weight_norm as apply_torch_hook
 
 from wn_rl.errors import ConfigurationError
-from wn_rl.nn.geometry import WEIGHT_NORM_OF, constructor_arguments, make_plain_like, output_axis, plain_type
-from wn_rl.nn.weight_norm_layer import adopt_parameters_, layer_g, layer_weight
+from wn_rl.nn.geometry import WEIGHT_NORM_OF, constructor_arguments, make_plain_like, output_axis
+from wn_rl.nn.sources import Source, read_affine, read_recurrent
+from wn_rl.nn.weight_norm_layer import adopt_parameters_
 from wn_rl.nn.weight_norm_recurrent import (
-    PLAIN_RECURRENT,
     WEIGHT_NORM_RECURRENT,
-    make_plain_recurrent,
-    normalize_recurrent,
+    Matrix,
+    copy_biases_,
+    make_plain_recurrent_like,
+    make_weight_norm_recurrent,
 )
-
-
-class Source(NamedTuple):
-    """What an affine layer is made of, however it holds it.
-
-    ``kind`` is the class of ``torch.nn``, ``v`` has the plain weight's shape; ``g`` is [O], or None for a
-    plain layer, whose weight is ``v``. ``weight`` is w.
-    """
-
-    kind: type[nn.Module]
-    v: Tensor
-    g: Tensor | None
-    weight: Tensor
-
-
-def _read(layer: nn.Module) -> Source | None:
-    """Take an affine layer apart: plain, ours, PyTorch's parametrization or its old hook; None for other modules."""
-    if parametrize.is_parametrized(layer, "weight"):
-        return _read_parametrization(layer)
-    kind = plain_type(layer)
-    if kind is None:
-        return None
-    for hook in layer._forward_pre_hooks.values():
-        if isinstance(hook, TorchHook) and hook.name == "weight":
-            v, g = cast(Tensor, layer.weight_v), cast(Tensor, layer.weight_g)
-            return _read_torch(kind, v, g, weight=torch._weight_norm(v, g, hook.dim), axis=hook.dim)
-    if type(layer) is kind:
-        weight = cast(Tensor, layer.weight)
-        return Source(kind, weight, None, weight)
-    return Source(kind, cast(Tensor, layer.v), layer_g(layer), layer_weight(layer))
-
-
-def _read_parametrization(layer: nn.Module) -> Source | None:
-    kind = parametrize.type_before_parametrizations(layer)
-    entries = cast(parametrize.ParametrizationList, layer.parametrizations["weight"])  # type: ignore[index]
-    is_weight_norm = len(entries) == 1 and isinstance(entries[0], parametrizations._WeightNorm)
-    if kind not in WEIGHT_NORM_OF or not is_weight_norm:
-        return None
-    g, v = cast(Tensor, entries.original0), cast(Tensor, entries.original1)
-    return _read_torch(kind, v, g, weight=cast(Tensor, layer.weight), axis=cast(int, entries[0].dim))
-
-
-def _read_torch(kind: type[nn.Module], v: Tensor, g: Tensor, *, weight: Tensor, axis: int) -> Source:
-    """PyTorch's v and g where its norm is that of an output unit; else w alone, which our v and g then start from."""
-    if axis == output_axis(kind) and g.numel() == g.shape[axis] and g.numel() == v.shape[axis]:
-        return Source(kind, v, g.flatten(), weight)
-    return Source(kind, weight, None, weight)
 
 
 def _convert(module: nn.Module, replace: Callable[[nn.Module], nn.Module | None]) -> nn.Module:
@@ -80,7 +34,8 @@ def _convert(module: nn.Module, replace: Callable[[nn.Module], nn.Module | None]
     replacements: dict[int, nn.Module] = {}
     for name, layer in module.named_modules():
         try:
-            new = replace(layer)
+            with torch.random.fork_rng(devices=[]):  # layers draw as they are made, and nobody's stream shall move
+                new = replace(layer)
         except ConfigurationError as error:
             raise ConfigurationError(f"layer {name!r} ({type(layer).__name__}): {error}") from None
         if new is not None:
@@ -132,14 +87,16 @@ def weight_normalize(module: nn.Module, *, g_mode: str = "free") -> nn.Module:
 
     A plain layer gives v = w and g = ‖w‖; PyTorch's parametrization and its old hook give their v and g
     (where their norm runs over the inputs of an output unit; else v = w). ``g_mode`` holds for all layers,
-    those that are ours already included; in recurrent layers g is free. Raises ConfigurationError, naming the
-    layer, where all weights of an output unit are zero or the weight is shared with another module.
+    those that are ours already included. Raises ConfigurationError, naming the layer, where all weights of an
+    output unit are zero or the weight is shared with another module.
     """
 
     def replace(layer: nn.Module) -> nn.Module | None:
-        if type(layer) in WEIGHT_NORM_RECURRENT:
-            return normalize_recurrent(cast(nn.RNNBase, layer))
-        source = _read(layer)
+        matrices = read_recurrent(layer)
+        if matrices is not None:
+            parts = {name: Matrix(source.v, source.g) for name, source in matrices.items()}
+            return make_weight_norm_recurrent(cast(nn.RNNBase, layer), parts, g_mode=g_mode)
+        source = read_affine(layer)
         return None if source is None else _build_weight_norm(layer, source, g_mode)
 
     return _convert(module, replace)
@@ -149,24 +106,35 @@ def plain(module: nn.Module) -> nn.Module:
     """A copy of ``module`` with plain layers of weight w for ours, PyTorch's parametrization and its hook."""
 
     def replace(layer: nn.Module) -> nn.Module | None:
-        if type(layer) in PLAIN_RECURRENT:
-            return make_plain_recurrent(cast(nn.RNNBase, layer))
-        source = _read(layer)
+        matrices = read_recurrent(layer)
+        if matrices is not None:
+            return _build_plain_recurrent(cast(nn.RNNBase, layer), matrices)
+        source = read_affine(layer)
         return None if source is None else _build_plain(layer, source)
 
     return _convert(module, replace)
 
 
+@torch.no_grad()
+def _build_plain_recurrent(layer: nn.RNNBase, matrices: dict[str, Source]) -> nn.RNNBase:
+    """The ``torch.nn`` LSTM or GRU with the matrices w and the layer's biases."""
+    new = make_plain_recurrent_like(layer)
+    for name, source in matrices.items():
+        new.get_parameter(name).copy_(source.weight).requires_grad_(source.v.requires_grad)
+    copy_biases_(layer, new)
+    return new
+
+
 def to_torch_parametrization(module: nn.Module) -> nn.Module:
     """A copy of ``module`` whose weight-normalized layers are PyTorch's ``parametrizations.weight_norm``.
 
-    v and g are kept; recurrent layers stay ours. Raises ConfigurationError for a transposed convolution with
-    groups, for which PyTorch has no g per output unit.
+    v and g are kept. Raises ConfigurationError for a transposed convolution with groups, for which PyTorch has
+    no g per output unit.
     """
 
-    def normalize(layer: nn.Module, axis: int) -> tuple[Tensor, Tensor]:
-        parametrizations.weight_norm(layer, dim=axis)
-        entries = cast(Any, layer).parametrizations.weight
+    def normalize(layer: nn.Module, name: str, axis: int) -> tuple[Tensor, Tensor]:
+        parametrizations.weight_norm(layer, name, dim=axis)
+        entries = cast(Any, layer).parametrizations[name]
         return entries.original1, entries.original0
 
     return _convert(module, lambda layer: _build_torch(layer, normalize))
@@ -178,26 +146,35 @@ def to_torch_hook(module: nn.Module) -> nn.Module:
     v and g are kept, as ``weight_v`` and ``weight_g``. Raises as :func:`to_torch_parametrization`.
     """
 
-    def normalize(layer: nn.Module, axis: int) -> tuple[Tensor, Tensor]:
+    def normalize(layer: nn.Module, name: str, axis: int) -> tuple[Tensor, Tensor]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
-            apply_torch_hook(layer, dim=axis)
-        return cast(Tensor, layer.weight_v), cast(Tensor, layer.weight_g)
+            apply_torch_hook(layer, name, dim=axis)
+        return layer.get_parameter(f"{name}_v"), layer.get_parameter(f"{name}_g")
 
     return _convert(module, lambda layer: _build_torch(layer, normalize))
 
 
 @torch.no_grad()
-def _build_torch(layer: nn.Module, normalize: Callable[[nn.Module, int], tuple[Tensor, Tensor]]) -> nn.Module | None:
+def _build_torch(
+    layer: nn.Module, normalize: Callable[[nn.Module, str, int], tuple[Tensor, Tensor]]
+) -> nn.Module | None:
     """The plain layer put under ``normalize``, which returns the v and g that it made, with the layer's v and g."""
-    source = _read(layer)
-    if source is None or source.g is None:
-        return None
-    axis = output_axis(source.kind)
-    if axis == 1 and cast(int, layer.groups) > 1:
-        raise ConfigurationError("PyTorch's weight norm has no g per output unit of grouped transposed kernels")
-    new = _build_plain(layer, source)
-    v, g = normalize(new, axis)
-    v.copy_(source.v)
-    g.copy_(source.g.view_as(g))
-    return new
+    matrices = read_recurrent(layer)
+    if matrices is not None:
+        new: nn.Module = _build_plain_recurrent(cast(nn.RNNBase, layer), matrices)
+    else:
+        source = read_affine(layer)
+        if source is None:
+            return None
+        matrices, new = {"weight": source}, _build_plain(layer, source)
+    for name, source in matrices.items():
+        if source.g is None:
+            continue
+        axis = 0 if source.kind in WEIGHT_NORM_RECURRENT else output_axis(source.kind)
+        if axis == 1 and cast(int, layer.groups) > 1:
+            raise ConfigurationError("PyTorch's weight norm has no g per output unit of grouped transposed kernels")
+        v, g = normalize(new, name, axis)
+        v.copy_(source.v)
+        g.copy_(source.g.view_as(g))
+    return new if any(source.g is not None for source in matrices.values()) else None

@@ -24,7 +24,7 @@ from wn_rl.errors import ConfigurationError
 from wn_rl.nn.geometry import AFFINE_TYPES, WEIGHT_NORM_TYPES, make_plain_like
 from wn_rl.nn.normalized_layers import BatchNorm, MeanOnlyBatchNorm, NormProjection, SpectralNorm
 from wn_rl.nn.weight_norm_layer import write_scaled_, write_weight_
-from wn_rl.nn.weight_norm_recurrent import PLAIN_RECURRENT, make_plain_recurrent, write_recurrent_
+from wn_rl.nn.weight_norm_recurrent import PLAIN_RECURRENT, make_plain_recurrent_like, write_recurrent_
 
 
 @singledispatch
@@ -74,7 +74,7 @@ for _type in AFFINE_TYPES:  # and their subclasses, PyTorch's parametrized layer
 for _type in WEIGHT_NORM_TYPES:
     _write_.register(_type, _write_weight_norm_)
 for _type in PLAIN_RECURRENT:
-    _plain_layer.register(_type, make_plain_recurrent)
+    _plain_layer.register(_type, make_plain_recurrent_like)
     _write_.register(_type, write_recurrent_)
 
 

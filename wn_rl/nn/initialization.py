@@ -7,43 +7,27 @@ Section 3 of Salimans & Kingma 2016: v ~ N(0, 0.05); on one minibatch t = v · x
 so that the pre-activation (t − μ[t])/σ[t] of every output unit has mean 0 and variance 1 (Eq. 5), per channel
 over minibatch and space in convolutions. The other normalizers get the same function from the same draw: a
 plain layer w = v/(‖v‖ σ[t]) and the same b, batch norms the running statistics of this minibatch. Only
-spectral norm, which fixes the scale of w, cannot have variance 1.
+spectral norm, which fixes the scale of w, cannot have variance 1. What it means for LSTM and GRU, plain or
+weight-normalized, is said in ``initialization_recurrent``.
 """
 
 from collections.abc import Callable
 from functools import singledispatch
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from wn_rl.errors import ConfigurationError
 from wn_rl.nn.geometry import AFFINE_TYPES, WEIGHT_NORM_TYPES, output_axis, plain_type
+from wn_rl.nn.initialization_recurrent import initialize_recurrent_
 from wn_rl.nn.normalized_layers import BatchNorm, MeanOnlyBatchNorm, NormProjection, SpectralNorm
+from wn_rl.nn.unit_statistics import Statistics, compute_statistics
 from wn_rl.nn.weight_norm import compute_norms, per_unit
 from wn_rl.nn.weight_norm_layer import draw_v, from_units, layer_g, layer_units, set_g_, to_units
 
-# A unit that is constant on the minibatch would get g = 1/0. It keeps g = 1: deviations under this share of |μ| are
-# rounding in float32, and those under it in absolute value say that the inputs are constant.
-SMALLEST_DEVIATION = 1e-6
 SPECTRAL_ITERATIONS = 50  # after the weights were drawn anew, until the estimate of σ(w) has settled
-
-
-class Statistics(NamedTuple):
-    """Mean and deviation of t per output unit, [O] each; the deviation is 1 where t is constant."""
-
-    mean: Tensor
-    deviation: Tensor
-
-
-def compute_statistics(t: Float[Tensor, "..."], *, unit_axis: int) -> Statistics:
-    """μ[t] and σ[t] of every output unit on ``unit_axis``, over all other axes (population deviation, in float64)."""
-    units = t.movedim(unit_axis, 0).flatten(1).double()
-    mean, deviation = units.mean(1), units.std(1, correction=0)
-    is_constant = deviation <= SMALLEST_DEVIATION * (1 + mean.abs())
-    return Statistics(mean, torch.where(is_constant, 1.0, deviation))
 
 
 @singledispatch
@@ -144,6 +128,14 @@ def _initialize_projection_(module: NormProjection, x: Tensor, generator: torch.
     return statistics
 
 
+def _find_initializer(module: nn.Module) -> Callable[..., Any] | None:
+    """What initializes a module on its inputs with a generator; None for modules that are left as they are."""
+    if isinstance(module, nn.LSTM | nn.GRU):
+        return initialize_recurrent_
+    found = _initialize_.dispatch(type(module))
+    return None if found is _DEFAULT else found
+
+
 @torch.no_grad()
 def initialize_from_data(network: nn.Module, observations: Tensor, *, generator: torch.Generator | None = None) -> None:
     """Initialize every affine layer of any module in place, in one pass over ``observations`` (Eq. 5 and 6).
@@ -151,20 +143,21 @@ def initialize_from_data(network: nn.Module, observations: Tensor, *, generator:
     ``observations`` is what the module takes, at least 2 examples on axis 0: for a Q-network, real frames u8
     [B, S, H, W] from the replay. v is drawn from ``generator`` (PyTorch's global one if None) in the order in
     which the layers are applied, so that networks that differ in their normalizer alone get the same function
-    (spectral norm, layer norm and g_mode apart). Recurrent layers and the norms' own parameters are left as
-    they are. Call it before the optimizer and the target network exist. A unit that is constant on the
-    minibatch keeps g = 1. Raises ConfigurationError for fewer than 2 examples, and for layers under PyTorch's
-    own weight norm.
+    (spectral norm and layer norm apart). LSTM and GRU are initialized by their inputs over minibatch and time.
+    The norms' own parameters are left as they are. Call it before the optimizer and the target network exist. A
+    unit that is constant on the minibatch keeps g = 1. Raises ConfigurationError for fewer than 2 examples, and
+    for layers under PyTorch's own weight norm.
     """
     if observations.shape[0] < 2:
         raise ConfigurationError("data-dependent initialization needs at least 2 observations, for a deviation")
     handles: list[RemovableHandle] = []
     covered: set[nn.Module] = set()
     for module in network.modules():
-        if module in covered or _initialize_.dispatch(type(module)) is _DEFAULT:
+        initialize_ = _find_initializer(module)
+        if module in covered or initialize_ is None:
             continue
         covered.update(module.modules())
-        handles.append(module.register_forward_pre_hook(_make_hook(generator)))
+        handles.append(module.register_forward_pre_hook(_make_hook(initialize_, generator)))
     modes = [(module, module.training) for module in network.modules()]
     try:
         with torch.autocast(observations.device.type, enabled=False):
@@ -190,14 +183,16 @@ def scale_(layer: nn.Module, factor: float) -> None:
     layer.get_parameter("bias").mul_(factor)
 
 
-def _make_hook(generator: torch.Generator | None) -> Callable[[nn.Module, tuple[Any, ...]], None]:
+def _make_hook(
+    initialize_: Callable[..., Any], generator: torch.Generator | None
+) -> Callable[[nn.Module, tuple[Any, ...]], None]:
     """A hook that initializes its layer before the first time that it is applied, and not again."""
     is_initialized = False
 
     def initialize_before(module: nn.Module, inputs: tuple[Any, ...]) -> None:
         nonlocal is_initialized
         if not is_initialized:
-            _initialize_(module, inputs[0], generator)
+            initialize_(module, inputs[0], generator)
         is_initialized = True
 
     return initialize_before

@@ -88,9 +88,20 @@ def set_g_(layer: Any, g: Float[Tensor, "O"]) -> None:
     if layer.g_mode != "exponential":
         layer.g.copy_(g)
         return
+    require_positive(g)
+    layer.s.copy_(g.log())
+
+
+def require_g_mode(g_mode: str) -> None:
+    """Raises ConfigurationError, naming the known ones, for an unknown way of holding g."""
+    if g_mode not in G_MODES:
+        raise ConfigurationError(f"g_mode={g_mode!r} is unknown; known: {', '.join(G_MODES)}")
+
+
+def require_positive(g: Float[Tensor, "O"]) -> None:
+    """Raises ConfigurationError for g <= 0, which g = exp(s) cannot be."""
     if not bool((g > 0).all()):
         raise ConfigurationError("g = exp(s) is positive and cannot take g <= 0; use g_mode='free'")
-    layer.s.copy_(g.log())
 
 
 def require_directions(units: Float[Tensor, "O ..."]) -> None:
@@ -112,8 +123,7 @@ def adopt_parameters_(
     ``v`` has the plain weight's shape; without ``g``, g = ‖v‖, so that w = v. Raises ConfigurationError for
     an unknown ``g_mode``, a unit whose v is zero, and g <= 0 where g = exp(s).
     """
-    if g_mode not in G_MODES:
-        raise ConfigurationError(f"g_mode={g_mode!r} is unknown; known: {', '.join(G_MODES)}")
+    require_g_mode(g_mode)
     units = to_units(v.detach(), output_axis=output_axis, groups=groups)
     require_directions(units)
     layer._parameters.pop("weight", None)

@@ -2,17 +2,27 @@
 
 Salimans & Kingma 2016 normalize DRAW's LSTM so. For every matrix ``weight_*`` of PyTorch's layer (4H or 3H
 rows: the units of all gates) the layer has parameters ``v_*`` of the same shape and ``g_*``, one number per
-row, with w = g v / ‖v‖ (Eq. 2). All matrices are computed once per call, however long the sequence is.
+row, with w = g v / ‖v‖ (Eq. 2); ``g_*`` is a buffer where g is fixed, and exp of ``s_*`` where it is exponential.
+All matrices are computed once per call, however long the sequence is.
 """
 
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 from torch.nn.utils.rnn import PackedSequence
 
-from wn_rl.nn.weight_norm import compute_norms, compute_weight
-from wn_rl.nn.weight_norm_layer import draw_v, require_directions
+from wn_rl.nn.weight_norm import compute_norms, compute_weight, per_unit
+from wn_rl.nn.weight_norm_layer import draw_v, require_directions, require_g_mode, require_positive
+
+
+class Matrix(NamedTuple):
+    """A weight matrix taken apart: ``v`` [R, C] and ``g`` [R], or None where v is the matrix itself."""
+
+    v: Tensor
+    g: Tensor | None
 
 
 def weight_names(layer: nn.RNNBase) -> list[str]:
@@ -20,39 +30,69 @@ def weight_names(layer: nn.RNNBase) -> list[str]:
     return [name for name in layer._flat_weights_names if name.startswith("weight_")]
 
 
-def v_name(weight_name: str) -> str:
-    """ "weight_ih_l0" -> "v_ih_l0"."""
-    return weight_name.replace("weight_", "v_", 1)
+def bias_names(layer: nn.RNNBase) -> list[str]:
+    """The names of the biases, where it has any: "bias_ih_l0", "bias_hh_l0", ..."""
+    return [name for name in layer._flat_weights_names if name.startswith("bias_")]
 
 
-def g_name(weight_name: str) -> str:
-    """ "weight_ih_l0" -> "g_ih_l0"."""
-    return weight_name.replace("weight_", "g_", 1)
+def own_name(weight_name: str, letter: str) -> str:
+    """ "weight_ih_l0" -> "v_ih_l0", "g_ih_l0" or "s_ih_l0"."""
+    return weight_name.replace("weight", letter, 1)
 
 
-def flat_weights(layer: nn.RNNBase) -> list[Tensor]:
-    """w of every matrix (Eq. 2) and the biases, in the order in which PyTorch's kernels take them."""
-    is_matrix = set(weight_names(layer))
-    return [
-        compute_weight(layer.get_parameter(v_name(name)), layer.get_parameter(g_name(name)))
-        if name in is_matrix
-        else layer.get_parameter(name)
-        for name in layer._flat_weights_names
-    ]
+def read_matrix(layer: Any, weight_name: str) -> Matrix:
+    """v and g of a matrix of a weight-normalized layer."""
+    v = getattr(layer, own_name(weight_name, "v"))  # not get_parameter: torch.func puts tensors in their place
+    if layer.g_mode == "exponential":
+        return Matrix(v, getattr(layer, own_name(weight_name, "s")).exp())
+    return Matrix(v, getattr(layer, own_name(weight_name, "g")))
+
+
+def named_weights(layer: nn.RNNBase) -> dict[str, Tensor]:
+    """w of every matrix (Eq. 2 where it is weight-normalized) and the biases, in the order of PyTorch's kernels."""
+    if type(layer) not in PLAIN_RECURRENT:
+        return {name: getattr(layer, name) for name in layer._flat_weights_names}
+    weights: dict[str, Tensor] = {name: getattr(layer, name) for name in bias_names(layer)}
+    for name in weight_names(layer):
+        v, g = read_matrix(layer, name)
+        weights[name] = compute_weight(v, cast(Tensor, g))
+    return {name: weights[name] for name in layer._flat_weights_names}
 
 
 @torch.no_grad()
-def adopt_matrices_(layer: nn.RNNBase, matrices: dict[str, Tensor]) -> None:
-    """Make v = w and g = ‖w‖ of ``matrices`` the parameters of a layer, by the names of its plain matrices.
+def adopt_matrices_(layer: Any, matrices: dict[str, Matrix], *, g_mode: str) -> None:
+    """Make copies of ``matrices`` the parameters of a layer, by the names of its plain ones; without g, g = ‖v‖.
 
-    Raises ConfigurationError for a row that is zero.
+    Raises ConfigurationError for an unknown ``g_mode``, a row of v that is zero, and g <= 0 where g = exp(s).
     """
-    for name, matrix in matrices.items():
-        require_directions(matrix)
+    require_g_mode(g_mode)
+    layer.g_mode = g_mode
+    for name, (v, g) in matrices.items():
+        require_directions(v)
         layer._parameters.pop(name, None)
-        layer.register_parameter(v_name(name), nn.Parameter(matrix.detach().clone()))
-        layer.register_parameter(g_name(name), nn.Parameter(compute_norms(matrix).to(matrix.dtype)))
+        layer.register_parameter(own_name(name, "v"), nn.Parameter(v.detach().clone(), requires_grad=v.requires_grad))
+        g = (compute_norms(v).to(v.dtype) if g is None else g).detach().clone()
+        if g_mode == "free":
+            layer.register_parameter(own_name(name, "g"), nn.Parameter(g))
+        if g_mode == "fixed":
+            layer.register_buffer(own_name(name, "g"), g)
+        if g_mode == "exponential":
+            require_positive(g)
+            layer.register_parameter(own_name(name, "s"), nn.Parameter(g.log()))
     _forget_weights(layer)
+
+
+@torch.no_grad()
+def set_matrix_(layer: Any, weight_name: str, v: Float[Tensor, "R C"], g: Float[Tensor, "R"]) -> None:
+    """Give a matrix of a plain or weight-normalized layer the value g v / ‖v‖ (g > 0), and these v and g if it has."""
+    if type(layer) not in PLAIN_RECURRENT:
+        layer.get_parameter(weight_name).copy_(v * per_unit(g / compute_norms(v), like=v))
+        return
+    layer.get_parameter(own_name(weight_name, "v")).copy_(v)
+    if layer.g_mode == "exponential":
+        layer.get_parameter(own_name(weight_name, "s")).copy_(g.log())
+    else:
+        getattr(layer, own_name(weight_name, "g")).copy_(g)
 
 
 def _forget_weights(layer: nn.RNNBase) -> None:
@@ -60,18 +100,36 @@ def _forget_weights(layer: nn.RNNBase) -> None:
     layer._flat_weights = [None] * len(layer._flat_weights_names)
 
 
-def _reparameterize_(layer: nn.RNNBase, generator: torch.Generator | None) -> None:
+def _reparameterize_(layer: nn.RNNBase, *, g_mode: str, generator: torch.Generator | None) -> None:
     """v ~ N(0, 0.05) and g = ‖v‖ in a just constructed plain layer; the biases as they are."""
     plain = {name: layer.get_parameter(name) for name in weight_names(layer)}
-    adopt_matrices_(
-        layer, {name: draw_v(w.shape, generator=generator).to(w.device, w.dtype) for name, w in plain.items()}
-    )
+    drawn = {name: draw_v(w.shape, generator=generator).to(w).requires_grad_() for name, w in plain.items()}
+    adopt_matrices_(layer, {name: Matrix(v, None) for name, v in drawn.items()}, g_mode=g_mode)
 
 
-class WeightNormLSTM(nn.LSTM):
-    """``nn.LSTM`` with w = g v / ‖v‖ in the place of every matrix; takes its arguments, and ``generator`` for v.
+class _ComputedWeights(nn.RNNBase):
+    """What LSTM and GRU have in common: the matrices are computed when the layer is applied, and let go of after it."""
 
-    v ~ N(0, 0.05) and g = ‖v‖ at first. Inputs and outputs are those of ``nn.LSTM``.
+    g_mode: str
+
+    def _update_flat_weights(self) -> None:
+        """PyTorch's layer looks here for changed parameters; ours computes its weights at every call."""
+
+    def forward(self, input: Tensor | PackedSequence, hx: Any = None) -> Any:
+        """As PyTorch's layer: the outputs of all steps, and the last state."""
+        self._flat_weights = [*named_weights(self).values()]
+        try:
+            return super().forward(input, hx)
+        finally:
+            _forget_weights(self)
+
+
+class WeightNormLSTM(_ComputedWeights, nn.LSTM):
+    """``nn.LSTM`` with w = g v / ‖v‖ in the place of every matrix.
+
+    Takes ``nn.LSTM``'s arguments, ``g_mode`` ("free", "fixed" or "exponential") and ``generator`` (for v). v ~ N(0,
+    0.05) and g = ‖v‖ at first; ``initialization.initialize_from_data`` gives g and biases from data. Inputs and
+    outputs are those of ``nn.LSTM``.
     """
 
     def __init__(
@@ -85,28 +143,15 @@ class WeightNormLSTM(nn.LSTM):
         bidirectional: bool = False,
         proj_size: int = 0,
         *,
+        g_mode: str = "free",
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size)
-        _reparameterize_(self, generator)
-
-    def _update_flat_weights(self) -> None:
-        """PyTorch's layer looks here for changed parameters; ours computes its weights at every call."""
-
-    def forward(self, input: Tensor | PackedSequence, hx: tuple[Tensor, Tensor] | None = None) -> Any:
-        """As ``nn.LSTM``: the outputs of all steps, and the last hidden and cell state."""
-        self._flat_weights = [*flat_weights(self)]
-        try:
-            return super().forward(input, hx)
-        finally:
-            _forget_weights(self)
+        _reparameterize_(self, g_mode=g_mode, generator=generator)
 
 
-class WeightNormGRU(nn.GRU):
-    """``nn.GRU`` with w = g v / ‖v‖ in the place of every matrix; takes its arguments, and ``generator`` for v.
-
-    v ~ N(0, 0.05) and g = ‖v‖ at first. Inputs and outputs are those of ``nn.GRU``.
-    """
+class WeightNormGRU(_ComputedWeights, nn.GRU):
+    """``nn.GRU`` with w = g v / ‖v‖ in the place of every matrix, as :class:`WeightNormLSTM`."""
 
     def __init__(
         self,
@@ -118,21 +163,11 @@ class WeightNormGRU(nn.GRU):
         dropout: float = 0.0,
         bidirectional: bool = False,
         *,
+        g_mode: str = "free",
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional)
-        _reparameterize_(self, generator)
-
-    def _update_flat_weights(self) -> None:
-        """PyTorch's layer looks here for changed parameters; ours computes its weights at every call."""
-
-    def forward(self, input: Tensor | PackedSequence, hx: Tensor | None = None) -> Any:
-        """As ``nn.GRU``: the outputs of all steps, and the last hidden state."""
-        self._flat_weights = [*flat_weights(self)]
-        try:
-            return super().forward(input, hx)
-        finally:
-            _forget_weights(self)
+        _reparameterize_(self, g_mode=g_mode, generator=generator)
 
 
 PLAIN_RECURRENT: dict[type[nn.Module], type[nn.LSTM] | type[nn.GRU]] = {WeightNormLSTM: nn.LSTM, WeightNormGRU: nn.GRU}
@@ -142,37 +177,55 @@ WEIGHT_NORM_RECURRENT: dict[type[nn.Module], type[WeightNormLSTM] | type[WeightN
 }
 
 
-def _arguments(layer: nn.RNNBase) -> dict[str, Any]:
+def plain_recurrent_type(layer: nn.Module) -> type[nn.LSTM] | type[nn.GRU] | None:
+    """The ``torch.nn`` class that an LSTM or GRU of any kind corresponds to; None for other modules."""
+    kind = parametrize.type_before_parametrizations(layer)
+    plain = PLAIN_RECURRENT.get(kind, kind)
+    return cast(Any, plain) if plain in WEIGHT_NORM_RECURRENT else None
+
+
+def recurrent_arguments(layer: nn.RNNBase) -> dict[str, Any]:
+    """The arguments with which PyTorch's class has the layer's shape."""
     names = ["input_size", "hidden_size", "num_layers", "bias", "batch_first", "dropout", "bidirectional"]
     if isinstance(layer, nn.LSTM):
         names.append("proj_size")
     return {name: getattr(layer, name) for name in names}
 
 
+def make_plain_recurrent_like(layer: nn.RNNBase, **changes: int) -> nn.RNNBase:
+    """A plain layer of the shape, device and dtype of an LSTM or GRU, but for ``changes``; not initialized."""
+    kind, example = plain_recurrent_type(layer), next(layer.parameters())
+    assert kind is not None
+    arguments = recurrent_arguments(layer) | changes
+    return kind(**arguments, device="meta", dtype=example.dtype).to_empty(device=example.device)
+
+
 @torch.no_grad()
-def normalize_recurrent(layer: nn.RNNBase) -> nn.RNNBase:
-    """The weight-normalized layer of the same function as a plain ``nn.LSTM`` or ``nn.GRU``: v = w, g = ‖w‖."""
-    example = next(layer.parameters())
-    new = WEIGHT_NORM_RECURRENT[type(layer)](**_arguments(layer)).to(example.device, example.dtype)
-    names = set(weight_names(layer))
-    adopt_matrices_(new, {name: layer.get_parameter(name) for name in weight_names(layer)})
-    for name in layer._flat_weights_names:
-        if name not in names:
-            new.get_parameter(name).copy_(layer.get_parameter(name))
+def make_weight_norm_recurrent(layer: nn.RNNBase, matrices: dict[str, Matrix], *, g_mode: str) -> nn.RNNBase:
+    """A weight-normalized layer of the shape of an LSTM or GRU, with its biases and ``matrices`` by their plain names.
+
+    Raises what :func:`adopt_matrices_` does.
+    """
+    example, kind = next(layer.parameters()), plain_recurrent_type(layer)
+    assert kind is not None
+    new = WEIGHT_NORM_RECURRENT[kind](**recurrent_arguments(layer)).to(example.device, example.dtype)
+    for name in weight_names(layer):
+        del new._parameters[own_name(name, "g")]
+    adopt_matrices_(new, matrices, g_mode=g_mode)
+    copy_biases_(layer, new)
     return new
 
 
 @torch.no_grad()
-def make_plain_recurrent(layer: nn.RNNBase) -> nn.RNNBase:
-    """The plain ``nn.LSTM`` or ``nn.GRU`` of the same function as a weight-normalized layer."""
-    example = next(layer.parameters())
-    plain = PLAIN_RECURRENT[type(layer)](**_arguments(layer)).to(example.device, example.dtype)
-    write_recurrent_(layer, plain)
-    return plain
+def copy_biases_(layer: nn.RNNBase, new: nn.RNNBase) -> None:
+    """Copy the biases of a layer into one of the same shape, and whether they are trained."""
+    for name in bias_names(layer):
+        bias = layer.get_parameter(name)
+        new.get_parameter(name).copy_(bias).requires_grad_(bias.requires_grad)
 
 
 @torch.no_grad()
 def write_recurrent_(layer: nn.RNNBase, plain: nn.RNNBase) -> None:
     """Write w of every matrix, and the biases, into a plain layer of the same shape."""
-    for name, weight in zip(layer._flat_weights_names, flat_weights(layer), strict=True):
+    for name, weight in named_weights(layer).items():
         plain.get_parameter(name).copy_(weight)
