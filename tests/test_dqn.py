@@ -35,8 +35,8 @@ def test_the_chain_is_learned_to_within_five_hundredths(
     tmp_path: Path, normalizer: str, changes: dict[str, Any]
 ) -> None:
     module = make_toy_module(
-        tmp_path, total_agent_steps=1500, iteration_agent_steps=500, samples_per_agent_step=16, target_period_updates=10,
-        normalizer=normalizer, **changes,
+        tmp_path, total_agent_steps=1500, iteration_agent_steps=500, samples_per_agent_step=16,
+        target_period_updates=10, normalizer=normalizer, **changes,
     )  # fmt: skip
     make_trainer(module, tmp_path, []).fit(module)
     optimal = make_chain().compute_optimal_q_values(GAMMA)[: NUM_STATES - 1]
