@@ -399,3 +399,13 @@ def test_help_shows_how_and_what(tmp_path: Path) -> None:
         "replay:",
     ):
         assert word in result.stdout
+
+
+def test_a_logger_that_does_not_start_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: Any, **settings: Any) -> None:
+        raise ModuleNotFoundError("a package is missing;\n install it")
+
+    monkeypatch.setattr("lightning.pytorch.loggers.CSVLogger.__init__", fail)
+    config = OmegaConf.create({"logger": {"_target_": "lightning.pytorch.loggers.CSVLogger", "save_dir": "x"}})
+    with pytest.raises(ConfigurationError, match="logger cannot be made: a package is missing; install it; mend that"):
+        build.make_logger(config, keep_until_agent_steps=None)

@@ -126,10 +126,18 @@ def make_optimizer(config: DictConfig, network: nn.Module) -> torch.optim.Optimi
 
 
 def make_logger(config: DictConfig, *, keep_until_agent_steps: int | None) -> Logger:
-    """The Lightning logger that ``config.logger`` names, told where a resumed run goes on if it wants to know."""
-    if "keep_until_agent_steps" in config.logger:
-        return instantiate(config.logger, keep_until_agent_steps=keep_until_agent_steps)
-    return instantiate(config.logger)
+    """The Lightning logger that ``config.logger`` names, told where a resumed run goes on if it wants to know.
+
+    Raises:
+        ConfigurationError: its package is missing, or it does not start.
+    """
+    wants_to_know = "keep_until_agent_steps" in config.logger
+    more = {"keep_until_agent_steps": keep_until_agent_steps} if wants_to_know else {}
+    try:
+        return instantiate(config.logger, **more)
+    except Exception as error:  # Hydra's own, whose cause is whatever a logger raises
+        reason = " ".join(str(error.__cause__ or error).split())[:200]
+        raise ConfigurationError(f"logger cannot be made: {reason}; mend that, or take logger=tensorboard") from error
 
 
 def make_run_length(config: DictConfig) -> RunLength:
