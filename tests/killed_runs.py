@@ -72,7 +72,7 @@ def make_run(
     )
     evaluation = Evaluation(
         make_environments=make_chain, game="Pong", protocol=PROTOCOL, num_episodes=3, epsilon=0.1, seed=5,
-        stack_size=STACK_SIZE, run_dir=folder, listeners=[saving.on_evaluation],
+        stack_size=STACK_SIZE, run_dir=folder, listeners=[saving.on_evaluation], on_round=lambda done, total: None,
     )  # fmt: skip
     trainer = make_trainer(module, folder, [interruption, MetricsLogging(metrics_csv), *callbacks, evaluation, saving])
     trainer.loggers = [metrics_csv]

@@ -20,11 +20,11 @@ from rich.color import ColorSystem
 from rich.console import Console
 
 from tests.scalar_atari import MACHADO
-from wn_rl.acting.displays import TerminalDisplay, make_display, to_cells, write_changes
+from wn_rl.acting.displays import Display, TerminalDisplay, make_display, to_cells, write_changes
 from wn_rl.acting.live import LiveGame, Pacer
 from wn_rl.envs.rendering import EpisodeRecord, render_episode
 from wn_rl.errors import ConfigurationError
-from wn_rl.live import find_place
+from wn_rl.live import find_place, open_display
 
 CPU = torch.device("cpu")
 
@@ -185,6 +185,53 @@ def test_what_cannot_be_shown_is_refused(settings: dict[str, object], message: s
 def test_a_window_without_pygame_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pygame", None)
     with pytest.raises(ConfigurationError, match=re.escape('pip install "wn_rl[live]"')):
+        make_display("window", title="Pong", console=Console())
+
+
+def ask_for_a_display(monkeypatch: pytest.MonkeyPatch, console: Console, **settings: object) -> Display:
+    """What ``live=true`` opens where DISPLAY names a window system that is gone."""
+    pytest.importorskip("pygame", reason='pip install -e ".[live]"')
+    monkeypatch.setenv("DISPLAY", ":64123")
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    monkeypatch.setenv("SDL_VIDEODRIVER", "x11")  # as the display sets it, but taken back after the test
+    config = OmegaConf.create({"live": True, "overlay": False, "saliency": False, "scale": 3, **settings})
+    return open_display(find_place(config), config, title="Pong", console=console)
+
+
+def test_a_window_that_cannot_be_opened_is_told_in_one_line_and_the_terminal_shows_the_game(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    primary, secondary = pty.openpty()
+    monkeypatch.setenv("TERM", "xterm-256color")
+    with os.fdopen(secondary, "w") as file:
+        display = ask_for_a_display(monkeypatch, Console(file=file, width=80, height=24))
+        assert display.is_coarse
+        display.close()
+    os.close(primary)
+    line = "no window can be opened (DISPLAY=:64123, x11 not available); playing in the terminal\n"
+    assert capsys.readouterr().err == line
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({}, "x11 not available); live=true needs a terminal or a window system, and the output is neither"),
+        ({"overlay": True}, "x11 not available); overlay=true cannot be read in a terminal"),
+        ({"live": "window"}, "x11 not available); use live=terminal"),
+    ],
+)
+def test_where_the_terminal_cannot_stand_in_for_the_window_both_are_told(
+    monkeypatch: pytest.MonkeyPatch, settings: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(message)):
+        ask_for_a_display(monkeypatch, Console(file=io.StringIO()), **settings)
+
+
+def test_no_window_is_drawn_where_nobody_sees_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pygame", reason='pip install -e ".[live]"')
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(ConfigurationError, match="neither DISPLAY nor WAYLAND_DISPLAY is set"):
         make_display("window", title="Pong", console=Console())
 
 

@@ -177,6 +177,14 @@ def test_a_gallery_sorts_filters_and_compares(runs: Path, browser: Any) -> None:
     page.close()
 
 
+def test_names_of_settings_can_be_read_on_a_phone(runs: Path, browser: Any) -> None:
+    page, _ = open_page(browser, (runs / "index.html").as_uri(), "phone")
+    for row in page.locator("#differences-table tbody tr:visible").all():
+        box = row.bounding_box()
+        assert box["height"] < 60  # two lines of text, not a letter a line
+    page.close()
+
+
 def test_a_served_page_takes_over_what_is_new_while_a_video_plays(tmp_path: Path, browser: Any) -> None:
     folder = make_run_folder(tmp_path / "run", num_evaluations=1)
     add_video(folder, "000250000--12.mp4", num_frames=140)

@@ -6,6 +6,7 @@ import sys
 import time
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import lightning
@@ -16,8 +17,11 @@ from lightning.pytorch.callbacks import Callback
 from rich.cells import cell_len
 from rich.console import Console
 
-from tests.toy_runs import make_toy_module
+from tests.killed_runs import PROTOCOL
+from tests.toy_runs import STACK_SIZE, make_chain, make_toy_module
+from wn_rl import metrics
 from wn_rl.callbacks import screens
+from wn_rl.callbacks.evaluation import Evaluation
 from wn_rl.callbacks.metrics_csv import MetricsCSV
 from wn_rl.callbacks.metrics_logging import MetricsLogging
 from wn_rl.callbacks.progress import TrainingProgress
@@ -422,6 +426,64 @@ def test_a_run_under_lightning_is_shown_from_warm_up_to_end_and_left_alone(tmp_p
         assert torch.equal(value, plain.state_dict()[name]), name
     assert torch.equal(with_display.torch_state, without.torch_state)
     np.testing.assert_array_equal(with_display.numpy_state, without.numpy_state)
+
+
+def test_a_log_tells_every_30_seconds_how_far_a_long_evaluation_is(tmp_path: Path) -> None:
+    console = Console(file=io.StringIO())
+    progress, clock = make_progress(console)
+
+    class Evaluates(Callback):
+        def on_train_epoch_end(self, *args: Any) -> None:
+            for second in range(100):
+                clock.now += 1
+                progress.on_evaluation_round(second // 25, 4)
+            progress.on_evaluation(ROW, [])
+            clock.now += 100
+            progress.on_evaluation_round(4, 4)  # of no evaluation that is known: nothing to show
+
+    train_toy(tmp_path, progress, Evaluates())
+    lines = [line for line in read(console).splitlines() if "evaluating" in line]
+    assert [line.partition(" |")[0] for line in lines[:3]] == [
+        f"[0:0{seconds // 60}:{seconds % 60:02d}] iteration 1/2, evaluating {over}/4"
+        for seconds, over in ((30, 1), (60, 2), (90, 3))
+    ]
+    assert len(lines) == 6
+
+
+def test_evaluating_tells_after_each_round_how_many_games_are_over(tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    evaluation = Evaluation(
+        make_environments=make_chain, game="Pong", protocol=PROTOCOL, num_episodes=3, epsilon=0.1, seed=5,
+        stack_size=STACK_SIZE, run_dir=tmp_path, listeners=[], on_round=lambda over, games: seen.append((over, games)),
+    )  # fmt: skip
+    train_toy(tmp_path, None, evaluation)
+    assert seen[0] == (0, 3)
+    assert {over for over, _ in seen} <= {0, 1, 2}
+    assert max(over for over, _ in seen) > 0
+
+
+def test_an_evaluation_does_not_slow_down_the_chunk_after_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr(metrics, "time", SimpleNamespace(perf_counter=clock))
+    seconds: list[float] = []
+    num_updates: list[int] = []
+
+    class Passes(Callback):
+        def on_train_batch_start(self, *args: Any) -> None:
+            clock.now += 1
+
+        def on_train_batch_end(self, trainer: Any, pl_module: Any, *args: Any) -> None:
+            latest = pl_module.metrics.latest
+            updates = pl_module.num_updates - sum(num_updates)
+            num_updates.append(updates)
+            seconds.append(updates / latest["speed/updates_per_second"])
+
+        def on_train_epoch_end(self, *args: Any) -> None:
+            clock.now += 500
+
+    train_toy(tmp_path, None, Passes())
+    assert len(seconds) > 4
+    assert seconds == pytest.approx([1.0] * len(seconds))
 
 
 def test_an_error_gives_the_terminal_back(tmp_path: Path) -> None:

@@ -1,13 +1,14 @@
 """What ``wn_rl.watch live=true`` does: an agent plays before one's eyes, until it has played or one has seen enough."""
 
 import signal
+import sys
 from collections.abc import Iterable, Iterator
 
 from omegaconf import DictConfig
 from rich.console import Console
 
 from wn_rl.acting.commentator import FRAMES_PER_SECOND, Commentator, find_action_names
-from wn_rl.acting.displays import Display, has_window_system, make_display
+from wn_rl.acting.displays import Display, check_terminal, has_window_system, make_display
 from wn_rl.acting.drawing import Picture, split_action_name
 from wn_rl.acting.live import LiveGame, Pacer
 from wn_rl.acting.overlay_parts import format_time
@@ -28,12 +29,12 @@ def play_live(config: DictConfig) -> list[str]:
     player = load_player(config)
     games: list[LiveGame] = []
     previous_handler = signal.signal(signal.SIGTERM, signal.default_int_handler)  # to leave the terminal in order
-    display = make_display(where, title=f"{player.game}, {player.protocol.name}", console=Console())
+    display = open_display(where, config, title=f"{player.game}, {player.protocol.name}", console=Console())
     is_ended = False
     try:
         while len(games) < config.episodes and not is_ended:
             games.append(_make_game(player, config, seed=config.seed + len(games)))
-            is_ended = not _show(games[-1], player, config, display, in_terminal=where == "terminal")
+            is_ended = not _show(games[-1], player, config, display)
     except KeyboardInterrupt:
         is_ended = True
     finally:
@@ -51,10 +52,38 @@ def find_place(config: DictConfig) -> str:
     where = WHERE[config.live]
     if where == "auto":
         where = "window" if has_window_system() else "terminal"
-    if where == "terminal" and (config.overlay or config.saliency):
+    if where == "terminal":
+        _check_readable(config)
+    return where
+
+
+def open_display(where: str, config: DictConfig, *, title: str, console: Console) -> Display:
+    """The display, or for ``live=true`` the terminal in place of a window that cannot be opened, told in one line.
+
+    Raises:
+        ConfigurationError: neither is to be had, or the terminal cannot show what is asked for.
+    """
+    try:
+        return make_display(where, title=title, console=console)
+    except ConfigurationError as error:
+        if where == "terminal":
+            raise
+        if WHERE[config.live] == "window":
+            raise ConfigurationError(f"{error}; use live=terminal") from error
+        problem = str(error)
+    try:
+        _check_readable(config)
+        check_terminal(console)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{problem}; {error}") from error
+    print(f"{problem}; playing in the terminal", file=sys.stderr)
+    return make_display("terminal", title=title, console=console)
+
+
+def _check_readable(config: DictConfig) -> None:
+    if config.overlay or config.saliency:
         key = "overlay" if config.overlay else "saliency"
         raise ConfigurationError(f"{key}=true cannot be read in a terminal; leave it out, or make a video without live")
-    return where
 
 
 def _make_game(player: Player, config: DictConfig, *, seed: int) -> LiveGame:
@@ -64,16 +93,16 @@ def _make_game(player: Player, config: DictConfig, *, seed: int) -> LiveGame:
     )  # fmt: skip
 
 
-def _show(game: LiveGame, player: Player, config: DictConfig, display: Display, *, in_terminal: bool) -> bool:
+def _show(game: LiveGame, player: Player, config: DictConfig, display: Display) -> bool:
     """Play a game and show it at its own speed; False if the user closed the display before its end."""
     pacer = Pacer(frames_per_second=FRAMES_PER_SECOND)
     names = find_action_names(player.game, player.protocol)
-    for index, picture in enumerate(_paint(game, player, config, scale=1 if in_terminal else config.scale)):
+    for index, picture in enumerate(_paint(game, player, config, scale=1 if display.is_coarse else config.scale)):
         if pacer.is_shown():
             action = split_action_name(names[game.actions[-1]]) if game.actions else ""
             time = format_time(index / FRAMES_PER_SECOND)
-            ending = "Ctrl-C ends" if in_terminal else "q ends"
-            if not display.show(picture, f"{player.game}  score {game.score:,.0f}  {time}  {action:<16}{ending}"):
+            caption = f"{player.game}  score {game.score:,.0f}  {time}  {action:<16}{display.ending}"
+            if not display.show(picture, caption):
                 return False
     return True
 

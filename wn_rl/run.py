@@ -209,6 +209,7 @@ def _make_callbacks(
         protocol=build.make_protocol(config), num_episodes=config.evaluation.episodes,
         epsilon=config.evaluation.epsilon, seed=config.evaluation.seed, stack_size=config.network.stack_size,
         run_dir=folder, listeners=[saving.on_evaluation, progress.on_evaluation, videos.on_evaluation],
+        on_round=progress.on_evaluation_round,
     )  # fmt: skip
     weight_statistics = WeightStatistics(**build.as_dict(config.weight_statistics), seed=config.seed)
     return [

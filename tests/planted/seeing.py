@@ -124,4 +124,34 @@ PLANTED = [
         "new": "",
         "test": "tests/test_live.py::test_ctrl_c_leaves_the_terminal_as_it_was",
     },
+    {
+        "number": 21, "file": "wn_rl/callbacks/metrics_logging.py",
+        "old": "        pl_module.metrics.start(pl_module.agent_steps, pl_module.num_updates)\n",
+        "new": "        pass\n",
+        "test": "tests/test_progress.py::test_an_evaluation_does_not_slow_down_the_chunk_after_it",
+    },
+    {
+        "number": 21, "file": "wn_rl/callbacks/evaluation.py",
+        "old": "on_episode=over.append",
+        "new": "on_episode=None",
+        "test": "tests/test_progress.py::test_evaluating_tells_after_each_round_how_many_games_are_over",
+    },
+    {
+        "number": 21, "file": "wn_rl/callbacks/progress.py",
+        "old": "        if self._evaluated is not None and self.is_due:",
+        "new": "        if self._evaluated is not None:",
+        "test": "tests/test_progress.py::test_a_log_tells_every_30_seconds_how_far_a_long_evaluation_is",
+    },
+    {
+        "number": 21, "file": "wn_rl/acting/displays.py",
+        "old": "(pygame.K_ESCAPE, pygame.K_q)",
+        "new": "(pygame.K_ESCAPE, pygame.K_a)",
+        "test": "tests/test_live_window.py::test_its_keys_close_it",
+    },
+    {
+        "number": 21, "file": "wn_rl/acting/displays.py",
+        "old": "    if not systems:\n",
+        "new": "    if False:\n",
+        "test": "tests/test_live.py::test_no_window_is_drawn_where_nobody_sees_it",
+    },
 ]  # fmt: skip

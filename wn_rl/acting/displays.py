@@ -19,11 +19,21 @@ UPPER_HALF = "▀"  # foreground: the upper pixel; background: the lower one
 COLOR_BITS_KEPT = 0xFCFCFC  # fewer colors to spell out; nobody sees the difference
 SMALLEST_COLUMNS, SMALLEST_LINES = 20, 10
 HIDE_GREETING = "PYGAME_HIDE_SUPPORT_PROMPT"
+CHOSEN_DRIVER = "SDL_VIDEODRIVER"
+WINDOW_SYSTEMS = {"x11": "DISPLAY", "wayland": "WAYLAND_DISPLAY"}
+"""Names that SDL, below pygame, knows them by, in its own order, and the variables that say where they are."""
 
 
 @runtime_checkable
 class Display(Protocol):
-    """A place where one picture replaces the one before."""
+    """A place where one picture replaces the one before.
+
+    ``is_coarse`` says that it shows fewer pixels than the game has: pictures need no scaling up, and letters in them
+    cannot be read. ``ending`` tells the user how to end.
+    """
+
+    is_coarse: bool
+    ending: str
 
     def show(self, picture: Picture, caption: str) -> bool:
         """Show a picture and a line about it; False once the user has closed the display."""
@@ -34,9 +44,21 @@ class Display(Protocol):
 
 def has_window_system() -> bool:
     """Whether this process could open a window."""
-    if sys.platform in ("win32", "darwin"):
-        return True
-    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+    return sys.platform in ("win32", "darwin") or bool(_find_window_systems())
+
+
+def _find_window_systems() -> list[str]:
+    return [name for name, variable in WINDOW_SYSTEMS.items() if os.environ.get(variable)]
+
+
+def _choose_window_systems() -> None:
+    """Tell SDL what to try: where nothing answers, it would draw where nobody sees it."""
+    if sys.platform in ("win32", "darwin") or os.environ.get(CHOSEN_DRIVER):
+        return
+    systems = _find_window_systems()
+    if not systems:
+        raise ConfigurationError("no window can be opened (neither DISPLAY nor WAYLAND_DISPLAY is set)")
+    os.environ[CHOSEN_DRIVER] = ",".join(systems)
 
 
 def make_display(where: str, *, title: str, console: Console) -> Display:
@@ -48,6 +70,19 @@ def make_display(where: str, *, title: str, console: Console) -> Display:
     return WindowDisplay(title) if where == "window" else TerminalDisplay(console)
 
 
+def check_terminal(console: Console) -> None:
+    """Raises ConfigurationError where nothing can be played: no terminal, one without colors, or too small."""
+    if not (console.is_terminal and console.file.isatty()):
+        raise ConfigurationError("live=true needs a terminal or a window system, and the output is neither")
+    if console.color_system is None:
+        raise ConfigurationError(f"live=true needs a terminal with colors; TERM={os.environ.get('TERM')} has none")
+    if console.width < SMALLEST_COLUMNS or console.height < SMALLEST_LINES:
+        raise ConfigurationError(
+            f"the terminal has {console.width} columns and {console.height} lines; live=true needs at least "
+            f"{SMALLEST_COLUMNS} and {SMALLEST_LINES}"
+        )
+
+
 class TerminalDisplay:
     """The whole terminal, until it is closed; only the characters that changed are written.
 
@@ -55,19 +90,15 @@ class TerminalDisplay:
         console: of the terminal.
 
     Raises:
-        ConfigurationError: it is no terminal, or one without colors, or too small.
+        ConfigurationError: see ``check_terminal``.
     """
 
+    is_coarse = True
+    ending = "Ctrl-C ends"
+
     def __init__(self, console: Console) -> None:
-        if not (console.is_terminal and console.file.isatty()):
-            raise ConfigurationError("live=true needs a terminal or a window system, and the output is neither")
-        if console.color_system is None:
-            raise ConfigurationError(f"live=true needs a terminal with colors; TERM={os.environ.get('TERM')} has none")
-        if console.width < SMALLEST_COLUMNS or console.height < SMALLEST_LINES:
-            raise ConfigurationError(
-                f"the terminal has {console.width} columns and {console.height} lines; live=true needs at least "
-                f"{SMALLEST_COLUMNS} and {SMALLEST_LINES}"
-            )
+        check_terminal(console)
+        assert console.color_system is not None
         self._console = console
         self._color_system = _COLOR_SYSTEMS[console.color_system]
         self._shown = np.empty((0, 0), dtype=np.int64)
@@ -111,18 +142,22 @@ class WindowDisplay:
         ConfigurationError: pygame-ce is not installed, or no window can be opened.
     """
 
+    is_coarse = False
+    ending = "q ends"
+
     def __init__(self, title: str) -> None:
         os.environ.setdefault(HIDE_GREETING, "1")
         try:
             self._pygame: Any = importlib.import_module("pygame")
         except ImportError as error:
-            raise ConfigurationError(
-                'live=true opens a window with pygame-ce, which is missing; pip install "wn_rl[live]", or live=terminal'
-            ) from error
+            reason = 'without pygame-ce (pip install "wn_rl[live]")'
+            raise ConfigurationError(f"no window can be opened {reason}") from error
+        _choose_window_systems()
         try:
             self._pygame.display.init()
         except self._pygame.error as error:
-            raise ConfigurationError(f"no window can be opened ({error}); use live=terminal") from error
+            given = [f"{name}={os.environ[name]}" for name in WINDOW_SYSTEMS.values() if os.environ.get(name)]
+            raise ConfigurationError(f"no window can be opened ({', '.join([*given, str(error)])})") from error
         self._pygame.display.set_caption(title)
         self._caption = title
         self._window: Any = None
@@ -131,7 +166,7 @@ class WindowDisplay:
         """Draw the picture; the window has its size."""
         pygame, size = self._pygame, (picture.shape[1], picture.shape[0])
         if self._window is None or self._window.get_size() != size:
-            self._window = pygame.display.set_mode(size)
+            self._window = self._open_window(size)
         if caption != self._caption:
             self._caption = caption
             pygame.display.set_caption(caption)
@@ -142,6 +177,12 @@ class WindowDisplay:
     def close(self) -> None:
         """Close the window."""
         self._pygame.display.quit()
+
+    def _open_window(self, size: tuple[int, int]) -> Any:
+        try:
+            return self._pygame.display.set_mode(size)
+        except self._pygame.error as error:
+            raise ConfigurationError(f"no window of {size[0]} x {size[1]} pixels can be opened ({error})") from error
 
     def _is_end(self, event: Any) -> bool:
         pygame = self._pygame

@@ -39,18 +39,19 @@ class Evaluation(Callback):
         stack_size: S.
         run_dir: where results are written.
         listeners: called with (row, records) after each evaluation.
+        on_round: called while games are played, very often, with how many are over and how many there will be.
     """
 
     def __init__(
         self, *, make_environments: Callable[[], VectorEnvironment], game: str, protocol: Protocol,
         num_episodes: int, epsilon: float, seed: int, stack_size: int, run_dir: Path,
-        listeners: list[Callable[[dict[str, Any], list[EpisodeRecord]], None]],
+        listeners: list[Callable[[dict[str, Any], list[EpisodeRecord]], None]], on_round: Callable[[int, int], None],
     ) -> None:  # fmt: skip
         self._make_environments = make_environments
         self._environments: VectorEnvironment | None = None
         self._game, self._protocol = game, protocol
         self._num_episodes, self._epsilon, self._seed = num_episodes, epsilon, seed
-        self._stack_size, self._run_dir, self._listeners = stack_size, run_dir, listeners
+        self._stack_size, self._run_dir, self._listeners, self._on_round = stack_size, run_dir, listeners, on_round
         self._is_due = False
         self._num_rows = 0
 
@@ -73,18 +74,15 @@ class Evaluation(Callback):
 
     def teardown(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
         """Stop the environments."""
-        self._close_environments()
+        if self._environments is not None:
+            self._environments.close()
+            self._environments = None
 
     def on_exception(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, exception: BaseException
     ) -> None:
         """The same where training failed, after which Lightning tears no callback down."""
-        self._close_environments()
-
-    def _close_environments(self) -> None:
-        if self._environments is not None:
-            self._environments.close()
-            self._environments = None
+        self.teardown(trainer, pl_module, stage="fit")
 
     def state_dict(self) -> dict[str, Any]:
         """Whether an evaluation is still to be done, and how many rows of evaluations were written."""
@@ -127,15 +125,17 @@ class Evaluation(Callback):
         if self._environments is None:
             self._environments = self._make_environments()
         compute_q_values = make_q_function(make_folded(module.network).float())
+        over: list[EpisodeRecord] = []
 
         def q_function(observation: Tensor) -> Tensor:
             if trainer.should_stop:
                 raise _InterruptedError
+            self._on_round(len(over), self._num_episodes)
             return compute_q_values(observation)
 
         with torch.autocast(module.device.type, enabled=False):
             return evaluate_agent(
                 q_function=q_function, environments=self._environments, game=self._game, protocol=self._protocol,
                 num_episodes=self._num_episodes, epsilon=self._epsilon, seed=self._seed,
-                stack_size=self._stack_size, device=module.device, on_episode=None,
+                stack_size=self._stack_size, device=module.device, on_episode=over.append,
             )  # fmt: skip

@@ -30,18 +30,15 @@ class Interruption(Callback):
 
     def teardown(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
         """Put the handlers back."""
-        self._stop_listening()
+        for signal_number, handler in self._previous.items():
+            signal.signal(signal_number, handler)
+        self._previous = {}
 
     def on_exception(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, exception: BaseException
     ) -> None:
         """The same where training failed, after which Lightning tears no callback down."""
-        self._stop_listening()
-
-    def _stop_listening(self) -> None:
-        for signal_number, handler in self._previous.items():
-            signal.signal(signal_number, handler)
-        self._previous = {}
+        self.teardown(trainer, pl_module, stage="fit")
 
     def _on_signal(self, signal_number: int, frame: FrameType | None) -> None:
         if self.is_requested:

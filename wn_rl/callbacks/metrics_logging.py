@@ -22,6 +22,11 @@ class MetricsLogging(Callback):
     def __init__(self, metrics_csv: MetricsCSV) -> None:
         self._metrics_csv = metrics_csv
 
+    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Measure the first chunk's speed from here on: evaluation, video and checkpoint lie before it."""
+        assert isinstance(pl_module, DQN)
+        pl_module.metrics.start(pl_module.agent_steps, pl_module.num_updates)
+
     def on_train_batch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *args: Any, **kwargs: Any
     ) -> None:

@@ -39,6 +39,7 @@ class TrainingProgress(ProgressBar):
         self._due = self._began
         self._estimator = TimeLeftEstimator()
         self._evaluation_title = "evaluation"
+        self._evaluated: TrainingStatus | None = None
 
     @property
     def is_due(self) -> bool:
@@ -61,7 +62,13 @@ class TrainingProgress(ProgressBar):
     def on_evaluation(self, row: dict[str, Any], records: list[Any]) -> None:
         """Print the line of an evaluation: ``row`` as ``make_evaluation_row`` makes it."""
         minutes = (self._clock() - self._began) / 60
+        self._evaluated = None
         self._print(EvaluationLine(title=self._evaluation_title, row=row, minutes=minutes))
+
+    def on_evaluation_round(self, num_over: int, num_games: int) -> None:
+        """Show how far an evaluation is: of ten games one may last many minutes."""
+        if self._evaluated is not None and self.is_due:
+            self._draw(dataclasses.replace(self._evaluated, phase_done=num_over, phase_total=num_games))
 
     def enable(self) -> None:
         """Show from here on (Lightning's tuner calls this)."""
@@ -95,13 +102,15 @@ class TrainingProgress(ProgressBar):
         assert isinstance(pl_module, DQN)
         num_iterations = pl_module.settings.run_length.num_iterations
         self._evaluation_title = f"iteration {pl_module.current_epoch + 1}/{num_iterations}"
-        shows_now = self._screen.shows_every_phase or self.is_due
-        if self._is_enabled and shows_now and pl_module.iteration_has_ended:
-            status = compute_status(pl_module)
-            iteration = status.iteration + 1
-            self._draw(
-                dataclasses.replace(status, iteration=iteration, phase="evaluation", phase_done=0, phase_total=0)
-            )
+        if not pl_module.iteration_has_ended:
+            return
+        status = compute_status(pl_module)
+        iteration = status.iteration + 1
+        self._evaluated = dataclasses.replace(
+            status, iteration=iteration, phase="evaluation", phase_done=0, phase_total=0
+        )
+        if self._is_enabled and (self._screen.shows_every_phase or self.is_due):
+            self._draw(self._evaluated)
 
     def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """The last status stays."""

@@ -25,9 +25,11 @@ TITLES = {
     "speed/agent_steps_per_second": ("Speed", "agent steps per second"),
     "speed/updates_per_second": ("Updates per second", "optimizer steps"),
     "speed/evaluation_seconds": ("Time of an evaluation", "seconds"),
+    "speed/weight_statistics_seconds": ("Time of the weight statistics", "seconds"),
 }
 COUNTERS = ("train/updates", "train/episodes", STEPS_COLUMN)
 """They rise evenly: as curves they say nothing."""
+ALL_LAYERS = "all layers"
 EXACT = ("train/epsilon",)
 """Without noise: not to be smoothed."""
 
@@ -163,8 +165,10 @@ def _make_weight_charts(metrics: Columns) -> list[dict[str, Any]]:
                 "note": "per layer" if layer else "",
                 "series": [],
             }
-            series = make_training_series(metrics, column, layer or statistic)
+            series = make_training_series(metrics, column, layer or ALL_LAYERS)
             charts.setdefault(statistic, chart)["series"].append(series)
+    for chart in charts.values():  # so that a layer has the same color in every chart
+        chart["series"].sort(key=lambda series: series["name"] == ALL_LAYERS)
     return list(charts.values())
 
 

@@ -72,7 +72,7 @@ def _make_tiles(run: RunFolder, hours: dict[str, list[float]]) -> list[dict[str,
         tiles = [
             _make_tile("Last evaluation", format_number(last.mean),
                        format_interval(last.ci95_low, last.ci95_high) + f" {_count_games(last)}"),
-            _make_tile("Human-normalized", format_percent(last.human_normalized), "0 % random play, 100 % human"),
+            _make_tile("Human-normalized", format_percent(last.human_normalized), "0\xa0% random play, 100\xa0% human"),
             _make_tile("Best evaluation", format_number(best.mean), f"at {format_count(best.agent_steps)} agent steps"),
         ]  # fmt: skip
     if returns:

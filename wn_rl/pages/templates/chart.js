@@ -141,7 +141,7 @@ class Chart {
     }
     draw(svg, "line", { class: "axis", x1: MARGIN.left, x2: width - MARGIN.right, y1: bottom, y2: bottom });
     const label = AXES[this.axis].label;
-    const places = findTicks(0, this.last, this.inner.width / 95);
+    const places = findTicks(0, this.last, this.inner.width / 70);
     for (const tick of places) {
       const isEnd = this.toX(tick) > width - 40;
       draw(svg, "text", { x: this.toX(tick), y: bottom + 17, "text-anchor": isEnd ? "end" : "middle" }, formatNumber(tick));
