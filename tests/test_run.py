@@ -19,7 +19,7 @@ from omegaconf import DictConfig
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.killed_runs import assert_equal
-from wn_rl import evaluate, run, watch
+from wn_rl import evaluate, run, showing, watch
 from wn_rl.acting.agent import load_agent
 from wn_rl.checkpoint_files import read_checkpoint
 from wn_rl.command_line import CONFIG_DIRECTORY
@@ -210,6 +210,21 @@ def test_watching_writes_best_median_and_worst(tmp_path: Path, finished: tuple[P
     )  # fmt: skip
     ranks = sorted(path.name.split("-")[0] for path in tmp_path.rglob("*.mp4"))
     assert ranks == ["best", "median", "worst"]
+
+
+def test_a_stored_game_is_shown_by_itself_and_as_an_agent_sees_it(
+    tmp_path: Path, finished: tuple[Path, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    episode = finished[0] / "episodes" / "000000600" / "001.npz"
+    asked: list[bool] = []
+    monkeypatch.setattr(showing, "record_episode", lambda *words, **settings: asked.append(settings["overlay"]))
+    for words in ([], ["overlay=true", f"agent={finished[0]}"], [f"agent={finished[0]}"]):
+        watch.main(compose_config("watch", f"episode={episode}", f"output_dir={tmp_path}", *words))
+    assert asked == [False, True, False]
+    with pytest.raises(ConfigurationError, match=r"overlay=true draws what an agent sees; name it with agent=\.\.\."):
+        watch.main(compose_config("watch", f"episode={episode}", "overlay=true"))
+    with pytest.raises(ConfigurationError, match="live=true shows an agent that plays"):
+        watch.main(compose_config("watch", f"episode={episode}", f"agent={finished[0]}", "live=true"))
 
 
 def test_an_agent_is_the_same_from_its_folder_and_from_a_checkpoint(finished: tuple[Path, bytes]) -> None:

@@ -49,20 +49,29 @@ def check_overlay(config: DictConfig) -> None:
 
 
 def show_episode(config: DictConfig) -> list[Path]:
-    """Write one stored game; without an agent there is nothing to draw beside it."""
-    if config.overlay or config.saliency:
+    """Write one stored game; with an agent, what that agent sees of it may be drawn beside it."""
+    check_overlay(config)
+    overlay = config.overlay or config.saliency
+    if overlay and config.agent is None:
         key = "overlay" if config.overlay else "saliency"
-        raise ConfigurationError(f"{key}=true draws what an agent sees; name it with agent=... and episodes_dir=...")
+        raise ConfigurationError(f"{key}=true draws what an agent sees; name it with agent=...")
     source = Path(config.episode)
     record = load_episode(source)
+    player = load_player(config) if overlay else None
+    if player is not None and player.game != record.game:
+        raise ConfigurationError(f"{source} is a game of {record.game}, and agent={config.agent} plays {player.game}")
     folder = source.parent if config.output_dir is None else Path(config.output_dir)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{source.stem}-{record.episode_return:.10g}.mp4"
     with _progress_bar() as progress:
         task = progress.add_task("encoding", total=record.num_frames)
         record_episode(
-            record, path, scale=config.scale, overlay=False, q_function=None, stack_size=1,
-            device=torch.device("cpu"), on_frame=lambda done, total: progress.update(task, completed=done, total=total),
+            record, path, scale=config.scale, overlay=player is not None,
+            q_function=player.make_q_function() if player else None,
+            stack_size=player.agent.stack_size if player else 1,
+            device=player.device if player else torch.device("cpu"),
+            on_frame=lambda done, total: progress.update(task, completed=done, total=total),
+            saliency_function=player.make_saliency_function() if player and config.saliency else None,
         )  # fmt: skip
     return [path]
 

@@ -27,8 +27,8 @@ def main(config: DictConfig) -> None:
         print(browsing.show_pages(config))
         return
     if config.live:
-        if config.agent is None:
-            raise ConfigurationError("live=true shows an agent that plays; name it with agent=...")
+        if config.agent is None or config.episode is not None:
+            raise ConfigurationError("live=true shows an agent that plays; name it with agent=..., and no episode")
         from wn_rl.live import play_live
 
         with suppress(KeyboardInterrupt):  # while the agent is loaded
@@ -36,7 +36,7 @@ def main(config: DictConfig) -> None:
         return
     from wn_rl import showing
 
-    for path in showing.show_episode(config) if config.agent is None else showing.show_agent(config):
+    for path in showing.show_agent(config) if config.episode is None else showing.show_episode(config):
         print(path)
 
 
