@@ -251,9 +251,10 @@ def test_a_window_shows_pictures_until_it_is_closed(monkeypatch: pytest.MonkeyPa
 
 
 CHILD = """
-import dataclasses, sys, numpy as np
+import signal, numpy as np
 from rich.console import Console
 from wn_rl.acting.displays import TerminalDisplay
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which is not there where tests run in the background
 display = TerminalDisplay(Console())
 try:
     while True:

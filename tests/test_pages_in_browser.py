@@ -125,6 +125,7 @@ def test_values_are_read_by_pointer_keys_and_table(runs: Path, browser: Any) -> 
     chart.locator(".plot svg").press("ArrowRight")
     assert chart.locator(".tooltip").text_content().startswith("10 k agent steps")
     chart.get_by_text("As a table").click()
+    chart.locator("tbody tr").first.wait_for()  # it is filled when it has opened
     assert chart.locator("tbody tr").count() == 4 + 100
     chart.get_by_role("button", name="training").click()
     assert chart.locator(".plot [data-series]").count() == 1

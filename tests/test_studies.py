@@ -87,11 +87,13 @@ def test_study_of_covariances_looks_at_both_networks_and_draws(tmp_path):
         for name in ("none", "weight_norm")
         for row in covariance.train(name, x, y, looks=(0, 2), learning_rate=1e-3)
     ]
-    start = {(row["layer"], row["removed"], row["quantity"]): row["median"] for row in rows[: len(rows) // 4]}
-    other = {
-        (row["layer"], row["removed"], row["quantity"]): row["median"]
-        for row in rows if row["normalizer"] == "weight_norm" and row["update"] == 0
-    }  # fmt: skip
+    start, other = (
+        {
+            (row["layer"], row["removed"], row["quantity"]): row["median"]
+            for row in rows if row["normalizer"] == name and row["update"] == 0
+        }
+        for name in ("none", "weight_norm")
+    )  # fmt: skip
     key = ("hidden layer 1", "w", "share")
     assert float(start[key]) == pytest.approx(float(other[key]), rel=1e-3)  # the same function at first
     results.write_rows(tmp_path / "rows.csv", rows)
