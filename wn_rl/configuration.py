@@ -51,16 +51,20 @@ def resolve_configuration(config: DictConfig) -> DictConfig:
 
 
 def _resolve_threads(config: DictConfig) -> None:
-    """Half of the cores for the learner, the others for the environments, which step meanwhile.
-
-    Learner threads wait for each other hundreds of times in an update: where two of them share cores with anything
-    else, or are two halves of one core, a run is two to three times as slow as with one (docs/performance.md).
-    """
-    num_learner_threads = max(1, count_cores() // 2)
-    automatic = {"num_threads": num_learner_threads, "num_env_threads": max(1, count_cores() - num_learner_threads)}
-    for key, value in automatic.items():
+    """Give the cores that nobody has asked for to the learner and the environments."""
+    for key, value in zip(("num_threads", "num_env_threads"), share_cores(), strict=True):
         if config[key] == "auto":
             config[key] = value
+
+
+def share_cores() -> tuple[int, int]:
+    """Threads for the network and for the environments: half of the cores each, and at least one.
+
+    A network's threads wait for each other hundreds of times in an update: where two of them share cores with anything
+    else, or are two halves of one core, a run is two to three times as slow as with one (docs/performance.md).
+    """
+    num_network_threads = max(1, count_cores() // 2)
+    return num_network_threads, max(1, count_cores() - num_network_threads)
 
 
 def count_cores() -> int:

@@ -13,7 +13,7 @@ from wn_rl.acting.agent import Agent, load_agent
 from wn_rl.acting.evaluator import evaluate_agent
 from wn_rl.acting.policies import QFunction
 from wn_rl.acting.saliency import SaliencyFunction, make_saliency_function
-from wn_rl.configuration import count_cores, resolve_accelerator
+from wn_rl.configuration import resolve_accelerator, share_cores
 from wn_rl.envs.atari import AtariEnvironments
 from wn_rl.envs.protocols import Protocol
 from wn_rl.envs.rendering import EpisodeRecord
@@ -77,16 +77,18 @@ def load_player(config: DictConfig) -> Player:
     if config.get("protocol") is not None:
         values = OmegaConf.to_container(config.protocol, resolve=True)
     protocol = Protocol.from_values({str(key): value for key, value in values.items()})
-    use_processor(_resolve_threads(config.num_threads))
+    num_threads, _ = share_cores()
+    use_processor(_resolve_threads(config.num_threads, automatic=num_threads))
     device = torch.device("cuda" if resolve_accelerator(config.accelerator) == "gpu" else "cpu")
     return Player(agent, agent.description["game"], protocol, device)
 
 
 def play_episodes(player: Player, config: DictConfig) -> list[EpisodeRecord]:
     """Play ``config.episodes`` whole games, with a progress bar on stderr where that is a terminal."""
+    _, num_env_threads = share_cores()
     environments = AtariEnvironments(
         game=player.game, protocol=player.protocol, num_envs=min(config.num_envs, config.episodes),
-        num_threads=_resolve_threads(config.num_env_threads),
+        num_threads=_resolve_threads(config.num_env_threads, automatic=num_env_threads),
     )  # fmt: skip
     num_actions = player.agent.description["network"]["num_actions"]
     if environments.num_actions != num_actions or environments.frame_shape != player.agent.frame_shape:
@@ -110,9 +112,9 @@ def play_episodes(player: Player, config: DictConfig) -> list[EpisodeRecord]:
         environments.close()
 
 
-def _resolve_threads(value: int | str) -> int:
+def _resolve_threads(value: int | str, *, automatic: int) -> int:
     if value == "auto":
-        return count_cores()
+        return automatic
     if not isinstance(value, int) or value < 1:
         raise ConfigurationError(f"num_threads={value}: needs auto or a whole number of at least 1")
     return value
