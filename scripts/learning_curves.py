@@ -1,10 +1,10 @@
 """The learning curve of a run: what it returned, after how many agent steps, frames and minutes."""
 
 import csv
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from wn_rl.files import write_whole
+from study_results import write_rows
 
 FRAMES_PER_AGENT_STEP = 4
 
@@ -57,6 +57,4 @@ def read_learning_curve(run: Path) -> list[CurvePoint]:
 
 def write_learning_curve(path: Path, points: list[CurvePoint]) -> None:
     """As CSV, a line a point."""
-    names = [field.name for field in fields(CurvePoint)]
-    lines = [names, *([str(value) for value in asdict(point).values()] for point in points)]
-    write_whole(path, "".join(",".join(line) + "\n" for line in lines).encode())
+    write_rows(path, [asdict(point) for point in points])

@@ -5,13 +5,12 @@
 Everything comes from the agents' own files and from docs/reference/; run it again when an agent has been published.
 """
 
-import csv
 import itertools
 import json
 from pathlib import Path
 from typing import Any
 
-from study_results import COLORS, make_figure, save_figure
+from study_results import COLORS, make_figure, read_rows, save_figure
 
 from wn_rl.files import write_whole
 
@@ -20,15 +19,9 @@ CHECKPOINTS, DOCS = ROOT / "checkpoints", ROOT / "docs"
 BEGIN, END = "<!-- results -->", "<!-- /results -->"
 
 
-def read_csv(path: Path) -> list[dict[str, str]]:
-    """The rows of a CSV file."""
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def read_dopamine(game: str) -> list[dict[str, float]]:
     """Million frames, mean, min and max over five seeds of Dopamine's DQN (Adam, mean squared error); [] if unknown."""
-    rows = read_csv(DOCS / "reference" / "dopamine_dqn_adam.csv")
+    rows = read_rows(DOCS / "reference" / "dopamine_dqn_adam.csv")
     names = ("frames_M", "mean", "min", "max")
     return [{name: float(row[name]) for name in names} for row in rows if row["game"] == game]
 
@@ -61,7 +54,7 @@ def find_first_above(rows: list[dict[str, float]], value: float) -> str:
 def make_line(folder: Path) -> str:
     """An agent's line of the table."""
     description: dict[str, Any] = json.loads((folder / "agent.json").read_text())
-    last, score = read_csv(folder / "learning_curve.csv")[-1], description["evaluation"]
+    last, score = read_rows(folder / "learning_curve.csv")[-1], description["evaluation"]
     frames, training_mean = 4 * description["agent_steps"] / 1e6, float(last["training_mean"])
     rows = read_dopamine(folder.name)
     return " | ".join([
@@ -79,7 +72,7 @@ def draw(folders: list[Path]) -> None:
     """Returns over frames, one game beside the other."""
     figure, axes = make_figure(len(folders))
     for axis, folder in zip(axes[0], folders, strict=True):
-        curve = read_csv(folder / "learning_curve.csv")
+        curve = read_rows(folder / "learning_curve.csv")
         frames = [int(row["frames"]) / 1e6 for row in curve]
         column = {name: [float(row[name]) for row in curve] for name in curve[0]}
         color = COLORS["weight_norm"]

@@ -19,12 +19,10 @@ from learning_curves import read_learning_curve, write_learning_curve
 from list_agents import write_table
 
 from wn_rl.acting.agent import Agent, load_agent, save_agent
-from wn_rl.acting.evaluator import summarize_returns
 from wn_rl.acting.recorder import record_episode
-from wn_rl.acting.reports import make_evaluation_row
 from wn_rl.command_line import CONFIG_DIRECTORY
 from wn_rl.envs.rendering import EpisodeRecord
-from wn_rl.play import load_player, play_episodes
+from wn_rl.play import evaluate_player, load_player
 
 CHECKPOINTS = Path(__file__).resolve().parent.parent / "checkpoints"
 VIDEO_SECONDS, VIDEO_SCALE = 20, 2
@@ -35,14 +33,7 @@ def evaluate(folder: Path, episodes: int) -> tuple[dict[str, Any], list[EpisodeR
     """What ``python -m wn_rl.evaluate agent=<folder> episodes=<episodes>`` finds, and the games."""
     with initialize_config_dir(str(CONFIG_DIRECTORY), version_base="1.3"):
         config = compose("evaluate", [f"agent='{folder}'", f"episodes={episodes}"])
-    player = load_player(config)
-    records = play_episodes(player, config)
-    row = make_evaluation_row(
-        summary=summarize_returns(records, config.seed), game=player.game, protocol=player.protocol.name,
-        epsilon=config.epsilon, seed=config.seed, agent_steps=player.agent.description["agent_steps"],
-        source="evaluate",
-    )  # fmt: skip
-    return row, records
+    return evaluate_player(load_player(config), config)
 
 
 def describe(agent: Agent, **more: Any) -> dict[str, Any]:

@@ -11,19 +11,13 @@ def main(config: DictConfig) -> None:
     if config.agent is None:
         raise ConfigurationError("agent is missing; name one, as in: python -m wn_rl.evaluate agent=runs/Pong/<run>")
 
-    from wn_rl.acting.evaluator import summarize_returns
-    from wn_rl.acting.reports import append_json_line, make_evaluation_row, save_episodes
+    from wn_rl.acting.reports import append_json_line, save_episodes
     from wn_rl.callbacks.tables import print_evaluation_table
-    from wn_rl.play import load_player, play_episodes
+    from wn_rl.play import evaluate_player, load_player
 
     player = load_player(config)
     folder = player.find_output_folder(config.output_dir)
-    records = play_episodes(player, config)
-    row = make_evaluation_row(
-        summary=summarize_returns(records, config.seed), game=player.game, protocol=player.protocol.name,
-        epsilon=config.epsilon, seed=config.seed, agent_steps=player.agent.description["agent_steps"],
-        source="evaluate",
-    )  # fmt: skip
+    row, records = evaluate_player(player, config)
     print_evaluation_table(row)
     append_json_line(folder / "evaluations.jsonl", row)
     name = f"evaluate-{row['agent_steps']:09d}-{row['protocol']}-epsilon{config.epsilon}-seed{config.seed}"

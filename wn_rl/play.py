@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
@@ -10,8 +11,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from wn_rl.acting.agent import Agent, load_agent
-from wn_rl.acting.evaluator import evaluate_agent
+from wn_rl.acting.evaluator import evaluate_agent, summarize_returns
 from wn_rl.acting.policies import QFunction
+from wn_rl.acting.reports import make_evaluation_row
 from wn_rl.acting.saliency import SaliencyFunction, make_saliency_function
 from wn_rl.configuration import resolve_accelerator, share_cores
 from wn_rl.envs.atari import AtariEnvironments
@@ -110,6 +112,17 @@ def play_episodes(player: Player, config: DictConfig) -> list[EpisodeRecord]:
             )  # fmt: skip
     finally:
         environments.close()
+
+
+def evaluate_player(player: Player, config: DictConfig) -> tuple[dict[str, Any], list[EpisodeRecord]]:
+    """Play ``config.episodes`` whole games; the row of ``evaluations.jsonl`` that they come to, and the games."""
+    records = play_episodes(player, config)
+    row = make_evaluation_row(
+        summary=summarize_returns(records, config.seed), game=player.game, protocol=player.protocol.name,
+        epsilon=config.epsilon, seed=config.seed, agent_steps=player.agent.description["agent_steps"],
+        source="evaluate",
+    )  # fmt: skip
+    return row, records
 
 
 def _resolve_threads(value: int | str, *, automatic: int) -> int:
