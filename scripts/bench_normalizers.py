@@ -49,7 +49,8 @@ class Contestant:
     def compute_loss(self, frames: Tensor, actions: Tensor, rewards: Tensor) -> Tensor:
         """The loss of a minibatch whose next states are its states."""
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            q_tm1 = self.network(frames).q_values.float()
+            with self.acting.lend_weights(self.network, self.num_updates):
+                q_tm1 = self.network(frames).q_values.float()
             q_t = self.target(frames)
         loss, _ = compute_q_learning_loss(
             q_tm1, actions, rewards, torch.full_like(rewards, 0.99), q_t, q_t, error_function="mse"

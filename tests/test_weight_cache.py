@@ -1,14 +1,17 @@
 """w is computed once where the code says so, with the same outputs and gradients, and is forgotten afterwards."""
 
 import copy
+from contextlib import nullcontext
 
+import pytest
 import torch
 from torch import nn
 
 from tests.networks import draw_frames, make_network
 from wn_rl.nn.conversion import weight_normalize
-from wn_rl.nn.folding import make_folded
-from wn_rl.nn.weight_cache import cached_weights
+from wn_rl.nn.folding import fold_, make_folded
+from wn_rl.nn.weight_cache import cached_weights, lent_weights
+from wn_rl.nn.weight_norm_linear import is_large
 
 
 def make_layers():
@@ -92,3 +95,83 @@ def test_folded_and_copied_q_networks_cache_their_own_layers():
         network.head.output.g.zero_()
     torch.testing.assert_close(clone(draw_frames(4)).q_values, expected)
     torch.testing.assert_close(make_folded(clone)(draw_frames(4)).q_values, expected, rtol=1e-4, atol=1e-5)
+
+
+def compute_gradients(network, frames, folded=None):
+    """Of a loss whose gradient differs from unit to unit, by name; with the weights of a folded network if given."""
+    with lent_weights(network.modules()) if folded is not None else nullcontext():
+        q_values = network(frames).q_values.float()
+    loss = (q_values * torch.arange(1.0, 1 + q_values.shape[1])).square().mean()
+    gradients = torch.autograd.grad(loss, list(network.parameters()))
+    return dict(zip(dict(network.named_parameters()), gradients, strict=True))
+
+
+def make_large_network(normalizer, *, torso="nature"):
+    """With a linear layer that scales its outputs, and g that differs from ‖v‖."""
+    network = make_network(normalizer, torso=torso, hidden_units=4096)
+    with torch.no_grad():
+        for layer in network.weight_norm_layers:
+            layer.v.mul_(1.7)
+    return network
+
+
+LENDERS = ("weight_norm", "weight_norm_projected_v", "weight_norm_mean_only_batch_norm")
+
+
+@pytest.mark.parametrize("normalizer", LENDERS)
+@pytest.mark.parametrize("torso", ["nature", "mlp"])
+def test_lent_weights_give_the_gradients_that_computed_ones_give(normalizer, torso):
+    network, frames = make_large_network(normalizer, torso=torso), draw_frames(4)
+    expected = compute_gradients(network, frames)
+    found = compute_gradients(network, frames, make_folded(network))
+    for name, gradient in expected.items():
+        torch.testing.assert_close(found[name], gradient, rtol=1e-3, atol=1e-5 * float(gradient.abs().max()), msg=name)
+
+
+def test_lent_weights_in_bfloat16_give_gradients_that_point_where_float32_points():
+    network, frames = make_large_network("weight_norm"), draw_frames(8)
+    expected = compute_gradients(network, frames)
+    folded = make_folded(network).to(torch.bfloat16)
+    fold_(network, folded)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = compute_gradients(network, frames, folded)
+    for name, gradient in expected.items():
+        assert found[name].dtype == torch.float32
+        assert torch.cosine_similarity(found[name].flatten(), gradient.flatten(), dim=0) > 0.99, name
+
+
+def test_lent_weights_are_those_of_the_folded_network():
+    network, frames = make_large_network("weight_norm"), draw_frames(2)
+    folded = make_folded(network)
+    with torch.no_grad():
+        for parameter in folded.parameters():
+            parameter.mul_(2)
+    with lent_weights(network.modules()):
+        lent = network(frames).q_values
+    assert not lent.allclose(network(frames).q_values, rtol=0.1)
+    assert all(layer.cached_weight is None and layer.lent is None for layer in network.weight_norm_layers)
+
+
+def test_a_unit_of_length_zero_still_gets_its_gradient_from_lent_weights():
+    network, frames = make_large_network("weight_norm"), draw_frames(4)
+    (large,) = [layer for layer in network.weight_norm_layers if is_large(layer.v)]
+    with torch.no_grad():
+        large.g[3] = 0
+    network.torso.layers[-1] = nn.Identity()  # the ReLU, whose gradient at 0 is 0
+    expected = compute_gradients(network, frames)["torso.layers.11.g"]
+    assert expected[3] != 0
+    found = compute_gradients(network, frames, make_folded(network))["torso.layers.11.g"]
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-6)
+
+
+def test_a_unit_without_a_direction_gets_no_gradient_and_never_nan_from_lent_weights():
+    network, frames = make_large_network("weight_norm"), draw_frames(4)
+    with torch.no_grad():
+        for layer in network.weight_norm_layers:
+            layer.v[1] = 0
+    folded = make_folded(network)
+    assert all(bool((parameter == parameter).all()) for parameter in folded.parameters())
+    for name, gradient in compute_gradients(network, frames, folded).items():
+        assert bool(gradient.isfinite().all()), name
+        if name.endswith(".v"):
+            assert not gradient[1].any()

@@ -1,10 +1,15 @@
 """A frozen plain copy of the online network: what acts, and what the targets are computed with."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from jaxtyping import Float32, UInt8
 from torch import Tensor, nn
 
 from wn_rl.nn.folding import fold_, make_folded
+from wn_rl.nn.q_network import QNetwork
+from wn_rl.nn.weight_cache import lent_weights
 
 
 class FoldedNetwork(nn.Module):
@@ -33,3 +38,14 @@ class FoldedNetwork(nn.Module):
             fold_(online, self.network)
             self._moment = moment
         return self
+
+    @contextmanager
+    def lend_weights(self, online: QNetwork, moment: int) -> Iterator[None]:
+        """Inside, weight-normalized layers of ``online`` use the w of this copy, as of ``moment``, and compute none.
+
+        For forward passes in the copy's precision. A network without such layers is left alone.
+        """
+        if online.weight_norm_layers:
+            self.sync(online, moment)
+        with lent_weights(online.weight_norm_layers):
+            yield

@@ -46,15 +46,15 @@ PLANTED = [
     {
         "number": 20,
         "file": "wn_rl/nn/weight_norm_linear.py",
-        "old": "        y = t * scale if bias is None else torch.addcmul(bias, t, scale)",
+        "old": "        y = t * factor if bias is None else torch.addcmul(bias, t, factor)",
         "new": "        y = t if bias is None else bias + t",
         "test": "tests/test_weight_norm.py::test_scaled_outputs_have_the_gradients_of_the_equation_twice",
     },
     {
         "number": 29,
         "file": "wn_rl/nn/weight_norm_layer.py",
-        "old": "        write_scaled_(layer.v, layer_g(layer) / compute_divisors(layer.v), weight)",
-        "new": "        write_scaled_(layer.v, layer_g(layer).abs() / compute_divisors(layer.v), weight)",
+        "old": "_write_normalized_(layer.v, layer_g(layer), weight))",
+        "new": "_write_normalized_(layer.v, layer_g(layer).abs(), weight))",
         "test": "tests/test_folding.py::test_folded_network_has_the_outputs_of_evaluation_mode_within_1e_5",
     },
     {
@@ -151,5 +151,19 @@ PLANTED = [
         "new": "        units.mul_(per_unit(factor.to(units.dtype), like=units)).add_(1e-9)",
         "test": "tests/test_normalizers.py::"
         "test_projecting_v_leaves_the_function_as_it_is_to_the_last_places_of_float64",
+    },
+    {
+        "number": 29,
+        "file": "wn_rl/nn/weight_norm_linear.py",
+        "old": "/ (within * divisors)",
+        "new": "/ divisors",
+        "test": "tests/test_weight_cache.py::test_lent_weights_give_the_gradients_that_computed_ones_give",
+    },
+    {
+        "number": 29,
+        "file": "wn_rl/nn/weight_cache.py",
+        "old": "        if bool((layer_g(layer) / layer.folded.divisors).all()):",
+        "new": "        if True:",
+        "test": "tests/test_weight_cache.py::test_a_unit_of_length_zero_still_gets_its_gradient_from_lent_weights",
     },
 ]

@@ -11,7 +11,7 @@ and ``weight_norm_recurrent``.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -38,14 +38,27 @@ def compute_weight(v: Float[Tensor, "O *rest"], g: Float[Tensor, "O"]) -> Float[
     """
     if uses_plain_operations():
         return (v * per_unit(g / compute_divisors(v), like=v)).to(v.dtype)
-    return _FusedWeights.apply(1, v, g)[0]
+    return _FusedWeights.apply(None, 1, v, g)[0]
 
 
-def compute_weights(vs: Sequence[Tensor], gs: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    """``compute_weight`` of several layers at once: for small ones, whose cost is bookkeeping, that is cheaper."""
+class ComputedWeight(NamedTuple):
+    """w = g v / ‖v‖ without a graph, in whatever dtype, and what v was divided by: ‖v‖, or infinity where it is 0."""
+
+    weight: Float[Tensor, "O *rest"]
+    divisors: Float[Tensor, "O"]
+
+
+def compute_weights(
+    vs: Sequence[Tensor], gs: Sequence[Tensor], known: Sequence[ComputedWeight] | None = None
+) -> tuple[Tensor, ...]:
+    """``compute_weight`` of several layers at once: for small ones, whose cost is bookkeeping, that is cheaper.
+
+    Where the weights of these ``vs`` and ``gs`` are ``known`` already, they are given the graph that leads to v and g,
+    and nothing is computed.
+    """
     if uses_plain_operations():
         return tuple(compute_weight(v, g) for v, g in zip(vs, gs, strict=True))
-    return _FusedWeights.apply(len(vs), *vs, *gs)
+    return _FusedWeights.apply(known, len(vs), *vs, *gs)
 
 
 def uses_plain_operations() -> bool:
@@ -62,18 +75,13 @@ class _FusedWeights(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, count: int, *vs_and_gs: Tensor) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, known: Sequence[ComputedWeight] | None, count: int, *vs_and_gs: Tensor) -> tuple[Tensor, ...]:
         vs, gs = vs_and_gs[:count], vs_and_gs[count:]
-        has_value = vs[0].device.type == "cpu" and all(v.numel() > 0 for v in vs)
-        if has_value:
-            rows = [torch._weight_norm_interface(as_rows(v), g.unsqueeze(1), 0) for v, g in zip(vs, gs, strict=True)]
-            has_value = bool(torch.cat([divisors for _, divisors in rows]).all())
-        if not has_value:  # or not known: on another device, to look for a zero would wait for it
-            rows = [_compute_rows(as_rows(v), g.unsqueeze(1)) for v, g in zip(vs, gs, strict=True)]
+        weights = _compute_all(vs, gs) if known is None else known
         ctx.count = count
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(*vs, *gs, *(divisors for _, divisors in rows))
-        return tuple(from_rows(weight, like=v) for (weight, _), v in zip(rows, vs, strict=True))
+        ctx.save_for_backward(*vs, *gs, *(divisors for _, divisors in weights))
+        return tuple(weight.detach() for weight, _ in weights)
 
     @staticmethod
     def backward(ctx: Any, *grad_weights: Tensor | None) -> tuple[Tensor | None, ...]:
@@ -82,13 +90,30 @@ class _FusedWeights(torch.autograd.Function):
         gradients = [
             (None, None) if grad is None else _compute_gradients(v, g, divisors, grad) for v, g, divisors, grad in parts
         ]
-        return None, *(grad_v for grad_v, _ in gradients), *(grad_g for _, grad_g in gradients)
+        return None, None, *(grad_v for grad_v, _ in gradients), *(grad_g for _, grad_g in gradients)
 
 
-def _compute_rows(rows: Tensor, column: Tensor) -> tuple[Tensor, Tensor]:
-    """What the fused kernel computes, for any v on any device: w, and ‖v‖ or infinity, [O, 1]."""
-    divisors = compute_divisors(rows).unsqueeze(1)
-    return (rows * (column / divisors)).to(rows.dtype), divisors
+def _compute_all(vs: Sequence[Tensor], gs: Sequence[Tensor]) -> list[ComputedWeight]:
+    if all(can_be_fused(v) for v in vs):
+        weights = [compute_fused(v, g) for v, g in zip(vs, gs, strict=True)]
+        if bool(torch.cat([weight.divisors for weight in weights]).all()):
+            return weights
+    divisors = [compute_divisors(v) for v in vs]
+    return [
+        ComputedWeight((v * per_unit(g / divisor, like=v)).to(v.dtype), divisor)
+        for v, g, divisor in zip(vs, gs, divisors, strict=True)
+    ]
+
+
+def can_be_fused(v: Tensor) -> bool:
+    """Whether ``compute_fused`` may be used: on a CPU, where to look for a zero in its result waits for nothing."""
+    return v.device.type == "cpu" and v.numel() > 0
+
+
+def compute_fused(v: Float[Tensor, "O *rest"], g: Float[Tensor, "O"]) -> ComputedWeight:
+    """w and ‖v‖ in one pass over v by PyTorch's kernel, without a graph; NaN for a unit whose v is zero."""
+    weight, norms = torch._weight_norm_interface(as_rows(v), g.unsqueeze(1), 0)
+    return ComputedWeight(from_rows(weight, like=v), norms.squeeze(1))
 
 
 def _compute_gradients(v: Tensor, g: Tensor, divisors: Tensor, grad_weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -99,10 +124,10 @@ def _compute_gradients(v: Tensor, g: Tensor, divisors: Tensor, grad_weight: Tens
         along = per_unit(g / divisors, like=v) * grad_weight
         radial = per_unit(g * grad_g / divisors.square(), like=v) * v
         return (along - radial).to(v.dtype), grad_g.to(g.dtype)
-    if grad_weight.stride() != v.stride():
+    if grad_weight.stride() != v.stride() or grad_weight.dtype != v.dtype:
         grad_weight = torch.empty_like(v).copy_(grad_weight)
     grad_v, grad_g = torch.ops.aten._weight_norm_interface_backward(
-        as_rows(grad_weight), as_rows(v), g.unsqueeze(1), divisors, 0
+        as_rows(grad_weight), as_rows(v), g.unsqueeze(1), divisors.unsqueeze(1), 0
     )
     return from_rows(grad_v, like=v), grad_g.flatten()
 

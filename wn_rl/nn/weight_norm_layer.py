@@ -4,10 +4,11 @@ A weight-normalized layer is a subclass of PyTorch's layer with the parameter ``
 ``g_mode``, which says what is learned beside the direction: "free" the parameter ``g``; "fixed" nothing,
 ``g`` is a buffer; "exponential" the parameter ``s``, with g = exp(s). ``output_axis`` is the axis of v that
 counts output units (1 in transposed convolutions, 0 elsewhere) and ``groups`` the number of groups of a
-convolution (1 elsewhere). Its ``weight`` is w, computed from v and g at every use,
-or ``cached_weight`` inside ``weight_cache.cached_weights``.
+convolution (1 elsewhere). Its ``weight`` is w, computed from v and g at every use, or ``cached_weight`` inside
+``weight_cache.cached_weights``; ``folded`` is where its w was last written by folding.
 """
 
+from collections.abc import Iterable
 from typing import Any, cast
 
 import torch
@@ -15,7 +16,15 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from wn_rl.errors import ConfigurationError
-from wn_rl.nn.weight_norm import compute_divisors, compute_norms, compute_weight, per_unit
+from wn_rl.nn.weight_norm import (
+    ComputedWeight,
+    can_be_fused,
+    compute_divisors,
+    compute_fused,
+    compute_norms,
+    compute_weight,
+    per_unit,
+)
 
 G_MODES = ("free", "fixed", "exponential")
 V_STANDARD_DEVIATION = 0.05  # Section 3: v ~ N(0, 0.05)
@@ -60,25 +69,48 @@ def layer_weight(layer: Any) -> Float[Tensor, "..."]:
 
 @torch.no_grad()
 def write_weight_(layer: Any, weight: Float[Tensor, "..."]) -> None:
-    """Write the w of a layer (Eq. 2) into ``weight``, without a temporary of its size where axis 0 counts units."""
+    """Write the w of a layer (Eq. 2) into ``weight``, without a temporary of its size where axis 0 counts units.
+
+    The layer remembers as ``folded`` where its w is; whoever knows that v and g are still the same may use it.
+    """
     if layer.output_axis != 0:
         weight.copy_(layer_weight(layer))
     else:
-        write_scaled_(layer.v, layer_g(layer) / compute_divisors(layer.v), weight)
+        layer.folded = ComputedWeight(weight, _write_normalized_(layer.v, layer_g(layer), weight))
+
+
+def _write_normalized_(
+    v: Float[Tensor, "O *rest"], g: Float[Tensor, "O"], out: Float[Tensor, "O *rest"]
+) -> Float[Tensor, "O"]:
+    """Write g v / ‖v‖ into ``out`` and return what v was divided by."""
+    if can_be_fused(v):
+        divisors = []
+        for block, block_g, block_out in _split(v, g, out):
+            weight, norms = compute_fused(block, block_g)
+            block_out.copy_(weight)
+            divisors.append(norms)
+        joined = torch.cat(divisors)
+        if bool(joined.all()):
+            return joined
+    joined = compute_divisors(v)
+    write_scaled_(v, g / joined, out)
+    return joined
 
 
 @torch.no_grad()
 def write_scaled_(units: Float[Tensor, "O *rest"], scale: Float[Tensor, "O"], out: Float[Tensor, "O *rest"]) -> None:
     """Write every unit times its number in ``scale`` into ``out``, of any dtype, without a temporary of its size."""
-    scale = per_unit(scale, like=units)
     if out.dtype == units.dtype or units.device.type != "cpu":
-        torch.mul(units, scale, out=out)
+        torch.mul(units, per_unit(scale, like=units), out=out)
         return
-    # Into another dtype, torch.mul goes through a temporary: a few rows at a time it stays in the cache.
-    num_blocks = max(1, units.numel() // BLOCK_ELEMENTS)
-    blocks = (units.chunk(num_blocks), scale.chunk(num_blocks), out.chunk(num_blocks))
-    for block, block_scale, block_out in zip(*blocks, strict=True):
-        torch.mul(block, block_scale, out=block_out)
+    for block, block_scale, block_out in _split(units, scale, out):
+        torch.mul(block, per_unit(block_scale, like=block), out=block_out)
+
+
+def _split(*tensors: Float[Tensor, "O *_"]) -> Iterable[tuple[Tensor, ...]]:
+    """The tensors a few output units at a time, so that what is computed in between stays in the cache."""
+    num_blocks = max(1, tensors[0].numel() // BLOCK_ELEMENTS)
+    return zip(*(tensor.chunk(num_blocks) for tensor in tensors), strict=True)
 
 
 @torch.no_grad()
@@ -128,7 +160,8 @@ def adopt_parameters_(
     require_directions(units)
     layer._parameters.pop("weight", None)
     held: Any = layer
-    held.g_mode, held.output_axis, held.groups, held.cached_weight = g_mode, output_axis, groups, None
+    held.g_mode, held.output_axis, held.groups = g_mode, output_axis, groups
+    held.cached_weight = held.folded = held.lent = None
     layer.register_parameter("v", nn.Parameter(v.detach(), requires_grad=v.requires_grad))
     g = compute_norms(units).to(v.dtype) if g is None else g.detach().clone()
     if g_mode == "free":

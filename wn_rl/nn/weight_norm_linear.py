@@ -3,7 +3,8 @@
 (g v/‖v‖) x + b = (g/‖v‖) (v x) + b: with B examples, B·O products in the place of O·I, and no tensor of w's
 size beside those that a plain layer makes. The same holds backward: ∇g comes from the outputs, and the term
 of Eq. 3 that makes ∇v orthogonal to v is one pass over ∇v. On a CPU, where an update of a Nature DQN is bound
-by memory, what is left of weight norm's cost is that pass and one over v for the norms.
+by memory, what is left of weight norm's cost is that pass and one over v for the norms; where folding has just
+made that one (``weight_cache.lent_weights``), the first alone.
 """
 
 from typing import Any
@@ -12,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from wn_rl.nn.weight_norm import compute_divisors, uses_plain_operations
+from wn_rl.nn.weight_norm import ComputedWeight, compute_divisors, uses_plain_operations
 from wn_rl.nn.weight_norm_layer import layer_g, layer_weight, reparameterize_
 
 # Below this size of v the bookkeeping costs more than the passes over memory that it saves.
@@ -31,6 +32,7 @@ class WeightNormLinear(nn.Linear):
     g_mode: str
     output_axis: int
     groups: int
+    lent: ComputedWeight | None
 
     def __init__(
         self,
@@ -54,58 +56,74 @@ class WeightNormLinear(nn.Linear):
     def forward(self, input: Float[Tensor, "*B I"]) -> Float[Tensor, "*B O"]:
         """y = w x + b, [..., I] -> [..., O]."""
         if is_worth_scaling(input, self.v):
-            return scaled_linear(input, self.v, layer_g(self), self.bias)
+            return scaled_linear(input, self.v, layer_g(self), self.bias, known=self.lent)
         return nn.functional.linear(input, self.weight, self.bias)
 
 
+def is_large(v: Tensor) -> bool:
+    """Whether v is that of a linear layer on a CPU, and large enough for scaled outputs."""
+    return v.dim() == 2 and v.device.type == "cpu" and v.numel() >= SMALLEST_SCALED
+
+
 def is_worth_scaling(x: Tensor, v: Tensor) -> bool:
-    """True on a CPU for a large v and fewer examples than inputs; a compiler fuses the plain equation better."""
-    if v.device.type != "cpu" or v.numel() < SMALLEST_SCALED or uses_plain_operations():
-        return False
-    return x.dim() == 2 and x.shape[0] < v.shape[1]
+    """True for a large v and fewer examples than inputs; a compiler fuses the plain equation better."""
+    return is_large(v) and not uses_plain_operations() and x.dim() == 2 and x.shape[0] < v.shape[1]
 
 
 def scaled_linear(
-    x: Float[Tensor, "B I"], v: Float[Tensor, "O I"], g: Float[Tensor, "O"], bias: Float[Tensor, "O"] | None
+    x: Float[Tensor, "B I"],
+    v: Float[Tensor, "O I"],
+    g: Float[Tensor, "O"],
+    bias: Float[Tensor, "O"] | None,
+    *,
+    known: ComputedWeight | None = None,
 ) -> Float[Tensor, "B O"]:
-    """y = (g/‖v‖) (v x) + b, in the autocast dtype where autocast is on, as ``nn.functional.linear`` is."""
+    """y = (g/‖v‖) (v x) + b, in the autocast dtype where autocast is on, as ``nn.functional.linear`` is.
+
+    Where w is ``known`` in that dtype, y = w x + b costs what a plain layer's product does; no unit of it may be zero.
+    """
     device_type = x.device.type
     is_autocast = torch.is_autocast_enabled(device_type)
     dtype = torch.get_autocast_dtype(device_type) if is_autocast else v.dtype
     with torch.autocast(device_type, enabled=False):
-        return _ScaledLinear.apply(x.to(dtype), v, g, bias)
+        return _ScaledLinear.apply(x.to(dtype), v, g, bias, known)
 
 
 class _ScaledLinear(torch.autograd.Function):
-    """y = s t + b with t = x vᵀ and s = g/‖v‖. Differentiable twice.
+    """y = a t + b with t = x mᵀ, where m = c v and a c = s = g/‖v‖. Differentiable twice.
 
-    With ∇t = s ∇y and ∇s = Σ_B ∇y t:  ∇x = ∇t v,  ∇b = Σ_B ∇y,  ∇g = ∇s/‖v‖  and
-    ∇v = ∇tᵀ x − (s ∇g/‖v‖) v  (Eq. 3, Salimans & Kingma 2016).
+    m is v, with a = s and c = 1, or w where that is known, with a = 1 and c = s. Then
+    ∇x = a ∇y m,  ∇b = Σ_B ∇y,  ∇g = Σ_B ∇y t / (c ‖v‖)  and  ∇v = (s ∇y)ᵀ x − (a ∇g/‖v‖) m
+    (Eq. 3, Salimans & Kingma 2016).
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, v: Tensor, g: Tensor, bias: Tensor | None) -> Tensor:
-        cast_v, divisors = v.to(x.dtype), compute_divisors(v)
-        t = torch.mm(x, cast_v.t())
-        scale = g / divisors
-        y = t * scale if bias is None else torch.addcmul(bias, t, scale)
+    def forward(ctx: Any, x: Tensor, v: Tensor, g: Tensor, bias: Tensor | None, known: ComputedWeight | None) -> Tensor:
+        if known is None:
+            matrix, divisors = v.to(x.dtype), compute_divisors(v)
+            factor, within = g / divisors, torch.ones_like(divisors)
+        else:
+            matrix, divisors = known
+            factor, within = torch.ones_like(divisors), g / divisors
+        t = torch.mm(x, matrix.t())
+        y = t * factor if bias is None else torch.addcmul(bias, t, factor)
         ctx.has_bias = bias is not None
-        ctx.save_for_backward(x, v, g, cast_v, divisors, scale, t)
+        ctx.save_for_backward(x, v, g, matrix, divisors, factor, within, t)
         return y.to(x.dtype)
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, ...]:
-        x, v, g, cast_v, divisors, scale, t = ctx.saved_tensors
+        x, v, g, matrix, divisors, factor, within, t = ctx.saved_tensors
         is_differentiated_again = torch.is_grad_enabled()
         if is_differentiated_again:  # then from the inputs, so that the graph reaches them
-            cast_v, divisors = v.to(x.dtype), compute_divisors(v)
-            scale, t = g / divisors, torch.mm(x, cast_v.t())
-        grad_g = (grad_y * t).sum(0, dtype=scale.dtype) / divisors
-        grad_t = (grad_y * scale).to(x.dtype)
-        radial = (scale / divisors * grad_g).to(x.dtype).unsqueeze(1)
-        grad_v = torch.mm(grad_t.t().contiguous(), x)  # contiguous: twice as fast in bfloat16 on a CPU
+            matrix, divisors = v.to(x.dtype), compute_divisors(v)
+            factor, within, t = g / divisors, torch.ones_like(divisors), torch.mm(x, matrix.t())
+        grad_g = (grad_y * t).sum(0, dtype=factor.dtype) / (within * divisors)
+        radial = (factor / divisors * grad_g).to(x.dtype).unsqueeze(1)
+        grad_vx = (grad_y * (factor * within)).to(x.dtype)
+        grad_v = torch.mm(grad_vx.t().contiguous(), x)  # contiguous: twice as fast in bfloat16 on a CPU
         subtract = Tensor.addcmul if is_differentiated_again else Tensor.addcmul_
-        grad_v = subtract(grad_v, radial, cast_v, value=-1)
-        grad_x = torch.mm(grad_t, cast_v) if ctx.needs_input_grad[0] else None
+        grad_v = subtract(grad_v, radial, matrix, value=-1)
+        grad_x = torch.mm((grad_y * factor).to(x.dtype), matrix) if ctx.needs_input_grad[0] else None
         grad_bias = grad_y.sum(0, dtype=g.dtype) if ctx.has_bias else None
-        return grad_x, grad_v.to(v.dtype), grad_g.to(g.dtype), grad_bias
+        return grad_x, grad_v.to(v.dtype), grad_g.to(g.dtype), grad_bias, None
