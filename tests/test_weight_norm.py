@@ -10,7 +10,7 @@ from torch.nn.utils import parametrizations
 from wn_rl.errors import ConfigurationError
 from wn_rl.nn import weight_norm_linear
 from wn_rl.nn.conversion import weight_normalize
-from wn_rl.nn.weight_norm import compute_weight
+from wn_rl.nn.weight_norm import ComputedWeight, compute_weight
 from wn_rl.nn.weight_norm_layer import set_g_
 from wn_rl.nn.weight_norm_linear import WeightNormLinear, scaled_linear
 
@@ -128,6 +128,25 @@ def test_scaled_outputs_have_the_gradients_of_the_equation_twice(has_bias):
     torch.testing.assert_close(scaled_linear(x, v, g, bias), F.linear(x, compute_weight(v, g), bias))
     assert gradcheck(scaled_linear, (x, v, g, bias))
     assert gradgradcheck(scaled_linear, (x, v, g, bias))
+
+
+@pytest.mark.parametrize("has_bias", [True, False])
+def test_a_known_weight_changes_neither_outputs_nor_gradients_nor_second_gradients(has_bias):
+    x, v, g = draw((3, 7), seed=3), draw((5, 7)), draw((5,), seed=1)
+    bias = draw((5,), seed=4) if has_bias else None
+    inputs = [x, v, g, *([bias] if has_bias else [])]
+    known = ComputedWeight(compute_weight(v, g).detach(), v.detach().norm(dim=1))
+
+    def differentiate(y):
+        alone = torch.autograd.grad(y.pow(3).sum(), inputs, retain_graph=True)
+        first = torch.autograd.grad(y.pow(3).sum(), inputs, create_graph=True)
+        second = torch.autograd.grad(sum(gradient.pow(3).sum() for gradient in first), inputs)
+        return [y, *alone, *first, *second]
+
+    found = differentiate(scaled_linear(x, v, g, bias, known=known))
+    expected = differentiate(F.linear(x, compute_weight(v, g), bias))
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

@@ -46,7 +46,7 @@ PLANTED = [
     {
         "number": 20,
         "file": "wn_rl/nn/weight_norm_linear.py",
-        "old": "        y = t * factor if bias is None else torch.addcmul(bias, t, factor)",
+        "old": "        y = t * scale if bias is None else torch.addcmul(bias, t, scale)",
         "new": "        y = t if bias is None else bias + t",
         "test": "tests/test_weight_norm.py::test_scaled_outputs_have_the_gradients_of_the_equation_twice",
     },
@@ -153,14 +153,14 @@ PLANTED = [
         "test_projecting_v_leaves_the_function_as_it_is_to_the_last_places_of_float64",
     },
     {
-        "number": 29,
+        "number": 20,
         "file": "wn_rl/nn/weight_norm_linear.py",
-        "old": "/ (within * divisors)",
-        "new": "/ divisors",
+        "old": "- bias * grad_bias) / g",
+        "new": ") / g",
         "test": "tests/test_weight_cache.py::test_lent_weights_give_the_gradients_that_computed_ones_give",
     },
     {
-        "number": 29,
+        "number": 20,
         "file": "wn_rl/nn/weight_cache.py",
         "old": "        if bool((layer_g(layer) / layer.folded.divisors).all()):",
         "new": "        if True:",

@@ -80,50 +80,80 @@ def scaled_linear(
 ) -> Float[Tensor, "B O"]:
     """y = (g/‖v‖) (v x) + b, in the autocast dtype where autocast is on, as ``nn.functional.linear`` is.
 
-    Where w is ``known`` in that dtype, y = w x + b costs what a plain layer's product does; no unit of it may be zero.
+    Where w is ``known`` in that dtype, y = w x + b costs what a plain layer's product does; no g may be zero then.
     """
     device_type = x.device.type
     is_autocast = torch.is_autocast_enabled(device_type)
     dtype = torch.get_autocast_dtype(device_type) if is_autocast else v.dtype
     with torch.autocast(device_type, enabled=False):
-        return _ScaledLinear.apply(x.to(dtype), v, g, bias, known)
+        if known is None:
+            return _ScaledLinear.apply(x.to(dtype), v, g, bias)
+        return _KnownLinear.apply(x.to(dtype), v, g, bias, *known)
 
 
 class _ScaledLinear(torch.autograd.Function):
-    """y = a t + b with t = x mᵀ, where m = c v and a c = s = g/‖v‖. Differentiable twice.
+    """y = s t + b with t = x vᵀ and s = g/‖v‖. Differentiable twice.
 
-    m is v, with a = s and c = 1, or w where that is known, with a = 1 and c = s. Then
-    ∇x = a ∇y m,  ∇b = Σ_B ∇y,  ∇g = Σ_B ∇y t / (c ‖v‖)  and  ∇v = (s ∇y)ᵀ x − (a ∇g/‖v‖) m
-    (Eq. 3, Salimans & Kingma 2016).
+    With ∇t = s ∇y and ∇s = Σ_B ∇y t:  ∇x = ∇t v,  ∇b = Σ_B ∇y,  ∇g = ∇s/‖v‖  and
+    ∇v = ∇tᵀ x − (s ∇g/‖v‖) v  (Eq. 3, Salimans & Kingma 2016).
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, v: Tensor, g: Tensor, bias: Tensor | None, known: ComputedWeight | None) -> Tensor:
-        if known is None:
-            matrix, divisors = v.to(x.dtype), compute_divisors(v)
-            factor, within = g / divisors, torch.ones_like(divisors)
-        else:
-            matrix, divisors = known
-            factor, within = torch.ones_like(divisors), g / divisors
-        t = torch.mm(x, matrix.t())
-        y = t * factor if bias is None else torch.addcmul(bias, t, factor)
+    def forward(ctx: Any, x: Tensor, v: Tensor, g: Tensor, bias: Tensor | None) -> Tensor:
+        cast_v, divisors = v.to(x.dtype), compute_divisors(v)
+        t = torch.mm(x, cast_v.t())
+        scale = g / divisors
+        y = t * scale if bias is None else torch.addcmul(bias, t, scale)
         ctx.has_bias = bias is not None
-        ctx.save_for_backward(x, v, g, matrix, divisors, factor, within, t)
+        ctx.save_for_backward(x, v, g, cast_v, divisors, scale, t)
         return y.to(x.dtype)
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, ...]:
-        x, v, g, matrix, divisors, factor, within, t = ctx.saved_tensors
+        x, v, g, cast_v, divisors, scale, t = ctx.saved_tensors
         is_differentiated_again = torch.is_grad_enabled()
         if is_differentiated_again:  # then from the inputs, so that the graph reaches them
-            matrix, divisors = v.to(x.dtype), compute_divisors(v)
-            factor, within, t = g / divisors, torch.ones_like(divisors), torch.mm(x, matrix.t())
-        grad_g = (grad_y * t).sum(0, dtype=factor.dtype) / (within * divisors)
-        radial = (factor / divisors * grad_g).to(x.dtype).unsqueeze(1)
-        grad_vx = (grad_y * (factor * within)).to(x.dtype)
-        grad_v = torch.mm(grad_vx.t().contiguous(), x)  # contiguous: twice as fast in bfloat16 on a CPU
+            cast_v, divisors = v.to(x.dtype), compute_divisors(v)
+            scale, t = g / divisors, torch.mm(x, cast_v.t())
+        grad_g = (grad_y * t).sum(0, dtype=scale.dtype) / divisors
+        grad_t = (grad_y * scale).to(x.dtype)
+        radial = (scale / divisors * grad_g).to(x.dtype).unsqueeze(1)
+        grad_v = torch.mm(grad_t.t().contiguous(), x)  # contiguous: twice as fast in bfloat16 on a CPU
         subtract = Tensor.addcmul if is_differentiated_again else Tensor.addcmul_
-        grad_v = subtract(grad_v, radial, matrix, value=-1)
-        grad_x = torch.mm((grad_y * factor).to(x.dtype), matrix) if ctx.needs_input_grad[0] else None
+        grad_v = subtract(grad_v, radial, cast_v, value=-1)
+        grad_x = torch.mm(grad_t, cast_v) if ctx.needs_input_grad[0] else None
         grad_bias = grad_y.sum(0, dtype=g.dtype) if ctx.has_bias else None
-        return grad_x, grad_v.to(v.dtype), grad_g.to(g.dtype), grad_bias, None
+        return grad_x, grad_v.to(v.dtype), grad_g.to(g.dtype), grad_bias
+
+
+class _KnownLinear(torch.autograd.Function):
+    """y = w x + b where w = s v, s = g/‖v‖ and ‖v‖ are known, and no s is zero; its gradient is that of _ScaledLinear.
+
+    In terms of w, with u = y − b:  ∇x = ∇y w,  ∇b = Σ_B ∇y,  ∇g = Σ_B ∇y u / g  and
+    ∇v = (s ∇y)ᵀ x − (∇g/‖v‖) w.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, v: Tensor, g: Tensor, bias: Tensor | None, weight: Tensor, norms: Tensor
+    ) -> Tensor:
+        y = nn.functional.linear(x, weight, None if bias is None else bias.to(x.dtype))
+        ctx.has_bias = bias is not None
+        ctx.save_for_backward(x, v, g, g.new_zeros(()) if bias is None else bias, weight, norms, y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, ...]:
+        x, v, g, bias, weight, norms, y = ctx.saved_tensors
+        if torch.is_grad_enabled():  # it is differentiated again: from the inputs, so that the graph reaches them
+            inputs = [x, v, g, *([bias] if ctx.has_bias else [])]
+            with torch.enable_grad():
+                again = _ScaledLinear.apply(*inputs[:3], bias if ctx.has_bias else None)
+            gradients = torch.autograd.grad(again, inputs, grad_y, create_graph=True, allow_unused=True)
+            return *gradients, *(None,) * (6 - len(inputs))
+        grad_bias = grad_y.sum(0, dtype=g.dtype)
+        grad_g = ((grad_y * y).sum(0, dtype=g.dtype) - bias * grad_bias) / g
+        scaled = (grad_y * (g / norms).to(x.dtype)).t().contiguous()
+        grad_v = torch.mm(scaled, x).addcmul_((grad_g / norms).to(x.dtype).unsqueeze(1), weight, value=-1)
+        grad_x = torch.mm(grad_y, weight) if ctx.needs_input_grad[0] else None
+        return grad_x, grad_v.to(v.dtype), grad_g, grad_bias if ctx.has_bias else None, None, None
