@@ -9,7 +9,7 @@ from torch import nn
 
 from tests.networks import draw_frames, make_network
 from wn_rl.nn.conversion import weight_normalize
-from wn_rl.nn.folding import fold_, make_folded
+from wn_rl.nn.folding import fold_, make_folded, pair_layers
 from wn_rl.nn.weight_cache import cached_weights, lent_weights
 from wn_rl.nn.weight_norm_linear import is_large
 
@@ -99,7 +99,7 @@ def test_folded_and_copied_q_networks_cache_their_own_layers():
 
 def compute_gradients(network, frames, folded=None):
     """Of a loss whose gradient differs from unit to unit, by name; with the weights of a folded network if given."""
-    with lent_weights(network.modules()) if folded is not None else nullcontext():
+    with lent_weights(pair_layers(network, folded)) if folded is not None else nullcontext():
         q_values = network(frames).q_values.float()
     loss = (q_values * torch.arange(1.0, 1 + q_values.shape[1])).square().mean()
     gradients = torch.autograd.grad(loss, list(network.parameters()))
@@ -110,7 +110,7 @@ def make_large_network(normalizer, *, torso="nature"):
     """With a linear layer that scales its outputs, and g that differs from ‖v‖."""
     network = make_network(normalizer, torso=torso, hidden_units=4096)
     with torch.no_grad():
-        for layer in network.weight_norm_layers:
+        for layer in network._layers:
             layer.v.mul_(1.7)
     return network
 
@@ -133,6 +133,7 @@ def test_lent_weights_in_bfloat16_give_gradients_that_point_where_float32_points
     expected = compute_gradients(network, frames)
     folded = make_folded(network).to(torch.bfloat16)
     fold_(network, folded)
+    make_folded(network)  # elsewhere and in another precision: that is not what is lent
     with torch.autocast("cpu", torch.bfloat16):
         found = compute_gradients(network, frames, folded)
     for name, gradient in expected.items():
@@ -146,15 +147,15 @@ def test_lent_weights_are_those_of_the_folded_network():
     with torch.no_grad():
         for parameter in folded.parameters():
             parameter.mul_(2)
-    with lent_weights(network.modules()):
+    with lent_weights(pair_layers(network, folded)):
         lent = network(frames).q_values
     assert not lent.allclose(network(frames).q_values, rtol=0.1)
-    assert all(layer.cached_weight is None and layer.lent is None for layer in network.weight_norm_layers)
+    assert all(layer.cached_weight is None and layer.lent_weight is None for layer in network._layers)
 
 
 def test_a_unit_of_length_zero_still_gets_its_gradient_from_lent_weights():
     network, frames = make_large_network("weight_norm"), draw_frames(4)
-    (large,) = [layer for layer in network.weight_norm_layers if is_large(layer.v)]
+    (large,) = [layer for layer in network._layers if is_large(layer.v)]
     with torch.no_grad():
         large.g[3] = 0
     network.torso.layers[-1] = nn.Identity()  # the ReLU, whose gradient at 0 is 0
@@ -167,7 +168,7 @@ def test_a_unit_of_length_zero_still_gets_its_gradient_from_lent_weights():
 def test_a_unit_without_a_direction_gets_no_gradient_and_never_nan_from_lent_weights():
     network, frames = make_large_network("weight_norm"), draw_frames(4)
     with torch.no_grad():
-        for layer in network.weight_norm_layers:
+        for layer in network._layers:
             layer.v[1] = 0
     folded = make_folded(network)
     assert all(bool((parameter == parameter).all()) for parameter in folded.parameters())

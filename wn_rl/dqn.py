@@ -104,18 +104,18 @@ class DQN(lightning.LightningModule):
     def _update(self) -> None:
         """One optimizer step on one minibatch, and what follows from it."""
         batch = self.replay.sample(self.settings.batch_size, self.generator)
+        q_t = q_t_selector = self.target.submit(batch.s_t)
+        if self.settings.double:  # then the online network selects
+            q_t_selector = self.acting.sync(self.network, self.num_updates).submit(batch.s_t)
         with self.acting.lend_weights(self.network, self.num_updates):
             q_tm1 = self.network(batch.s_tm1).q_values.float()
-        q_t = self.target(batch.s_t)
-        q_t_selector = self.acting.sync(self.network, self.num_updates)(batch.s_t) if self.settings.double else q_t
         loss, priority = compute_q_learning_loss(
-            q_tm1, batch.a_tm1, batch.r_t, batch.discount_t, q_t, q_t_selector,
+            q_tm1, batch.a_tm1, batch.r_t, batch.discount_t, q_t.result(), q_t_selector.result(),
             error_function=self.settings.error_function,
         )  # fmt: skip
-        mean_loss = (batch.weight * loss).mean()
         optimizer: Any = self.optimizers()
         optimizer.zero_grad()
-        self.manual_backward(mean_loss)
+        self.manual_backward(mean_loss := (batch.weight * loss).mean())
         if self.settings.max_gradient_norm is not None:
             self.clip_gradients(optimizer.optimizer, self.settings.max_gradient_norm, "norm")
         optimizer.step()

@@ -1,15 +1,17 @@
 """A frozen plain copy of the online network: what acts, and what the targets are computed with."""
 
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 
 import torch
 from jaxtyping import Float32, UInt8
 from torch import Tensor, nn
 
-from wn_rl.nn.folding import fold_, make_folded
-from wn_rl.nn.q_network import QNetwork
+from wn_rl.nn.folding import fold_, make_folded, pair_layers
 from wn_rl.nn.weight_cache import lent_weights
+
+_second_thread = ThreadPoolExecutor(1, thread_name_prefix="folded-network")
 
 
 class FoldedNetwork(nn.Module):
@@ -25,12 +27,24 @@ class FoldedNetwork(nn.Module):
     def __init__(self, online: nn.Module, *, dtype: torch.dtype) -> None:
         super().__init__()
         self.network = make_folded(online).to(dtype)
+        self._pairs = pair_layers(online, self.network)
         self._moment = -1
 
     @torch.no_grad()
     def forward(self, observation: UInt8[Tensor, "B S H W"]) -> Float32[Tensor, "B A"]:
         """Q-values in float32; no gradient flows."""
         return self.network(observation).q_values.float()
+
+    def submit(self, observation: UInt8[Tensor, "B S H W"]) -> "Future[Float32[Tensor, 'B A']]":
+        """``forward`` by a second thread, so that on a CPU it costs the caller no time; on another device at once.
+
+        Until the result is taken this copy must not be synced.
+        """
+        if observation.device.type == "cpu":
+            return _second_thread.submit(self, observation)
+        result: Future[Tensor] = Future()
+        result.set_result(self(observation))
+        return result
 
     def sync(self, online: nn.Module, moment: int) -> "FoldedNetwork":
         """Copy the online network now, in place, unless it was copied at this ``moment`` (its number of updates)."""
@@ -40,12 +54,12 @@ class FoldedNetwork(nn.Module):
         return self
 
     @contextmanager
-    def lend_weights(self, online: QNetwork, moment: int) -> Iterator[None]:
+    def lend_weights(self, online: nn.Module, moment: int) -> Iterator[None]:
         """Inside, weight-normalized layers of ``online`` use the w of this copy, as of ``moment``, and compute none.
 
         For forward passes in the copy's precision. A network without such layers is left alone.
         """
-        if online.weight_norm_layers:
+        if self._pairs:
             self.sync(online, moment)
-        with lent_weights(online.weight_norm_layers):
+        with lent_weights(self._pairs):
             yield

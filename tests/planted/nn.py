@@ -53,8 +53,8 @@ PLANTED = [
     {
         "number": 29,
         "file": "wn_rl/nn/weight_norm_layer.py",
-        "old": "_write_normalized_(layer.v, layer_g(layer), weight))",
-        "new": "_write_normalized_(layer.v, layer_g(layer).abs(), weight))",
+        "old": "_write_normalized_(layer.v, layer_g(layer), folded.weight)",
+        "new": "_write_normalized_(layer.v, layer_g(layer).abs(), folded.weight)",
         "test": "tests/test_folding.py::test_folded_network_has_the_outputs_of_evaluation_mode_within_1e_5",
     },
     {
@@ -162,7 +162,7 @@ PLANTED = [
     {
         "number": 20,
         "file": "wn_rl/nn/weight_cache.py",
-        "old": "        if bool((layer_g(layer) / layer.folded.divisors).all()):",
+        "old": "        if bool((layer_g(layer) / known[layer].divisors).all()):",
         "new": "        if True:",
         "test": "tests/test_weight_cache.py::test_a_unit_of_length_zero_still_gets_its_gradient_from_lent_weights",
     },

@@ -64,7 +64,7 @@ def _write_affine_(module: nn.Module, folded: nn.Module) -> None:
 
 
 def _write_weight_norm_(module: nn.Module, folded: nn.Module) -> None:
-    write_weight_(module, cast(Tensor, folded.weight))
+    write_weight_(module, folded)
     _write_bias_(module, folded)
 
 
@@ -144,6 +144,16 @@ def fold_(network: nn.Module, folded: nn.Module) -> None:
     format ``folded`` was moved to.
     """
     _write_(network, folded)
+
+
+def pair_layers(network: nn.Module, folded: nn.Module) -> list[tuple[nn.Module, nn.Module]]:
+    """The weight-normalized layers of ``network``, each with the plain layer of its folded copy."""
+    plain = dict(folded.named_modules())
+    return [
+        (layer, plain[name] if name in plain else plain[name.removesuffix(".layer")])  # which a wrapper holds it as
+        for name, layer in network.named_modules()
+        if type(layer) in WEIGHT_NORM_TYPES
+    ]
 
 
 @torch.no_grad()

@@ -24,7 +24,7 @@ class QNetwork(nn.Module):
         super().__init__()
         self.torso = torso
         self.head = head
-        self.weight_norm_layers = [module for module in self.modules() if type(module) in WEIGHT_NORM_TYPES]
+        self._layers = [module for module in self.modules() if type(module) in WEIGHT_NORM_TYPES]
 
     def compute_features(self, observations: UInt8[Tensor, "B S H W"]) -> Float[Tensor, "B F"]:
         """The torso's output, for those who want to look at it."""
@@ -45,7 +45,7 @@ class QNetwork(nn.Module):
     def forward(self, observations: UInt8[Tensor, "B S H W"]) -> QOutput:
         if torch.compiler.is_compiling():  # which fuses the layers' own computation of w
             return self.head(self.torso(observations))
-        with cached_weights(self.weight_norm_layers):
+        with cached_weights(self._layers):
             return self.head(self.torso(observations))
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from wn_rl.nn.geometry import WEIGHT_NORM_TYPES
-from wn_rl.nn.weight_norm import compute_weights
+from wn_rl.nn.weight_norm import ComputedWeight, compute_weights
 from wn_rl.nn.weight_norm_layer import layer_g
 from wn_rl.nn.weight_norm_linear import is_large
 
@@ -36,27 +36,29 @@ def cached_weights(layers: Iterable[nn.Module]) -> Iterator[None]:
 
 
 @contextmanager
-def lent_weights(layers: Iterable[nn.Module]) -> Iterator[None]:
-    """Inside, weight-normalized layers use the w that folding wrote last, and compute none; the graph is as ever.
+def lent_weights(layers_and_folded: Iterable[tuple[nn.Module, nn.Module]]) -> Iterator[None]:
+    """Inside, weight-normalized layers use the w that folding wrote, and compute none; the graph is as ever.
 
-    The caller knows that v and g have not changed since, that the network is applied in the dtype into which it was
-    folded (an autocast one, or its own), and that it is not folded inside. As ``cached_weights`` otherwise. A large
-    linear layer with a unit that is zero, whose g would get no gradient, is passed over.
+    ``layers_and_folded`` are those of ``folding.pair_layers``. The caller knows that v and g have not changed since
+    they were folded, that the network is applied in the dtype into which they were (an autocast one, or their own),
+    and that they are not folded anew before the backward pass. As ``cached_weights`` otherwise. A large linear layer
+    with a unit that is zero, whose g would get no gradient, is passed over.
     """
-    found = [layer for layer in _find(layers) if layer.folded is not None]
-    large = [layer for layer in found if is_large(layer.v)]
-    others = [layer for layer in found if not is_large(layer.v)]
-    if others:
-        vs, gs = [layer.v for layer in others], [layer_g(layer) for layer in others]
-        _set_weights(others, compute_weights(vs, gs, [layer.folded for layer in others]))
+    folded: dict[Any, Any] = dict(layers_and_folded)
+    found = [layer for layer in _find(folded) if not is_large(layer.v)]
+    large = [layer for layer in _find(folded) if is_large(layer.v)]
+    known = {layer: ComputedWeight(folded[layer].weight, folded[layer].divisors) for layer in (*found, *large)}
+    if found:
+        vs, gs = [layer.v for layer in found], [layer_g(layer) for layer in found]
+        _set_weights(found, compute_weights(vs, gs, [known[layer] for layer in found]))
     for layer in large:
-        if bool((layer_g(layer) / layer.folded.divisors).all()):
-            layer.lent = layer.folded
+        if bool((layer_g(layer) / known[layer].divisors).all()):
+            layer.lent_weight = known[layer]
     try:
         yield
     finally:
-        for layer in found:
-            layer.cached_weight = layer.lent = None
+        for layer in known:
+            layer.cached_weight = layer.lent_weight = None
 
 
 def _find(layers: Iterable[nn.Module]) -> list[Any]:

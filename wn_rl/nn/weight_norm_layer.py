@@ -5,7 +5,7 @@ A weight-normalized layer is a subclass of PyTorch's layer with the parameter ``
 ``g`` is a buffer; "exponential" the parameter ``s``, with g = exp(s). ``output_axis`` is the axis of v that
 counts output units (1 in transposed convolutions, 0 elsewhere) and ``groups`` the number of groups of a
 convolution (1 elsewhere). Its ``weight`` is w, computed from v and g at every use, or ``cached_weight`` inside
-``weight_cache.cached_weights``; ``folded`` is where its w was last written by folding.
+``weight_cache.cached_weights``.
 """
 
 from collections.abc import Iterable
@@ -17,7 +17,6 @@ from torch import Tensor, nn
 
 from wn_rl.errors import ConfigurationError
 from wn_rl.nn.weight_norm import (
-    ComputedWeight,
     can_be_fused,
     compute_divisors,
     compute_fused,
@@ -68,15 +67,16 @@ def layer_weight(layer: Any) -> Float[Tensor, "..."]:
 
 
 @torch.no_grad()
-def write_weight_(layer: Any, weight: Float[Tensor, "..."]) -> None:
-    """Write the w of a layer (Eq. 2) into ``weight``, without a temporary of its size where axis 0 counts units.
+def write_weight_(layer: Any, folded: Any) -> None:
+    """Write the w of a layer (Eq. 2) into the plain layer ``folded``, without a temporary of its size.
 
-    The layer remembers as ``folded`` where its w is; whoever knows that v and g are still the same may use it.
+    What v was divided by stays there as ``folded.divisors``: who knows that v and g are still the same may use both
+    (``weight_cache.lent_weights``). Transposed convolutions, whose axis 0 does not count units, have none.
     """
     if layer.output_axis != 0:
-        weight.copy_(layer_weight(layer))
+        folded.weight.copy_(layer_weight(layer))
     else:
-        layer.folded = ComputedWeight(weight, _write_normalized_(layer.v, layer_g(layer), weight))
+        folded.divisors = _write_normalized_(layer.v, layer_g(layer), folded.weight)
 
 
 def _write_normalized_(
@@ -161,7 +161,7 @@ def adopt_parameters_(
     layer._parameters.pop("weight", None)
     held: Any = layer
     held.g_mode, held.output_axis, held.groups = g_mode, output_axis, groups
-    held.cached_weight = held.folded = held.lent = None
+    held.cached_weight = held.lent_weight = None
     layer.register_parameter("v", nn.Parameter(v.detach(), requires_grad=v.requires_grad))
     g = compute_norms(units).to(v.dtype) if g is None else g.detach().clone()
     if g_mode == "free":

@@ -32,7 +32,7 @@ class WeightNormLinear(nn.Linear):
     g_mode: str
     output_axis: int
     groups: int
-    lent: ComputedWeight | None
+    lent_weight: ComputedWeight | None
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class WeightNormLinear(nn.Linear):
     def forward(self, input: Float[Tensor, "*B I"]) -> Float[Tensor, "*B O"]:
         """y = w x + b, [..., I] -> [..., O]."""
         if is_worth_scaling(input, self.v):
-            return scaled_linear(input, self.v, layer_g(self), self.bias, known=self.lent)
+            return scaled_linear(input, self.v, layer_g(self), self.bias, known=self.lent_weight)
         return nn.functional.linear(input, self.weight, self.bias)
 
 
