@@ -166,4 +166,12 @@ PLANTED = [
         "new": "        if True:",
         "test": "tests/test_weight_cache.py::test_a_unit_of_length_zero_still_gets_its_gradient_from_lent_weights",
     },
+    {
+        "number": 20,
+        "file": "wn_rl/folded_network.py",
+        "old": "            layer.folded = computed  #",
+        "new": "            pass  #",
+        "test": "tests/test_weight_cache.py::"
+        "test_a_copy_lends_its_own_weights_whoever_has_folded_the_network_since",
+    },
 ]
