@@ -171,7 +171,6 @@ PLANTED = [
         "file": "wn_rl/folded_network.py",
         "old": "            layer.folded = computed  #",
         "new": "            pass  #",
-        "test": "tests/test_weight_cache.py::"
-        "test_a_copy_lends_its_own_weights_whoever_has_folded_the_network_since",
+        "test": "tests/test_weight_cache.py::test_a_copy_lends_its_own_weights_whoever_has_folded_the_network_since",
     },
 ]
