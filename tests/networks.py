@@ -1,5 +1,8 @@
 """Small Q-networks and frames for the tests of wn_rl.nn."""
 
+import copy
+from functools import cache
+
 import torch
 
 from wn_rl.nn.initialization import initialize_from_data
@@ -38,14 +41,21 @@ def draw_frames(batch_size: int = 16, *, seed: int = 1) -> torch.Tensor:
     return (200 * smooth + 55 * noise).to(torch.uint8)
 
 
-def train(network: QNetwork, *, num_updates: int = 3) -> QNetwork:
-    """Initialize from frames and take a few steps on random targets, so that no statistic and no sign is trivial."""
+def make_trained(normalizer: str, *, head: str = "linear") -> QNetwork:
+    """Initialized from frames and trained for a few steps on random targets: no statistic and no sign is trivial."""
+    return copy.deepcopy(_train(normalizer, head))
+
+
+@cache  # hundreds of tests ask for the same few
+def _train(normalizer: str, head: str) -> QNetwork:
+    network = make_network(normalizer, head=head)
     initialize_from_data(network, draw_frames(), generator=make_generator(2))
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
-    for update in range(num_updates):
+    for update in range(3):
         targets = torch.randn(16, 5, generator=make_generator(10 + update))
         optimizer.zero_grad()
         (network(draw_frames(seed=20 + update)).q_values - targets).square().mean().backward()
         optimizer.step()
         after_update(network)
+    network.zero_grad()
     return network

@@ -1,5 +1,6 @@
 """What a user may write, what is refused in one line, and that no setting is ignored."""
 
+import runpy
 import subprocess
 import sys
 import time
@@ -52,6 +53,7 @@ class StandInEnvironments(CountingEnvironments):
 def describe_run(config: DictConfig, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Everything that a configuration decides, as text."""
     monkeypatch.setattr(build, "AtariEnvironments", StandInEnvironments)
+    num_threads = torch.get_num_threads()
     module = run._make_module(config, folder)
     run.make_run_folder(folder)
     made = run._make_run(config, folder, module, run.lock_run_folder(folder), checkpoint=None)
@@ -72,7 +74,7 @@ def describe_run(config: DictConfig, folder: Path, monkeypatch: pytest.MonkeyPat
         "threads": torch.get_num_threads(),
         "kept": (made.saving._folder._keep_last, made.saving._folder._keep_best),
     }
-    torch.set_num_threads(2)
+    torch.set_num_threads(num_threads)
     return description
 
 
@@ -129,8 +131,9 @@ SETTINGS = sorted(
 
 @pytest.fixture(scope="module")
 def base_configuration() -> DictConfig:
-    # a plain network: weight decay touches no other
-    words = ("precision=bf16-mixed", "num_envs=8", "num_threads=2", "normalizer=none", "replay.storage=ram")
+    # a plain network: weight decay touches no other; a small one, since it is made again for every setting
+    words = ("precision=bf16-mixed", "num_envs=8", "num_threads=2", "normalizer=none", "replay.storage=ram",
+             "network.hidden_units=8")  # fmt: skip
     return resolve_configuration(compose_training(*words))
 
 
@@ -348,22 +351,39 @@ def test_a_folder_without_a_run_is_told_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("command", "words", "message"),
     [
-        ("train", ["game=Braekout"], "Breakout"),
         ("train", [], "game is missing"),
         ("train", ["game=Pong", "lerning_rate=1"], "lerning_rate"),
         ("train", ["game=Pong", "preset=quik"], "quick"),
         ("train", ["game=Pong", "normalizer=weigt_norm"], "weight_norm"),
-        ("train", ["resume=/nowhere"], "no run folder"),
         ("evaluate", ["agent=/nowhere"], "no agent there"),
         ("evaluate", [], "agent is missing"),
         ("watch", ["agent=/nowhere"], "no agent there"),
     ],
 )
 def test_mistakes_end_in_one_line_and_leave_nothing(
-    tmp_path: Path, command: str, words: list[str], message: str
-) -> None:
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str],
+    command: str, words: list[str], message: str,
+) -> None:  # fmt: skip
+    """Of ``python -m``, in this process, which has PyTorch already."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [command, *words])
+    monkeypatch.delitem(sys.modules, f"wn_rl.{command}", raising=False)
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module(f"wn_rl.{command}", run_name="__main__", alter_sys=True)
+    output, errors = capfd.readouterr()
+    assert ended.value.code == 2
+    assert errors.startswith("error: ")
+    assert len(errors.splitlines()) == 1
+    assert message in errors
+    assert output == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("word", "message"), [("game=Braekout", "Breakout"), ("resume=/nowhere", "no run folder")])
+def test_a_process_says_nothing_else_and_exits_with_2(tmp_path: Path, word: str, message: str) -> None:
+    """Neither before PyTorch and Lightning are loaded nor after."""
     result = subprocess.run(
-        [sys.executable, "-m", f"wn_rl.{command}", *words], cwd=tmp_path, capture_output=True, text=True, timeout=120
+        [sys.executable, "-m", "wn_rl.train", word], cwd=tmp_path, capture_output=True, text=True, timeout=120
     )
     assert result.returncode == 2
     assert result.stderr.startswith("error: ")

@@ -61,15 +61,15 @@ class UpdateRecorder(Callback):
 
 def test_the_target_moves_every_period_of_updates_and_never_between(tmp_path: Path) -> None:
     recorder = UpdateRecorder()
-    module = make_toy_module(tmp_path, total_agent_steps=1000, target_period_updates=7)
+    module = make_toy_module(tmp_path, total_agent_steps=600, target_period_updates=7)
     make_trainer(module, tmp_path, [recorder]).fit(module)
-    assert module.num_updates == 8 * (1000 - 200 - 4) // 32
+    assert module.num_updates == 8 * (600 - 200 - 4) // 32
     assert recorder.target_moved_after == list(range(7, module.num_updates, 7))
 
 
 def test_updates_keep_pace_with_agent_steps_and_begin_after_the_warmup(tmp_path: Path) -> None:
     recorder = UpdateRecorder()
-    module = make_toy_module(tmp_path, total_agent_steps=1000, samples_per_agent_step=4)
+    module = make_toy_module(tmp_path, total_agent_steps=600, samples_per_agent_step=4)
     make_trainer(module, tmp_path, [recorder]).fit(module)
     for agent_steps, num_updates in recorder.moments:
         assert (agent_steps - 200) * 4 // 32 > num_updates  # this update is due
@@ -91,14 +91,14 @@ def test_the_ratio_of_samples_to_agent_steps_is_kept_exactly(
 
 
 def test_agent_steps_count_actions_of_single_environments(tmp_path: Path) -> None:
-    module = make_toy_module(tmp_path, total_agent_steps=1000, environments=make_chain(num_envs=5))
+    module = make_toy_module(tmp_path, total_agent_steps=400, environments=make_chain(num_envs=5))
     make_trainer(module, tmp_path, []).fit(module)
-    assert module.agent_steps == 1000
-    assert module.replay.num_agent_steps_stored == 1000
+    assert module.agent_steps == 400
+    assert module.replay.num_agent_steps_stored == 400
 
 
 def test_no_gradient_reaches_the_target_network(tmp_path: Path) -> None:
-    module = make_toy_module(tmp_path, total_agent_steps=600)
+    module = make_toy_module(tmp_path, total_agent_steps=300)
     make_trainer(module, tmp_path, []).fit(module)
     for network in (module.target, module.acting):
         assert all(p.grad is None and not p.requires_grad for p in network.parameters())
@@ -165,7 +165,7 @@ def test_minibatch_statistics_are_used_in_updates_alone_and_running_ones_where_i
     tmp_path: Path, normalizer: str
 ) -> None:
     modes = Modes()
-    module = make_toy_module(tmp_path, total_agent_steps=500, normalizer=normalizer)
+    module = make_toy_module(tmp_path, total_agent_steps=300, normalizer=normalizer)
     make_trainer(module, tmp_path, [modes]).fit(module)
     assert modes.of_updates == {True}
     assert modes.of_copies == {False}
@@ -175,10 +175,10 @@ def test_minibatch_statistics_are_used_in_updates_alone_and_running_ones_where_i
 
 def test_episodes_are_cut_at_the_end_of_an_iteration_and_keep_their_bootstrap(tmp_path: Path) -> None:
     chain = make_chain(max_episode_agent_steps=100_000)
-    module = make_toy_module(tmp_path, total_agent_steps=1000, iteration_agent_steps=500, n_step=3, environments=chain)
+    module = make_toy_module(tmp_path, total_agent_steps=600, iteration_agent_steps=300, n_step=3, environments=chain)
     make_trainer(module, tmp_path, []).fit(module)
     assert not module.replay.lanes.is_running.any()
-    assert module.replay.num_valid == 1000  # nothing is lost, nothing waits
+    assert module.replay.num_valid == 600  # nothing is lost, nothing waits
 
 
 class Observer(Callback):
@@ -197,11 +197,11 @@ def flatten(module: lightning.LightningModule) -> bytes:
 def test_the_same_seed_gives_the_same_run_bit_for_bit(tmp_path: Path) -> None:
     weights = []
     for name in ("a", "b"):
-        module = make_toy_module(tmp_path / name, total_agent_steps=800)
+        module = make_toy_module(tmp_path / name, total_agent_steps=400)
         make_trainer(module, tmp_path / name, [Observer()] if name == "b" else []).fit(module)
         weights.append(flatten(module))
     assert weights[0] == weights[1]
-    other = make_toy_module(tmp_path / "c", total_agent_steps=800, seed=4)
+    other = make_toy_module(tmp_path / "c", total_agent_steps=400, seed=4)
     make_trainer(other, tmp_path / "c", []).fit(other)
     assert flatten(other) != weights[0]
 

@@ -8,7 +8,7 @@ from safetensors.torch import load, save
 from torch import nn
 from torch.nn.utils import parametrizations
 
-from tests.networks import ALL_NORMALIZERS, draw_frames, make_generator, make_network, train
+from tests.networks import ALL_NORMALIZERS, draw_frames, make_generator, make_network, make_trained
 from wn_rl.errors import ConfigurationError
 from wn_rl.nn.conversion import weight_normalize
 from wn_rl.nn.folding import fold_, folded_state_dict, make_folded, polyak_
@@ -19,9 +19,9 @@ from wn_rl.nn.weight_norm_layer import set_g_
 HEADS = ["linear", "dueling"]
 
 
-def make_trained(normalizer, head="linear"):
+def make_signed(normalizer, head="linear"):
     """A network after a few updates, with g of both signs, biases and running statistics that are not trivial."""
-    network = train(make_network(normalizer, head=head))
+    network = make_trained(normalizer, head=head)
     generator = make_generator(40)
     with torch.no_grad():
         for name, parameter in network.named_parameters():
@@ -39,7 +39,7 @@ def q_values(network, *, seed=50):
 @pytest.mark.parametrize("head", HEADS)
 @pytest.mark.parametrize("normalizer", ALL_NORMALIZERS)
 def test_folded_network_has_the_outputs_of_evaluation_mode_within_1e_5(normalizer, head):
-    network = make_trained(normalizer, head)
+    network = make_signed(normalizer, head)
     expected = q_values(network)
     assert expected.abs().max() > 1
     difference = (q_values(make_folded(network)) - expected).abs().max()
@@ -50,7 +50,7 @@ def test_folded_network_has_the_outputs_of_evaluation_mode_within_1e_5(normalize
 
 @pytest.mark.parametrize("normalizer", [name for name in ALL_NORMALIZERS if name != "layer_norm"])
 def test_folded_state_loads_into_the_plain_network(normalizer):
-    network = make_trained(normalizer)
+    network = make_signed(normalizer)
     plain_network = make_network("none", seed=9)
     plain_network.load_state_dict(load(save(folded_state_dict(network))))
     torch.testing.assert_close(q_values(plain_network), q_values(network), rtol=1e-4, atol=1e-4)
@@ -63,7 +63,7 @@ def test_layer_norm_stays_a_layer():
 
 @pytest.mark.parametrize("normalizer", ALL_NORMALIZERS)
 def test_folded_network_is_plain_frozen_in_evaluation_mode_and_shares_nothing(normalizer):
-    network = make_trained(normalizer)
+    network = make_signed(normalizer)
     folded = make_folded(network)
     plain_kinds = {
         nn.Linear,
@@ -90,7 +90,7 @@ def test_refreshing_brings_everything_up_to_date_in_the_same_memory(normalizer, 
     network = make_network(normalizer, head=head)
     folded = make_folded(network)
     places = [tensor.data_ptr() for tensor in folded.state_dict().values()]
-    trained = make_trained(normalizer, head)
+    trained = make_signed(normalizer, head)
     network.load_state_dict(trained.state_dict())
     fold_(network, folded)
     assert [tensor.data_ptr() for tensor in folded.state_dict().values()] == places
@@ -100,7 +100,7 @@ def test_refreshing_brings_everything_up_to_date_in_the_same_memory(normalizer, 
 
 def test_running_statistics_alone_reach_the_folded_network():
     for normalizer in ("batch_norm", "mean_only_batch_norm"):
-        network = make_trained(normalizer)
+        network = make_signed(normalizer)
         folded = make_folded(network)
         before = q_values(folded)
         with torch.no_grad():
@@ -138,7 +138,7 @@ def test_buffers_and_parameters_outside_affine_layers_are_copied():
 
 @pytest.mark.parametrize("normalizer", ALL_NORMALIZERS)
 def test_copy_in_bfloat16_and_channels_last_is_the_rounded_weight(normalizer):
-    network = make_trained(normalizer)
+    network = make_signed(normalizer)
     exact = make_folded(network).state_dict()
     folded = make_folded(make_network(normalizer)).to(torch.bfloat16, memory_format=torch.channels_last)
     fold_(network, folded)
@@ -196,7 +196,7 @@ def test_a_shared_layer_stays_shared():
 @pytest.mark.parametrize("normalizer", ALL_NORMALIZERS)
 @pytest.mark.parametrize("tau", [0.0, 0.25, 1.0])
 def test_polyak_averages_the_weights_themselves(normalizer, tau):
-    network = make_trained(normalizer)
+    network = make_signed(normalizer)
     average = make_folded(make_network(normalizer))
     before, newest = copy.deepcopy(average).state_dict(), make_folded(network).state_dict()
     polyak_(network, average, tau)
@@ -213,7 +213,7 @@ def test_polyak_refuses_what_would_round_the_average_away():
 
 
 def test_folding_inside_autocast_is_exact():
-    network = make_trained("spectral_norm")
+    network = make_signed("spectral_norm")
     with torch.autocast("cpu", torch.bfloat16):
         inside = make_folded(network).state_dict()
     for name, tensor in make_folded(network).state_dict().items():

@@ -383,7 +383,7 @@ class RandomStates(Callback):
 def train_toy(folder: Path, progress: TrainingProgress | None, *callbacks: Callback) -> lightning.LightningModule:
     torch.manual_seed(0)
     np.random.seed(0)  # noqa: NPY002
-    module = make_toy_module(folder, total_agent_steps=700, iteration_agent_steps=400)
+    module = make_toy_module(folder, total_agent_steps=700, iteration_agent_steps=400, samples_per_agent_step=2)
     folder.mkdir(exist_ok=True)
     trainer = lightning.Trainer(
         accelerator="cpu",

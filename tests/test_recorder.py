@@ -146,7 +146,7 @@ def test_a_poster_lies_beside_the_video(pong: EpisodeRecord, tmp_path: Path) -> 
 
 @pytest.mark.parametrize(("game", "protocol"), [("Pong", MACHADO), ("Breakout", NATURE)])
 def test_an_overlaid_video_has_one_size_and_every_frame(game: str, protocol: Protocol, tmp_path: Path) -> None:
-    record = play(game, protocol, num_agent_steps=40)
+    record = play(game, protocol, num_agent_steps=15)
     num_actions = {"Pong": 6, "Breakout": 4}[game]
     num_frames = record_episode(
         record,

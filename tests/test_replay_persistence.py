@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.replay_archives import GO, SMALL, make_archive
-from tests.replay_oracle import History, draw_plays, drop_repeats, read_batch
+from tests.replay_oracle import History, draw_plays, drop_repeats, make_replay, read_batch
 from wn_rl.errors import ConfigurationError
 from wn_rl.replay.persistence import list_segment_names
+from wn_rl.replay.samplers import UniformSampler
 from wn_rl.replay.segments import remove_unused_segments
 from wn_rl.replay.storage_choice import STORAGE_NAMES
 
@@ -95,6 +96,31 @@ def test_what_is_loaded_in_mid_episode_continues_it(tmp_path: Path) -> None:
     history.run([GO, ("terminal", "go"), GO])
     found = read_batch(second.sample(5000, torch.Generator().manual_seed(3)))
     assert drop_repeats(found) == history.list_transitions()
+
+
+class RememberingSampler(UniformSampler):
+    """Remembers the largest priority so far, which a prioritized sampler gives to what is new."""
+
+    def __init__(self) -> None:
+        self.largest = torch.tensor(1.0)
+
+    def update_priorities(self, index: torch.Tensor, priority: torch.Tensor) -> None:
+        self.largest = torch.maximum(self.largest, priority.max())
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        return {"largest": self.largest}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.largest = state["largest"]
+
+
+def test_what_a_sampler_remembers_is_saved_and_loaded() -> None:
+    samplers = [RememberingSampler(), RememberingSampler()]
+    saved, loaded = (make_replay(SMALL, sampler) for sampler in samplers)
+    saved.allocate()
+    saved.update_priorities(torch.tensor([3, 4]), torch.tensor([2.5, 0.5]))
+    loaded.load_state_dict(pass_through_a_file(saved.state_dict()))
+    assert [sampler.largest.item() for sampler in samplers] == [2.5, 2.5]
 
 
 def test_a_loaded_archive_writes_what_the_one_that_went_on_writes(tmp_path: Path) -> None:

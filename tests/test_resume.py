@@ -21,7 +21,7 @@ from wn_rl.callbacks.metrics_logging import MetricsLogging
 from wn_rl.callbacks.weight_statistics import WeightStatistics
 from wn_rl.dqn import DQN
 
-TOTAL = 1200
+TOTAL = 800
 QUICK = ("none", "batch_norm", "spectral_norm", "weight_norm_mean_only_batch_norm")
 """Normalizers with every kind of state there is: none, running statistics, singular vectors, g and v."""
 
@@ -71,7 +71,7 @@ def train(
     folder.mkdir(exist_ok=True)
     module = make_toy_module(
         folder, total_agent_steps=total, iteration_agent_steps=total // 2, normalizer=normalizer, n_step=3,
-        capacity=900, samples_per_agent_step=2, learning_rate=1e-3, storage=storage,
+        capacity=600, samples_per_agent_step=2, learning_rate=1e-3, storage=storage,
     )  # fmt: skip
     checkpoint = folder / LAST_CHECKPOINT if (folder / LAST_CHECKPOINT).exists() else None
     interruption = Interruption()
@@ -124,7 +124,7 @@ def untouched(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return describe(train(folder), folder)
 
 
-@pytest.mark.parametrize("agent_steps", [700, 1100])
+@pytest.mark.parametrize("agent_steps", [500, 700])
 def test_a_killed_run_goes_back_to_its_last_iteration_and_ends_the_same(
     tmp_path: Path, untouched: dict[str, Any], agent_steps: int
 ) -> None:
@@ -137,7 +137,7 @@ def test_a_killed_run_goes_back_to_its_last_iteration_and_ends_the_same(
 
 @pytest.mark.parametrize(
     ("agent_steps", "stop"),
-    [(40, interrupt), (300, terminate), (600, interrupt), (900, interrupt)],
+    [(40, interrupt), (300, terminate), (400, interrupt), (600, interrupt)],
 )
 def test_an_interrupted_run_goes_on_where_it_was_and_ends_the_same(
     tmp_path: Path, untouched: dict[str, Any], agent_steps: int, stop: Any
@@ -149,14 +149,14 @@ def test_an_interrupted_run_goes_on_where_it_was_and_ends_the_same(
 
 
 def test_a_run_may_be_interrupted_again_and_again(tmp_path: Path, untouched: dict[str, Any]) -> None:
-    for agent_steps in (100, 300, 500, 700, 800, 1100):
+    for agent_steps in (100, 300, 400, 500, 600, 700):
         train(tmp_path, At(agent_steps, interrupt))
     assert_equal(describe(train(tmp_path), tmp_path), untouched)
 
 
 def test_a_run_may_go_on_with_another_storage_and_ends_the_same(tmp_path: Path, untouched: dict[str, Any]) -> None:
-    train(tmp_path, At(500, interrupt), storage="compressed")
-    train(tmp_path, At(900, interrupt), storage="compressed")
+    train(tmp_path, At(300, interrupt), storage="compressed")
+    train(tmp_path, At(600, interrupt), storage="compressed")
     assert_equal(describe(train(tmp_path, storage="ram"), tmp_path), untouched)
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from tests.networks import draw_frames, make_network, train
+from tests.networks import draw_frames, make_trained
 from tests.scalar_atari import MACHADO
 from tests.test_overlay import make_moment, make_painter
 from tests.test_recorder import mean_of_newest_frame, play
@@ -44,7 +44,7 @@ def test_saliency_of_a_linear_network_is_its_weight() -> None:
 
 @pytest.mark.parametrize("head", ["linear", "dueling"])
 def test_saliency_is_the_gradient_of_the_chosen_action_alone(head: str) -> None:
-    network = make_folded(train(make_network("weight_norm", head=head)))
+    network = make_folded(make_trained("weight_norm", head=head))
     observation = draw_frames(seed=3)[0]
     pixels = (observation / 255).requires_grad_()
     features = network.torso.layers[1:](pixels[None])
@@ -57,7 +57,7 @@ def test_saliency_is_the_gradient_of_the_chosen_action_alone(head: str) -> None:
 
 
 def test_the_same_noise_is_used_for_every_frame() -> None:
-    compute = make_saliency_function(make_folded(train(make_network("weight_norm"))))
+    compute = make_saliency_function(make_folded(make_trained("weight_norm")))
     observation = draw_frames(seed=3)[0]
     first = compute(observation, 1)
     compute(draw_frames(seed=4)[0], 0)

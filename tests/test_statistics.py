@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from tests.networks import ALL_NORMALIZERS, draw_frames, make_network, train
+from tests.networks import ALL_NORMALIZERS, draw_frames, make_network, make_trained
 from wn_rl.nn.folding import make_folded
 from wn_rl.nn.statistics import (
     NORM_EXPONENTS,
@@ -122,7 +122,7 @@ def test_effective_rank_is_srank_of_the_singular_values(shape: tuple[int, int]) 
 
 @pytest.mark.parametrize("normalizer", ["none", "weight_norm_mean_only_batch_norm", "layer_norm"])
 def test_units_are_those_behind_the_relus(normalizer: str) -> None:
-    network, frames = make_folded(train(make_network(normalizer))), draw_frames(seed=5)
+    network, frames = make_folded(make_trained(normalizer)), draw_frames(seed=5)
     names = list(name_layers(network))
     with torch.no_grad():
         list(name_layers(network).values())[1].bias[:16] = -1e6  # 16 of conv2's 64 units never fire

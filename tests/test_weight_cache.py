@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from tests.networks import draw_frames, make_network
+from wn_rl.folded_network import FoldedNetwork
 from wn_rl.nn.conversion import weight_normalize
 from wn_rl.nn.folding import fold_, make_folded, pair_layers
 from wn_rl.nn.weight_cache import cached_weights, lent_weights
@@ -176,3 +177,14 @@ def test_a_unit_without_a_direction_gets_no_gradient_and_never_nan_from_lent_wei
         assert bool(gradient.isfinite().all()), name
         if name.endswith(".v"):
             assert not gradient[1].any()
+
+
+def test_a_copy_lends_its_own_weights_whoever_has_folded_the_network_since():
+    network, frames = make_large_network("weight_norm"), draw_frames(2)
+    copy_of_it = FoldedNetwork(network, dtype=torch.bfloat16).sync(network, 0)
+    q_values = []
+    for fold in (lambda: None, lambda: make_folded(network)):  # as evaluation and statistics do, in float32
+        fold()
+        with torch.autocast("cpu", torch.bfloat16), copy_of_it.lend_weights(network, 0):
+            q_values.append(network(frames).q_values)
+    assert torch.equal(*q_values)

@@ -3,6 +3,7 @@
 import os
 import platform
 import subprocess
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,7 @@ def _find_processor() -> str:
     return platform.processor()
 
 
+@cache  # what was imported is what runs, whatever is committed meanwhile
 def _find_commit() -> str | None:
     """The commit of the working copy that this file lies in; None for an installed package."""
     folder = Path(__file__).resolve().parent.parent

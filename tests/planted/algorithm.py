@@ -6,8 +6,8 @@ DQN = "wn_rl/dqn.py"
 PLANTED = [
     {
         "number": 1, "file": DQN,
-        "old": "        q_t = q_t_selector = self.target(batch.s_t)\n",
-        "new": "        q_t = q_t_selector = self.target(batch.s_tm1)\n",
+        "old": "        q_t = self.target(batch.s_t)\n",
+        "new": "        q_t = self.target(batch.s_tm1)\n",
         "test": "tests/test_dqn.py::test_the_chain_is_learned_to_within_five_hundredths[weight_norm-changes0]",
     },
     {

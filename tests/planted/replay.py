@@ -66,6 +66,13 @@ PLANTED = [
         "test": "tests/test_replay.py::test_a_stack_shows_zeros_before_the_first_frame_of_its_episode",
     },
     {
+        "number": 12,
+        "file": _REPLAY,
+        "old": '        self._sampler.load_state_dict(get_entry(state, "sampler", dict))\n',
+        "new": "",
+        "test": "tests/test_replay_persistence.py::test_what_a_sampler_remembers_is_saved_and_loaded",
+    },
+    {
         "number": 27,
         "file": _LANES,
         "old": "columns.valid[reaching] = False",
