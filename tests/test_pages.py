@@ -18,7 +18,14 @@ from wn_rl import browsing, watch
 from wn_rl.command_line import CONFIG_DIRECTORY
 from wn_rl.errors import ConfigurationError
 from wn_rl.pages.curves import compute_hours, make_charts, make_training_series
-from wn_rl.pages.formatting import format_count, format_hours, format_number, format_percent, format_setting
+from wn_rl.pages.formatting import (
+    format_count,
+    format_hours,
+    format_number,
+    format_percent,
+    format_score,
+    format_setting,
+)
 from wn_rl.pages.gallery import compare_settings, find_run_folders, render_gallery, write_gallery
 from wn_rl.pages.rendering import escape_json
 from wn_rl.pages.run_folder import read_run_folder
@@ -65,7 +72,7 @@ def touch_videos(folder: Path, *names: str) -> Path:
 def test_a_page_shows_settings_evaluations_and_scores(tmp_path: Path) -> None:
     folder = make_run_folder(tmp_path / "first")
     page = Page(write_run_page(folder).read_text())
-    for words in ("Pong", "first", "weight_norm", "machado", "250,000", "[10.5, 13.25]", "learning_rate", "0.0002",
+    for words in ("Pong", "first", "weight_norm", "machado", "250,000", "[10.5, 13.2]", "learning_rate", "0.0002",
                   "[0.9, 0.999]", "2.13.0", "1 M", "4 M frames", "93 %"):  # fmt: skip
         assert words in page.text
     rows = [tag for tag, _ in page.tags].count("tr")
@@ -148,7 +155,7 @@ def test_a_page_needs_nothing_from_elsewhere(tmp_path: Path) -> None:
             attributes[key] for _, attributes in page.tags for key in ("src", "href", "poster") if key in attributes
         ]
         assert links
-        assert all(re.match(r"(videos/|\./|data:)", link or "") for link in links), links
+        assert all(re.match(r"(videos/|\./|data:|#)", link or "") for link in links), links
         assert "default-src 'none'" in text
         assert "@import" not in text
         assert "http://" not in text.replace("http://www.w3.org/", "")
@@ -271,6 +278,8 @@ def test_numbers_are_written_to_be_read() -> None:
         "−0.01174",
         "1.20e-04",
     ]
+    scores = (None, 8.0, -20.37, -0.01, 999.97, -1234.5)
+    assert [format_score(value) for value in scores] == ["–", "8.0", "−20.4", "0.0", "1,000", "−1,234"]
     assert [format_count(value) for value in (None, 950, 12_500, 1_250_000)] == ["–", "950", "12.5 k", "1.25 M"]
     assert [format_percent(value) for value in (None, 0.1234, -0.0085, 11.5)] == ["–", "12 %", "−0.9 %", "1,150 %"]
     assert [format_hours(value) for value in (None, 0.5, 2.34)] == ["–", "30 min", "2.3 h"]

@@ -76,7 +76,14 @@ def _make_environment() -> Environment:
     )  # fmt: skip
     environment.filters |= {
         name.removeprefix("format_"): getattr(formatting, name)
-        for name in ("format_number", "format_count", "format_percent", "format_hours", "format_setting")
+        for name in (
+            "format_number",
+            "format_score",
+            "format_count",
+            "format_percent",
+            "format_hours",
+            "format_setting",
+        )
     }
     environment.globals["interval"] = formatting.format_interval
     return environment
