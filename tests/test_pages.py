@@ -79,6 +79,11 @@ def test_a_page_shows_settings_evaluations_and_scores(tmp_path: Path) -> None:
     assert rows == 1 + 4
 
 
+def test_nothing_says_where_a_run_lay_on_its_machine(tmp_path: Path) -> None:
+    folder = make_run_folder(tmp_path / "somebody" / "run")
+    assert "somebody" not in render_run_page(folder, live=False)
+
+
 def test_curves_hold_the_numbers_of_the_files(tmp_path: Path) -> None:
     charts = {chart["id"]: chart for chart in make_charts(read_run_folder(make_run_folder(tmp_path / "run")))}
     evaluation, training = charts["learning"]["series"]
@@ -359,6 +364,12 @@ def test_a_served_page_is_made_anew_and_videos_come_in_parts(served: tuple[Path,
     assert b"No evaluation yet" in fetch(address + "/one/index.html")[1]
     assert fetch(address + "/one/videos/best-1.mp4", Range="bytes=10-19") == (206, bytes(range(10, 20)))
     assert not (folder / "index.html").exists()
+
+
+def test_a_run_without_its_slash_is_shown_with_its_videos(served: tuple[Path, str]) -> None:
+    _, address = served
+    with urllib.request.urlopen(address + "/one", timeout=20) as answer:
+        assert answer.url == address + "/one/"  # what the page names is looked for below it
 
 
 def test_the_server_gives_pages_and_videos_and_nothing_else(served: tuple[Path, str]) -> None:

@@ -450,6 +450,19 @@ def test_a_log_tells_every_30_seconds_how_far_a_long_evaluation_is(tmp_path: Pat
     assert len(lines) == 6
 
 
+def test_an_evaluation_that_is_over_says_so_until_training_goes_on(tmp_path: Path) -> None:
+    console = make_terminal()
+    progress, _ = make_progress(console)
+
+    class Evaluates(Callback):
+        def on_train_epoch_end(self, *args: Any) -> None:
+            progress.on_evaluation_round(2, 3)
+            progress.on_evaluation(ROW, [None] * 3)  # videos and a checkpoint follow, and no round
+
+    train_toy(tmp_path, progress, Evaluates())
+    assert read(console).count("evaluating 3/3") == 2 * 2  # redrawn under each evaluation's line
+
+
 def test_evaluating_tells_after_each_round_how_many_games_are_over(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     evaluation = Evaluation(
