@@ -113,8 +113,8 @@ def _make_galleries(groups: VideoGroups) -> list[dict[str, Any]]:
 
 
 def _describe_newest(videos: list[Video]) -> str:
-    steps = {video.agent_steps for video in videos}
-    return f"games of the newest evaluation, after {format_count(max(steps, key=float))} agent steps" if steps else ""
+    newest = max((video.agent_steps or 0 for video in videos), default=0)
+    return f"games of the newest evaluation, after {format_count(newest)} agent steps"
 
 
 def _compute_progress(run: RunFolder) -> float | None:
