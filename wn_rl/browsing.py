@@ -10,13 +10,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from omegaconf import DictConfig
-from rich.console import Console
+from rich.progress import SpinnerColumn, TextColumn
 
 from wn_rl.errors import ConfigurationError
 from wn_rl.pages.gallery import write_gallery
 from wn_rl.pages.run_folder import is_run_folder, read_run_folder
 from wn_rl.pages.run_page import write_run_page
 from wn_rl.pages.server import HOST, make_page_server
+from wn_rl.terminals import make_progress_bar
 
 DEFAULT_MAX_SECONDS = 60
 """Of game time in a video, where the run's settings are lost."""
@@ -105,12 +106,14 @@ def _record_missing_videos(folder: Path, *, scale: int) -> None:
     max_seconds = read_run_folder(folder).settings.get("video.max_seconds")
     if not isinstance(max_seconds, int) or max_seconds < 1:
         max_seconds = DEFAULT_MAX_SECONDS
-    console = Console(stderr=True)
     try:
-        with console.status("looking for games without a video") as status:
+        with make_progress_bar(SpinnerColumn(), TextColumn("{task.description}"), transient=True) as progress:
+            task = progress.add_task("looking for games without a video", total=None)
             record_missing_videos(
                 folder, max_seconds=max_seconds, scale=scale,
-                on_game=lambda done, total: status.update(f"encoding game {done + 1} of {total}"),
+                on_game=lambda done, total: progress.update(
+                    task, description=f"encoding game {done + 1} of {total}"
+                ),
             )  # fmt: skip
     except ConfigurationError as error:
         print(f"videos are missing: {error}", file=sys.stderr)

@@ -178,4 +178,10 @@ PLANTED = [
         "new": "        if False:\n",
         "test": "tests/test_progress.py::test_an_evaluation_that_is_over_says_so_until_training_goes_on",
     },
+    {
+        "number": 21, "file": "wn_rl/terminals.py",
+        "old": " and IN_NOTEBOOK not in os.environ",
+        "new": "",
+        "test": "tests/test_progress.py::test_bars_of_games_and_videos_are_drawn_where_they_can_be_redrawn",
+    },
 ]  # fmt: skip

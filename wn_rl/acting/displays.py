@@ -15,6 +15,7 @@ from rich.console import Console
 from wn_rl.acting.drawing import Picture
 from wn_rl.acting.keyboard import Keyboard
 from wn_rl.errors import ConfigurationError
+from wn_rl.terminals import can_be_redrawn
 
 UPPER_HALF = "▀"  # foreground: the upper pixel; background: the lower one
 COLOR_BITS_KEPT = 0xFCFCFC  # fewer colors to spell out; nobody sees the difference
@@ -73,7 +74,7 @@ def make_display(where: str, *, title: str, console: Console) -> Display:
 
 def check_terminal(console: Console) -> None:
     """Raises ConfigurationError where nothing can be played: no terminal, one without colors, or too small."""
-    if not (console.is_terminal and console.file.isatty()):
+    if not can_be_redrawn(console):
         raise ConfigurationError("live=true needs a terminal or a window system, and the output is neither")
     if console.color_system is None:
         raise ConfigurationError(f"live=true needs a terminal with colors; TERM={os.environ.get('TERM')} has none")

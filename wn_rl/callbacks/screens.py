@@ -1,7 +1,6 @@
 """Where a run's status is shown: in a terminal, in a notebook, or in a log that keeps every line."""
 
 import importlib
-import os
 from typing import Any, Protocol, runtime_checkable
 
 from rich.console import Console, ConsoleRenderable
@@ -10,8 +9,7 @@ from rich.live import Live
 from rich.segment import ControlType, Segment
 
 from wn_rl.callbacks.status_display import StatusDisplay, format_elapsed
-
-IN_NOTEBOOK = "JPY_PARENT_PID"  # Jupyter sets it for its kernels, and with them for all that they start
+from wn_rl.terminals import can_be_redrawn
 
 
 @runtime_checkable
@@ -44,15 +42,10 @@ class Screen(Protocol):
 
 
 def make_screen(console: Console) -> Screen:
-    """The screen for where ``console`` writes to.
-
-    A bar is drawn in a terminal alone: variables that force colors (FORCE_COLOR, in many CI systems) make no
-    terminal of a file. A command that a notebook's cell starts (``!python -m wn_rl.train``) has a terminal in name
-    only: the cell keeps every bar that was ever drawn, so it is a log.
-    """
+    """The screen for where ``console`` writes to."""
     if console.is_jupyter:
         return NotebookScreen()
-    if console.is_interactive and console.file.isatty() and IN_NOTEBOOK not in os.environ:
+    if can_be_redrawn(console):
         return TerminalScreen(console)
     return LogScreen(console)
 
