@@ -256,6 +256,23 @@ def test_a_served_page_takes_over_what_is_new_and_leaves_alone_what_one_looks_at
         page.close()
 
 
+def test_a_served_gallery_takes_over_what_is_new_and_leaves_alone_what_one_has_chosen(
+    tmp_path: Path, browser: Any
+) -> None:
+    runs = [make_run_folder(tmp_path / "runs" / name, num_evaluations=2, seed=0) for name in ("a", "b", "c")]
+    with serve(tmp_path / "runs") as address:
+        page, problems = open_page(browser, address, script=TEN_TIMES_FASTER)
+        page.get_by_label("Show b").uncheck()
+        page.locator("#overlay .legend").get_by_role("button", name="c").click()
+        assert page.locator("#overlay .curve").count() == 1
+        add_evaluation(runs[0], 3)
+        page.wait_for_function("() => document.querySelectorAll('#overlay .mark').length === 3")
+        assert page.locator("#overlay .curve").count() == 1
+        assert not page.get_by_label("Show b").is_checked()
+        assert problems == []
+        page.close()
+
+
 def test_open_shows_the_page_in_a_real_browser(tmp_path: Path) -> None:
     folder = make_run_folder(tmp_path / "run")
     seen = tmp_path / "seen.html"

@@ -35,9 +35,9 @@ WEIGHT_TITLES = {
     "w_norm_max": ("‖w‖, longest", "of a layer's weight vectors"),
     "gradient_norm": ("Gradient", "‖∇v L‖ of the last update, ‖∇w L‖ of plain layers"),
     "g_gradient_norm": ("Gradient of g", "‖∇g L‖ of the last update, per layer"),
-    "effective_learning_rate": ("Effective learning rate", "by how much an update of its size can turn a layer"),
+    "effective_learning_rate": ("Effective learning rate", "of the direction: falls as v grows longer"),
     "update_angle": ("Turn per update", "radians by which one update turned the weight vectors"),
-    "dormant_share": ("Dormant units", "share of a layer's units that are hardly ever active"),
+    "dormant_share": ("Dormant units", "share of units that are all but silent beside their layer"),
     "effective_rank": ("Rank of the features", "directions in which the last hidden layer tells states apart"),
 }
 COUNTERS = ("train/updates", "train/episodes", STEPS_COLUMN)

@@ -49,7 +49,7 @@
     const note = games.size > 1 && key !== "human" ? "of different games: only the human-normalized score compares them" : [...games].join(", ");
     const spec = { id: "overlay", title: data.curves[key], note, unit: key === "human" ? " %" : "", series };
     if (chart !== null && describe(chart) === describe({ spec, axis })) {
-      chart.update(spec, null);
+      chart.update(spec, null);  // its buttons stay as they are
       return;
     }
     byId("overlay").replaceChildren();
