@@ -287,7 +287,7 @@ def test_numbers_are_written_to_be_read() -> None:
     assert [format_score(value) for value in scores] == ["–", "8.0", "−20.4", "0.0", "1,000", "−1,234"]
     assert [format_count(value) for value in (None, 950, 12_500, 1_250_000)] == ["–", "950", "12.5 k", "1.25 M"]
     assert [format_percent(value) for value in (None, 0.1234, -0.0085, 11.5)] == ["–", "12 %", "−0.9 %", "1,150 %"]
-    assert [format_hours(value) for value in (None, 0.5, 2.34)] == ["–", "30 min", "2.3 h"]
+    assert [format_hours(value) for value in (None, 0.01, 0.5, 2.34)] == ["–", "36 s", "30 min", "2.3 h"]
     settings = (None, True, 1000, 12_500_000, 6.25e-5, [1, None])
     assert [format_setting(value) for value in settings] == [
         "null",

@@ -52,9 +52,11 @@ def format_interval(low: float | None, high: float | None) -> str:
 
 
 def format_hours(hours: float | None) -> str:
-    """7 min below an hour and a half, else 2.3 h; "–" for None."""
+    """40 s below a minute, 7 min below an hour and a half, else 2.3 h; "–" for None."""
     if hours is None:
         return "–"
+    if hours < 1 / 60:
+        return f"{3600 * hours:.0f} s"
     return f"{60 * hours:.0f} min" if hours < 1.5 else f"{hours:,.1f} h"
 
 
