@@ -14,6 +14,11 @@ from tests.run_folders import make_run_folder
 
 LOAD = "import sys, urllib.request as net; sys.stdout.buffer.write(net.urlopen(sys.argv[1], timeout=20).read())"
 """A browser that loads the page whole before it ends, as those in a terminal do."""
+WATCH = """
+import runpy, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which is not there where tests run in the background
+runpy.run_module("wn_rl.watch", run_name="__main__", alter_sys=True)
+"""
 
 
 @pytest.fixture
@@ -22,7 +27,7 @@ def run(tmp_path: Path) -> Path:
 
 
 def make_command(run: Path, *settings: str) -> list[str]:
-    return [sys.executable, "-m", "wn_rl.watch", f"run='{run}'", "record=false", "open=true", *settings]
+    return [sys.executable, "-c", WATCH, f"run='{run}'", "record=false", "open=true", *settings]
 
 
 def make_surroundings(**changes: str) -> dict[str, str]:
@@ -52,7 +57,7 @@ def test_the_browser_is_given_the_page_and_its_own_troubles_are_not_shown(run: P
 def test_without_a_browser_one_line_says_which_page_to_open(run: Path, tmp_path: Path, has_desktop: bool) -> None:
     surroundings = make_surroundings()
     if has_desktop:  # whose xdg-open looks for a browser, finds none, and says so at length
-        text = "echo x-www-browser: not found >&2; echo xdg-open: no method available >&2; exit 3\n"
+        text = "/bin/sleep 0.3; echo x-www-browser: not found >&2; echo xdg-open: no method >&2; exit 3\n"
         folder = write_program(tmp_path / "bin" / "xdg-open", text).parent
         surroundings = make_surroundings(DISPLAY=":99", PATH=str(folder))
     ended = subprocess.run(make_command(run), env=surroundings, capture_output=True, text=True, timeout=100)
@@ -71,8 +76,11 @@ def test_a_browser_that_holds_up_its_starter_gets_the_served_page(run: Path, tmp
     with subprocess.Popen(command, env=surroundings, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         assert server.stdout.readline().startswith("http://127.0.0.1:")
-        page = opened.read_text()  # once the browser has ended
-        server.send_signal(signal.SIGINT)
-        assert server.wait(60) == 0
-        assert server.stdout.read() == f"{run / 'index.html'}\n"
+        try:
+            page = opened.read_text()  # once the browser has ended
+            server.send_signal(signal.SIGINT)
+            assert server.wait(60) == 0
+            assert server.stdout.read() == f"{run / 'index.html'}\n"
+        finally:
+            server.kill()
     assert "refresh-seconds" in page
