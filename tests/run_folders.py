@@ -48,7 +48,7 @@ def make_run_folder(
 ) -> Path:
     """A folder with settings, metrics and evaluations, without videos."""
     folder.mkdir(parents=True)
-    values = {**SETTINGS, "run_dir": str(folder), "logger": {"save_dir": "${run_dir}"}, **settings}
+    values = {**SETTINGS, "run_dir": str(folder), "logger": {"run_dir": "${run_dir}"}, **settings}
     (folder / "config.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
     (folder / "provenance.json").write_text(json.dumps({"versions": {"torch": "2.13.0"}, "commit": "abc"}))
     rows = make_metrics(num_rows, shift=shift)

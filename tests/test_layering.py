@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "wn_rl"
 
 LEVELS: list[set[str]] = [
     {"errors"},
-    {"files", "types", "schedules", "scores", "status", "provenance", "processor"},
+    {"files", "types", "schedules", "scores", "status", "provenance", "processor", "terminals"},
     {"checkpoint_files", "failures"},
     {"envs", "nn", "losses", "replay", "settings", "metrics", "pages"},
     {"acting", "folded_network"},

@@ -8,9 +8,9 @@ import re
 import signal
 import subprocess
 import sys
+import termios
 import threading
-import time
-from pathlib import Path
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -21,6 +21,7 @@ from rich.console import Console
 
 from tests.scalar_atari import MACHADO
 from wn_rl.acting.displays import Display, TerminalDisplay, make_display, to_cells, write_changes
+from wn_rl.acting.keyboard import Keyboard
 from wn_rl.acting.live import LiveGame, Pacer
 from wn_rl.envs.rendering import EpisodeRecord, render_episode
 from wn_rl.errors import ConfigurationError
@@ -251,14 +252,15 @@ def test_a_window_shows_pictures_until_it_is_closed(monkeypatch: pytest.MonkeyPa
 
 
 CHILD = """
-import signal, numpy as np
+import fcntl, signal, termios, numpy as np
 from rich.console import Console
 from wn_rl.acting.displays import TerminalDisplay
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # the terminal is this process's own, as a shell has it
 signal.signal(signal.SIGINT, signal.default_int_handler)  # which is not there where tests run in the background
 display = TerminalDisplay(Console())
 try:
-    while True:
-        display.show(np.full((210, 160, 3), 99, np.uint8), "caption")
+    while display.show(np.full((210, 160, 3), 99, np.uint8), f"caption {display.ending}"):
+        pass
 except KeyboardInterrupt:
     pass
 finally:
@@ -267,35 +269,60 @@ print("after")
 """
 
 
-def test_ctrl_c_leaves_the_terminal_as_it_was(tmp_path: Path) -> None:
+def play_in_terminal(type_or_signal: Callable[[int, subprocess.Popen[bytes]], object]) -> tuple[int, str, int]:
+    """The exit status of ``CHILD``, what it wrote, and the terminal's local modes afterwards.
+
+    Once a picture is shown, ``type_or_signal`` is called with the terminal's other end and the process.
+    """
     primary, secondary = pty.openpty()
     environment = os.environ | {"TERM": "xterm-256color", "COLORTERM": "truecolor", "COLUMNS": "60", "LINES": "20"}
     child = subprocess.Popen(
-        [sys.executable, "-c", CHILD], stdout=secondary, stderr=secondary, stdin=secondary, env=environment
-    )
-    os.close(secondary)
+        [sys.executable, "-c", CHILD], stdout=secondary, stderr=secondary, stdin=secondary, env=environment,
+        start_new_session=True,
+    )  # fmt: skip
     chunks: list[bytes] = []
+    is_shown = threading.Event()
 
     def read() -> None:
-        try:
-            while chunk := os.read(primary, 65536):
-                chunks.append(chunk)
-        except OSError:  # the child has gone
-            pass
+        while not b"".join(chunks[-2:]).rstrip().endswith(b"END OF TEST"):
+            chunks.append(os.read(primary, 65536))
+            if b"caption" in chunks[-1]:
+                is_shown.set()
 
     reader = threading.Thread(target=read)
     reader.start()
-    deadline = time.monotonic() + 60
-    while b"caption" not in b"".join(chunks) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    child.send_signal(signal.SIGINT)
-    assert child.wait(60) == 0
+    assert is_shown.wait(60)
+    type_or_signal(primary, child)
+    status = child.wait(60)
+    modes = termios.tcgetattr(secondary)[3]
+    os.write(secondary, b"END OF TEST")
     reader.join(60)
     os.close(primary)
-    output = b"".join(chunks).decode()
+    os.close(secondary)
+    return status, b"".join(chunks).decode().removesuffix("END OF TEST"), modes
+
+
+@pytest.mark.parametrize("key", ["Ctrl-C", "q", "xyzq"])
+def test_ctrl_c_and_q_end_it_and_leave_the_terminal_as_it_was(key: str) -> None:
+    def end(terminal: int, child: subprocess.Popen[bytes]) -> object:
+        return child.send_signal(signal.SIGINT) if key == "Ctrl-C" else os.write(terminal, key.encode())
+
+    status, output, modes = play_in_terminal(end)
+    assert status == 0
     begin, _, rest = output.partition("\x1b[?1049h")  # the alternate screen
     assert begin == ""
     shown, _, after = rest.partition("\x1b[?1049l")
     assert "\x1b[?25l" in shown  # no cursor
     assert "\x1b[?25h" in shown + after
+    assert "q ends" in shown
+    assert not re.search("[xyz]", re.sub(r"\x1b\[[?\d;]*[a-zA-Z]", "", shown))  # what is typed is not shown
     assert re.sub(r"\x1b\[[?\d;]*[a-zA-Z]", "", after).split() == ["after"]
+    assert modes & termios.ECHO
+    assert modes & termios.ICANON
+
+
+def test_what_is_typed_is_left_alone_where_the_terminal_is_another_ones() -> None:
+    keyboard = Keyboard()  # the tests' own input
+    assert not keyboard.is_open
+    assert keyboard.read() == ""
+    keyboard.close()

@@ -18,7 +18,14 @@ from wn_rl import browsing, watch
 from wn_rl.command_line import CONFIG_DIRECTORY
 from wn_rl.errors import ConfigurationError
 from wn_rl.pages.curves import compute_hours, make_charts, make_training_series
-from wn_rl.pages.formatting import format_count, format_hours, format_number, format_percent, format_setting
+from wn_rl.pages.formatting import (
+    format_count,
+    format_hours,
+    format_number,
+    format_percent,
+    format_score,
+    format_setting,
+)
 from wn_rl.pages.gallery import compare_settings, find_run_folders, render_gallery, write_gallery
 from wn_rl.pages.rendering import escape_json
 from wn_rl.pages.run_folder import read_run_folder
@@ -65,11 +72,16 @@ def touch_videos(folder: Path, *names: str) -> Path:
 def test_a_page_shows_settings_evaluations_and_scores(tmp_path: Path) -> None:
     folder = make_run_folder(tmp_path / "first")
     page = Page(write_run_page(folder).read_text())
-    for words in ("Pong", "first", "weight_norm", "machado", "250,000", "[10.5, 13.25]", "learning_rate", "0.0002",
+    for words in ("Pong", "first", "weight_norm", "machado", "250,000", "[10.5, 13.2]", "learning_rate", "0.0002",
                   "[0.9, 0.999]", "2.13.0", "1 M", "4 M frames", "93 %"):  # fmt: skip
         assert words in page.text
     rows = [tag for tag, _ in page.tags].count("tr")
     assert rows == 1 + 4
+
+
+def test_nothing_says_where_a_run_lay_on_its_machine(tmp_path: Path) -> None:
+    folder = make_run_folder(tmp_path / "somebody" / "run")
+    assert "somebody" not in render_run_page(folder, live=False)
 
 
 def test_curves_hold_the_numbers_of_the_files(tmp_path: Path) -> None:
@@ -148,7 +160,7 @@ def test_a_page_needs_nothing_from_elsewhere(tmp_path: Path) -> None:
             attributes[key] for _, attributes in page.tags for key in ("src", "href", "poster") if key in attributes
         ]
         assert links
-        assert all(re.match(r"(videos/|\./|data:)", link or "") for link in links), links
+        assert all(re.match(r"(videos/|\./|data:|#)", link or "") for link in links), links
         assert "default-src 'none'" in text
         assert "@import" not in text
         assert "http://" not in text.replace("http://www.w3.org/", "")
@@ -271,9 +283,11 @@ def test_numbers_are_written_to_be_read() -> None:
         "−0.01174",
         "1.20e-04",
     ]
+    scores = (None, 8.0, -20.37, -0.01, 999.97, -1234.5)
+    assert [format_score(value) for value in scores] == ["–", "8.0", "−20.4", "0.0", "1,000", "−1,234"]
     assert [format_count(value) for value in (None, 950, 12_500, 1_250_000)] == ["–", "950", "12.5 k", "1.25 M"]
     assert [format_percent(value) for value in (None, 0.1234, -0.0085, 11.5)] == ["–", "12 %", "−0.9 %", "1,150 %"]
-    assert [format_hours(value) for value in (None, 0.5, 2.34)] == ["–", "30 min", "2.3 h"]
+    assert [format_hours(value) for value in (None, 0.01, 0.5, 2.34)] == ["–", "36 s", "30 min", "2.3 h"]
     settings = (None, True, 1000, 12_500_000, 6.25e-5, [1, None])
     assert [format_setting(value) for value in settings] == [
         "null",
@@ -350,6 +364,12 @@ def test_a_served_page_is_made_anew_and_videos_come_in_parts(served: tuple[Path,
     assert b"No evaluation yet" in fetch(address + "/one/index.html")[1]
     assert fetch(address + "/one/videos/best-1.mp4", Range="bytes=10-19") == (206, bytes(range(10, 20)))
     assert not (folder / "index.html").exists()
+
+
+def test_a_run_without_its_slash_is_shown_with_its_videos(served: tuple[Path, str]) -> None:
+    _, address = served
+    with urllib.request.urlopen(address + "/one", timeout=20) as answer:
+        assert answer.url == address + "/one/"  # what the page names is looked for below it
 
 
 def test_the_server_gives_pages_and_videos_and_nothing_else(served: tuple[Path, str]) -> None:

@@ -3,9 +3,13 @@
 import json
 import math
 import os
+import shlex
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -47,10 +51,13 @@ def browser() -> Iterator[Any]:
         browser.close()
 
 
-def open_page(browser: Any, address: str, size: str = "desktop", scheme: str = "light") -> tuple[Any, list[str]]:
-    """A page, and the list in which its errors are kept."""
+def open_page(
+    browser: Any, address: str, size: str = "desktop", scheme: str = "light", script: str = ""
+) -> tuple[Any, list[str]]:
+    """A page, in which a script may run before its own, and the list in which its errors are kept."""
     width, height = SIZES[size]
     page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
+    page.add_init_script(script)
     problems: list[str] = []
     page.on("console", lambda message: problems.append(message.text) if message.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: problems.append(str(error)))
@@ -186,29 +193,96 @@ def test_names_of_settings_can_be_read_on_a_phone(runs: Path, browser: Any) -> N
     page.close()
 
 
-def test_a_served_page_takes_over_what_is_new_while_a_video_plays(tmp_path: Path, browser: Any) -> None:
-    folder = make_run_folder(tmp_path / "run", num_evaluations=1)
-    add_video(folder, "000250000--12.mp4", num_frames=140)
+TEN_TIMES_FASTER = "const wait = setTimeout; window.setTimeout = (call, milliseconds) => wait(call, milliseconds / 10);"
+IS_PLAYING = "video => video.isConnected && video.readyState === 4 && !video.paused && video.currentTime > 0"
+
+
+@contextmanager
+def serve(folder: Path) -> Iterator[str]:
+    """The address of a server of the folder's pages."""
     server = make_page_server(folder, 0)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
-        page, problems = open_page(browser, f"http://127.0.0.1:{server.server_port}/")
-        video = page.locator("video").first
-        page.locator(".play").first.click()
-        page.wait_for_function("video => video.readyState === 4 && video.currentTime > 0", arg=video.element_handle())
-        assert page.locator("#evaluations tbody tr").count() == 1
-        lines = (folder / EVALUATIONS_FILE).read_text()
-        (folder / EVALUATIONS_FILE).write_text(lines + json.dumps(make_evaluation(2)) + "\n")
-        add_video(folder, "000500000--4.mp4", num_frames=5)
-        add_video(folder, "000750000-4.mp4", num_frames=5)
-        page.wait_for_function("() => document.querySelectorAll('#evaluations tbody tr').length === 2")
-        assert page.locator('[data-chart="learning"] .mark').count() == 2
-        assert page.locator("#stages-videos figure").count() == 3
-        assert video.evaluate("video => video.currentTime") > 0
-        assert problems == []
-        page.close()
+        yield f"http://127.0.0.1:{server.server_port}/"
     finally:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+def add_evaluation(folder: Path, number: int) -> None:
+    lines = (folder / EVALUATIONS_FILE).read_text()
+    (folder / EVALUATIONS_FILE).write_text(lines + json.dumps(make_evaluation(number)) + "\n")
+
+
+def wait_for_evaluations(page: Any, number: int) -> None:
+    page.wait_for_function("number => document.querySelectorAll('#evaluations tbody tr').length === number", arg=number)
+
+
+def test_a_served_page_takes_over_what_is_new_and_leaves_alone_what_one_looks_at(tmp_path: Path, browser: Any) -> None:
+    folder = make_run_folder(tmp_path / "run", num_evaluations=1)
+    for name in ("000250000--12.mp4", "000250000-best--9.mp4"):
+        add_video(folder, name, num_frames=900)
+    with serve(folder) as address:
+        page, problems = open_page(browser, address, "phone", script=TEN_TIMES_FASTER)
+        stage = page.locator("#stages-videos video").first.element_handle()
+        best = page.locator("#galleries video").first.element_handle()
+        for button in (page.locator("#stages-videos .play").first, page.locator("#galleries .play").first):
+            button.click()
+        for video in (stage, best):
+            page.wait_for_function(IS_PLAYING, arg=video)
+        assert best.get_attribute("src") == "videos/000250000-best--9.mp4"
+        page.locator("#evaluations .scroll").evaluate("part => part.scrollTo(40, 0)")
+        page.locator('[data-chart="train/loss"] .plot svg').press("ArrowLeft")
+        tooltip = page.locator('[data-chart="train/loss"] .tooltip').text_content()
+        page.get_by_role("button", name="training").click()  # hides that curve
+
+        add_evaluation(folder, 2)
+        add_video(folder, "000500000--4.mp4", num_frames=5)
+        add_video(folder, "000500000-best-3.mp4", num_frames=5)
+        wait_for_evaluations(page, 2)
+        assert page.locator('[data-chart="learning"] .mark').count() == 2
+        assert page.locator("#stages-videos figure").count() == 2
+        assert stage.evaluate(IS_PLAYING)
+        assert best.evaluate(IS_PLAYING)
+        assert page.locator("#evaluations .scroll").evaluate("part => part.scrollLeft") == 40
+        assert page.locator('[data-chart="train/loss"] .tooltip').text_content() == tooltip != ""
+        assert page.locator('[data-chart="learning"] .plot [data-series]').count() == 1
+
+        best.evaluate("video => { video.currentTime = video.duration; }")  # seen to its end: the row may change
+        page.wait_for_function("() => document.querySelector('#galleries video').src.endsWith('/000500000-best-3.mp4')")
+        assert problems == []
+        page.close()
+
+
+def test_a_served_gallery_takes_over_what_is_new_and_leaves_alone_what_one_has_chosen(
+    tmp_path: Path, browser: Any
+) -> None:
+    runs = [make_run_folder(tmp_path / "runs" / name, num_evaluations=2, seed=0) for name in ("a", "b", "c")]
+    with serve(tmp_path / "runs") as address:
+        page, problems = open_page(browser, address, script=TEN_TIMES_FASTER)
+        page.get_by_label("Show b").uncheck()
+        page.locator("#overlay .legend").get_by_role("button", name="c").click()
+        assert page.locator("#overlay .curve").count() == 1
+        add_evaluation(runs[0], 3)
+        page.wait_for_function("() => document.querySelectorAll('#overlay .mark').length === 3")
+        assert page.locator("#overlay .curve").count() == 1
+        assert not page.get_by_label("Show b").is_checked()
+        assert problems == []
+        page.close()
+
+
+def test_open_shows_the_page_in_a_real_browser(tmp_path: Path) -> None:
+    folder = make_run_folder(tmp_path / "run")
+    seen = tmp_path / "seen.html"
+    words = [str(CHROMIUM), "--headless", "--no-sandbox", "--virtual-time-budget=2000", "--dump-dom"]
+    program = tmp_path / "browser"
+    program.write_text(f'#!/bin/sh\n{shlex.join(words)} "$1" > {shlex.quote(str(seen))}\n')
+    program.chmod(0o755)
+    command = [sys.executable, "-m", "wn_rl.watch", f"run={folder}", "record=false", "open=true"]
+    ended = subprocess.run(
+        command, env={**os.environ, "BROWSER": f"{program} %s"}, capture_output=True, text=True, timeout=100
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert '<g data-series="evaluation mean">' in seen.read_text()  # which the page's script has drawn

@@ -16,6 +16,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from rich.cells import cell_len
 from rich.console import Console
+from rich.progress import TextColumn
 
 from tests.killed_runs import PROTOCOL
 from tests.toy_runs import STACK_SIZE, make_chain, make_toy_module
@@ -31,6 +32,7 @@ from wn_rl.callbacks.status_display import StatusDisplay, format_duration, forma
 from wn_rl.callbacks.tables import EvaluationLine, print_evaluation_table
 from wn_rl.callbacks.time_left import TimeLeftEstimator
 from wn_rl.status import TrainingStatus
+from wn_rl.terminals import make_progress_bar
 
 TRAINING = TrainingStatus(
     iteration=11,
@@ -259,6 +261,25 @@ def test_the_screen_fits_the_place(monkeypatch: pytest.MonkeyPatch) -> None:
     assert type(make_screen(make_terminal())) is LogScreen
 
 
+@pytest.mark.parametrize(
+    ("file", "variables", "is_drawn"),
+    [(TerminalFile(), {}, True), (TerminalFile(), {"JPY_PARENT_PID": "1"}, False), (io.StringIO(), {}, False),
+     (io.StringIO(), {"FORCE_COLOR": "1"}, False)],
+)  # fmt: skip
+def test_bars_of_games_and_videos_are_drawn_where_they_can_be_redrawn(
+    monkeypatch: pytest.MonkeyPatch, file: io.StringIO, variables: dict[str, str], is_drawn: bool
+) -> None:
+    for name in ("JPY_PARENT_PID", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {"TERM": "xterm", **variables}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "stderr", file)
+    with make_progress_bar(TextColumn("{task.description}"), transient=True) as progress:
+        progress.advance(progress.add_task("playing Pong", total=2))
+    assert ("playing Pong" in file.getvalue()) == is_drawn
+    assert is_drawn or file.getvalue() == ""
+
+
 def test_a_notebook_updates_one_output(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """IPython itself is no dependency: this stands for its display function and handle."""
     shown: list[Any] = []
@@ -448,6 +469,19 @@ def test_a_log_tells_every_30_seconds_how_far_a_long_evaluation_is(tmp_path: Pat
         for seconds, over in ((30, 1), (60, 2), (90, 3))
     ]
     assert len(lines) == 6
+
+
+def test_an_evaluation_that_is_over_says_so_until_training_goes_on(tmp_path: Path) -> None:
+    console = make_terminal()
+    progress, _ = make_progress(console)
+
+    class Evaluates(Callback):
+        def on_train_epoch_end(self, *args: Any) -> None:
+            progress.on_evaluation_round(2, 3)
+            progress.on_evaluation(ROW, [None] * 3)  # videos and a checkpoint follow, and no round
+
+    train_toy(tmp_path, progress, Evaluates())
+    assert read(console).count("evaluating 3/3") == 2 * 2  # redrawn under each evaluation's line
 
 
 def test_evaluating_tells_after_each_round_how_many_games_are_over(tmp_path: Path) -> None:

@@ -7,8 +7,7 @@ from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 
 from wn_rl.acting.agent import Agent, load_agent
 from wn_rl.acting.evaluator import evaluate_agent, summarize_returns
@@ -21,6 +20,7 @@ from wn_rl.envs.protocols import Protocol
 from wn_rl.envs.rendering import EpisodeRecord
 from wn_rl.errors import ConfigurationError
 from wn_rl.processor import use_processor
+from wn_rl.terminals import make_progress_bar
 
 
 @dataclass(frozen=True)
@@ -100,9 +100,8 @@ def play_episodes(player: Player, config: DictConfig) -> list[EpisodeRecord]:
             " protocol: it was trained on another game, or under another protocol.full_action_space"
         )
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    console = Console(stderr=True)
     try:
-        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        with make_progress_bar(*columns, transient=True) as progress:
             task = progress.add_task(f"playing {player.game}", total=config.episodes)
             return evaluate_agent(
                 q_function=player.make_q_function(), environments=environments, game=player.game,

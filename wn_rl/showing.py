@@ -1,12 +1,9 @@
 """What ``wn_rl.watch`` does: from an agent or stored games to videos, with a progress bar."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from omegaconf import DictConfig
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from wn_rl.acting.overlay import SMALLEST_SCALE
@@ -14,6 +11,7 @@ from wn_rl.acting.recorder import record_best_median_worst, record_episode
 from wn_rl.envs.rendering import EpisodeRecord, load_episode
 from wn_rl.errors import ConfigurationError
 from wn_rl.play import load_player, play_episodes
+from wn_rl.terminals import make_progress_bar
 
 
 def show_agent(config: DictConfig) -> list[Path]:
@@ -26,7 +24,7 @@ def show_agent(config: DictConfig) -> list[Path]:
         records = _load_episodes(Path(config.episodes_dir))
     folder = player.find_output_folder(config.output_dir) / "videos"
     folder.mkdir(parents=True, exist_ok=True)
-    with _progress_bar() as progress:
+    with _make_encoding_bar() as progress:
         tasks = {}
 
         def on_frame(rank: str, done: int, total: int) -> None:
@@ -63,7 +61,7 @@ def show_episode(config: DictConfig) -> list[Path]:
     folder = source.parent if config.output_dir is None else Path(config.output_dir)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{source.stem}-{record.episode_return:.10g}.mp4"
-    with _progress_bar() as progress:
+    with _make_encoding_bar() as progress:
         task = progress.add_task("encoding", total=record.num_frames)
         record_episode(
             record, path, scale=config.scale, overlay=player is not None,
@@ -83,9 +81,6 @@ def _load_episodes(folder: Path) -> list[EpisodeRecord]:
     return [load_episode(path) for path in paths]
 
 
-@contextmanager
-def _progress_bar() -> Iterator[Progress]:
+def _make_encoding_bar() -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        yield progress
+    return make_progress_bar(*columns, transient=False)

@@ -13,7 +13,9 @@ from rich.color import Color, ColorSystem
 from rich.console import Console
 
 from wn_rl.acting.drawing import Picture
+from wn_rl.acting.keyboard import Keyboard
 from wn_rl.errors import ConfigurationError
+from wn_rl.terminals import can_be_redrawn
 
 UPPER_HALF = "▀"  # foreground: the upper pixel; background: the lower one
 COLOR_BITS_KEPT = 0xFCFCFC  # fewer colors to spell out; nobody sees the difference
@@ -72,7 +74,7 @@ def make_display(where: str, *, title: str, console: Console) -> Display:
 
 def check_terminal(console: Console) -> None:
     """Raises ConfigurationError where nothing can be played: no terminal, one without colors, or too small."""
-    if not (console.is_terminal and console.file.isatty()):
+    if not can_be_redrawn(console):
         raise ConfigurationError("live=true needs a terminal or a window system, and the output is neither")
     if console.color_system is None:
         raise ConfigurationError(f"live=true needs a terminal with colors; TERM={os.environ.get('TERM')} has none")
@@ -84,7 +86,7 @@ def check_terminal(console: Console) -> None:
 
 
 class TerminalDisplay:
-    """The whole terminal, until it is closed; only the characters that changed are written.
+    """The whole terminal, until it is closed, by q too; only the characters that changed are written.
 
     Args:
         console: of the terminal.
@@ -94,7 +96,6 @@ class TerminalDisplay:
     """
 
     is_coarse = True
-    ending = "Ctrl-C ends"
 
     def __init__(self, console: Console) -> None:
         check_terminal(console)
@@ -106,6 +107,8 @@ class TerminalDisplay:
         self._screen = console.screen(hide_cursor=True)
         self._screen.__enter__()
         self._is_open = True
+        self._keyboard = Keyboard()
+        self.ending = "q ends" if self._keyboard.is_open else "Ctrl-C ends"
 
     def show(self, picture: Picture, caption: str) -> bool:
         """Scale the picture to the terminal, which may have changed its size, and write what changed."""
@@ -122,12 +125,13 @@ class TerminalDisplay:
         line = caption[: columns - 1].ljust(columns - 1)
         self._console.file.write(f"{text}\x1b[0m\x1b[{len(cells) + 1};1H{line}")
         self._console.file.flush()
-        return True
+        return "q" not in self._keyboard.read()
 
     def close(self) -> None:
         """Show what stood in the terminal before, and the cursor."""
         if self._is_open:
             self._is_open = False
+            self._keyboard.close()
             self._console.file.write("\x1b[0m")
             self._screen.__exit__(None, None, None)
 

@@ -22,7 +22,7 @@ SCORE_LEFT = 104.0
 
 BARS_TOP = 90.0
 BARS_HEIGHT = 59.0
-TALLEST_ROW = 11.0
+TALLEST_ROW = 14.0
 ROWS_PER_COLUMN = 9  # 18 actions, the most there are, stand in two columns
 BAR_LEFT = 40.0  # within a row: before it stand the joystick and the longest name, behind it the Q-value
 NUMBER_WIDTH = 16.0
@@ -187,7 +187,7 @@ def _draw_bar_row(panel: Canvas, row: BarRow, corner: drawing.Point, *, width: f
     name_width = BAR_LEFT - 9
     panel.text(name, (left + 8, baseline), height=LABEL_HEIGHT, color=ink, max_width=name_width)
 
-    bar_width, bar_height = width - BAR_LEFT - NUMBER_WIDTH, min(0.6 * height, 5.0)
+    bar_width, bar_height = width - BAR_LEFT - NUMBER_WIDTH, min(0.6 * height, 6.0)
     bar_corner = (left + BAR_LEFT, middle - bar_height / 2)
     panel.fill(bar_corner, width=bar_width, height=bar_height, color=groove)
     panel.fill(bar_corner, width=max(0.7, bar_width * row.length), height=bar_height, color=color)

@@ -62,6 +62,8 @@ class TrainingProgress(ProgressBar):
     def on_evaluation(self, row: dict[str, Any], records: list[Any]) -> None:
         """Print the line of an evaluation: ``row`` as ``make_evaluation_row`` makes it."""
         minutes = (self._clock() - self._began) / 60
+        if self._evaluated is not None and self._is_enabled and self._screen.shows_every_phase:
+            self._draw(dataclasses.replace(self._evaluated, phase_done=len(records), phase_total=len(records)))
         self._evaluated = None
         self._print(EvaluationLine(title=self._evaluation_title, row=row, minutes=minutes))
 

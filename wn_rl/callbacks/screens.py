@@ -1,15 +1,15 @@
 """Where a run's status is shown: in a terminal, in a notebook, or in a log that keeps every line."""
 
 import importlib
-import os
 from typing import Any, Protocol, runtime_checkable
 
 from rich.console import Console, ConsoleRenderable
+from rich.control import Control
 from rich.live import Live
+from rich.segment import ControlType, Segment
 
 from wn_rl.callbacks.status_display import StatusDisplay, format_elapsed
-
-IN_NOTEBOOK = "JPY_PARENT_PID"  # Jupyter sets it for its kernels, and with them for all that they start
+from wn_rl.terminals import can_be_redrawn
 
 
 @runtime_checkable
@@ -42,15 +42,10 @@ class Screen(Protocol):
 
 
 def make_screen(console: Console) -> Screen:
-    """The screen for where ``console`` writes to.
-
-    A bar is drawn in a terminal alone: variables that force colors (FORCE_COLOR, in many CI systems) make no
-    terminal of a file. A command that a notebook's cell starts (``!python -m wn_rl.train``) has a terminal in name
-    only: the cell keeps every bar that was ever drawn, so it is a log.
-    """
+    """The screen for where ``console`` writes to."""
     if console.is_jupyter:
         return NotebookScreen()
-    if console.is_interactive and console.file.isatty() and IN_NOTEBOOK not in os.environ:
+    if can_be_redrawn(console):
         return TerminalScreen(console)
     return LogScreen(console)
 
@@ -65,19 +60,39 @@ class TerminalScreen:
         self._console = console
         # auto_refresh would redraw from a thread of its own, which training would have to share its core with
         self._live = Live(console=console, auto_refresh=False)
+        self._display: StatusDisplay | None = None
+        self._lengths: list[int] = []  # of the lines that stand there
 
     def show(self, display: StatusDisplay, *, elapsed_seconds: float) -> None:
         """Redraw."""
         self._live.start()
+        self._erase_wrapped_lines()
         self._live.update(display, refresh=True)
+        self._display = display
+        self._measure()
 
     def print(self, message: Message | str) -> None:
         """Print above the bar."""
+        self._erase_wrapped_lines()
         self._console.print(message, markup=False, highlight=False)
+        self._measure()
 
     def close(self) -> None:
         """Let the last status stand, and show the cursor."""
+        self._erase_wrapped_lines()
         self._live.stop()
+        self._display, self._lengths = None, []
+
+    def _measure(self) -> None:
+        if self._display is not None:
+            lines = self._console.render_lines(self._display, pad=False)
+            self._lengths = [Segment.get_line_length(line) for line in lines]
+
+    def _erase_wrapped_lines(self) -> None:
+        """Where the terminal was made narrower, and broke lines that stand there: rich counts them as they were."""
+        num_more = sum(max(0, length - 1) // self._console.width for length in self._lengths)
+        one_up = (ControlType.ERASE_IN_LINE, 2), (ControlType.CURSOR_UP, 1)
+        self._console.control(Control(*one_up * num_more))
 
 
 class NotebookScreen:

@@ -16,7 +16,7 @@ Series = dict[str, Any]
 
 TITLES = {
     "train/loss": ("Loss", "mean over the updates of a chunk"),
-    "train/max_q_value": ("Q-values", "mean over minibatches of the greatest action's, online network"),
+    "train/max_q_value": ("Q-values", "greatest of a state, mean over minibatches"),
     "train/absolute_td_error": ("TD error", "mean absolute value"),
     "train/mean_return": ("Training return", "mean of the last training games, exploration included"),
     "train/epsilon": ("Exploration", "epsilon: probability of a random action while training"),
@@ -26,6 +26,19 @@ TITLES = {
     "speed/updates_per_second": ("Updates per second", "optimizer steps"),
     "speed/evaluation_seconds": ("Time of an evaluation", "seconds"),
     "speed/weight_statistics_seconds": ("Time of the weight statistics", "seconds"),
+}
+WEIGHT_TITLES = {
+    "v_norm_mean": ("‖v‖, mean", "length of the weight vectors that are learned, per layer"),
+    "v_norm_max": ("‖v‖, longest", "of a layer's weight vectors"),
+    "g_mean": ("g, mean", "the length that normalization gives the weights, per layer"),
+    "w_norm_mean": ("‖w‖, mean", "length of the weights that compute, per layer"),
+    "w_norm_max": ("‖w‖, longest", "of a layer's weight vectors"),
+    "gradient_norm": ("Gradient", "‖∇v L‖ of the last update, ‖∇w L‖ of plain layers"),
+    "g_gradient_norm": ("Gradient of g", "‖∇g L‖ of the last update, per layer"),
+    "effective_learning_rate": ("Effective learning rate", "of the direction: falls as v grows longer"),
+    "update_angle": ("Turn per update", "radians by which one update turned the weight vectors"),
+    "dormant_share": ("Dormant units", "share of units that are all but silent beside their layer"),
+    "effective_rank": ("Rank of the features", "directions in which the last hidden layer tells states apart"),
 }
 COUNTERS = ("train/updates", "train/episodes", STEPS_COLUMN)
 """They rise evenly: as curves they say nothing."""
@@ -158,11 +171,12 @@ def _make_weight_charts(metrics: Columns) -> list[dict[str, Any]]:
     for column in metrics:
         if column.startswith("weights/"):
             layer, _, statistic = column.removeprefix("weights/").rpartition("/")
-            title = f"Weights: {statistic.replace('_', ' ')}"
+            unknown = (statistic.replace("_", " ").capitalize(), "per layer" if layer else "")
+            title, note = WEIGHT_TITLES.get(statistic, unknown)
             chart: dict[str, Any] = {
                 "id": f"weights/{statistic}",
-                "title": title,
-                "note": "per layer" if layer else "",
+                "title": f"Weights: {title}",
+                "note": note,
                 "series": [],
             }
             series = make_training_series(metrics, column, layer or ALL_LAYERS)

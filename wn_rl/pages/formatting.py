@@ -19,6 +19,14 @@ def format_number(value: float | None) -> str:
     return MINUS + text if value < 0 else text
 
 
+def format_score(value: float | None) -> str:
+    """A mean of whole games' scores, with one decimal below 1,000 so that a column of them lines up; "–" for None."""
+    if value is None:
+        return "–"
+    text = f"{abs(value):,.1f}" if abs(value) < 999.95 else f"{abs(value):,.0f}"
+    return MINUS + text if value < 0 and float(text.replace(",", "")) > 0 else text
+
+
 def format_count(value: float | None) -> str:
     """A count in a few signs: 950, 12.5 k, 1.25 M; "–" for None."""
     if value is None:
@@ -40,13 +48,15 @@ def format_percent(fraction: float | None) -> str:
 
 def format_interval(low: float | None, high: float | None) -> str:
     """[−20.5, −18.1]; empty where there is none."""
-    return "" if low is None or high is None else f"[{format_number(low)}, {format_number(high)}]"
+    return "" if low is None or high is None else f"[{format_score(low)}, {format_score(high)}]"
 
 
 def format_hours(hours: float | None) -> str:
-    """7 min below an hour and a half, else 2.3 h; "–" for None."""
+    """40 s below a minute, 7 min below an hour and a half, else 2.3 h; "–" for None."""
     if hours is None:
         return "–"
+    if hours < 1 / 60:
+        return f"{3600 * hours:.0f} s"
     return f"{60 * hours:.0f} min" if hours < 1.5 else f"{hours:,.1f} h"
 
 

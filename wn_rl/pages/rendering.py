@@ -74,9 +74,7 @@ def _make_environment() -> Environment:
         loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters |= {
-        name.removeprefix("format_"): getattr(formatting, name)
-        for name in ("format_number", "format_count", "format_percent", "format_hours", "format_setting")
-    }
+    names = ("number", "score", "count", "percent", "hours", "setting")
+    environment.filters |= {name: getattr(formatting, f"format_{name}") for name in names}
     environment.globals["interval"] = formatting.format_interval
     return environment

@@ -5,14 +5,21 @@ from pathlib import Path
 from typing import Any
 
 from wn_rl.pages.curves import compute_hours, make_charts
-from wn_rl.pages.formatting import format_count, format_hours, format_interval, format_number, format_percent
+from wn_rl.pages.formatting import (
+    format_count,
+    format_hours,
+    format_interval,
+    format_number,
+    format_percent,
+    format_score,
+)
 from wn_rl.pages.rendering import render, write_page
 from wn_rl.pages.run_folder import Evaluation, RunFolder, read_run_folder
-from wn_rl.pages.videos import VideoGroups, group_videos
+from wn_rl.pages.videos import Video, VideoGroups, group_videos
 
 GROUPS = {"": "Run", "protocol": "Protocol", "network": "Network", "optimizer": "Optimizer", "replay": "Replay",
           "exploration": "Exploration", "evaluation": "Evaluation", "video": "Videos"}  # fmt: skip
-PLACES = ("run_dir", "resume", "logger.save_dir")
+PLACES = ("run_dir", "resume", "logger.run_dir", "logger.save_dir", "logger.tracking_uri")
 """Settings that say where the run lay on its machine: nobody else's business, and wrong where it was moved."""
 
 SCRIPTS = ["plotting.js", "chart.js", "refresh.js", "run.js"]
@@ -70,13 +77,13 @@ def _make_tiles(run: RunFolder, hours: dict[str, list[float]]) -> list[dict[str,
     tiles = []
     if last is not None and best is not None:
         tiles = [
-            _make_tile("Last evaluation", format_number(last.mean),
+            _make_tile("Last evaluation", format_score(last.mean),
                        format_interval(last.ci95_low, last.ci95_high) + f" {_count_games(last)}"),
             _make_tile("Human-normalized", format_percent(last.human_normalized), "0\xa0% random play, 100\xa0% human"),
-            _make_tile("Best evaluation", format_number(best.mean), f"at {format_count(best.agent_steps)} agent steps"),
+            _make_tile("Best evaluation", format_score(best.mean), f"at {format_count(best.agent_steps)} agent steps"),
         ]  # fmt: skip
     if returns:
-        tiles.append(_make_tile("Training return", format_number(returns[-1]), "mean of the last games"))
+        tiles.append(_make_tile("Training return", format_score(returns[-1]), "mean of the last games"))
     tiles.append(_make_tile("Agent steps", format_count(steps), f"{format_count(frames)} frames"))
     if hours["hours"]:
         speeds = sorted(value for value in run.metrics["speed/agent_steps_per_second"] if value is not None)
@@ -90,17 +97,24 @@ def _make_tile(label: str, value: str, detail: str) -> dict[str, str]:
 
 
 def _count_games(row: Evaluation) -> str:
-    return "" if row.episodes is None else f"· {row.episodes:.0f} games"
+    if row.episodes is None:
+        return ""
+    return f"· {row.episodes:.0f}\xa0game{'' if row.episodes == 1 else 's'}"
 
 
 def _make_galleries(groups: VideoGroups) -> list[dict[str, Any]]:
     """The rows of videos below the stages."""
     galleries = [
-        ("Best, median and worst", "games of the newest evaluation", groups.newest),
+        ("Best, median and worst", _describe_newest(groups.newest), groups.newest),
         ("Played to watch", "best, median and worst of the games that the watch command played", groups.played),
         ("More videos", "", groups.others),
     ]
     return [{"title": title, "note": note, "videos": videos} for title, note, videos in galleries if videos]
+
+
+def _describe_newest(videos: list[Video]) -> str:
+    newest = max((video.agent_steps or 0 for video in videos), default=0)
+    return f"games of the newest evaluation, after {format_count(newest)} agent steps"
 
 
 def _compute_progress(run: RunFolder) -> float | None:

@@ -5,11 +5,12 @@ import io
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from werkzeug.exceptions import HTTPException, NotFound
 from werkzeug.security import safe_join
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
-from werkzeug.utils import send_file
+from werkzeug.utils import redirect, send_file
 from werkzeug.wrappers import Request, Response
 
 from wn_rl.errors import ConfigurationError
@@ -62,12 +63,14 @@ class PageApplication:
         if path.name == PAGE_FILE:
             path = path.parent
         if path.is_dir():
-            return self._send_page(path, request)
+            if not request.path.endswith(("/", PAGE_FILE)):
+                return redirect(f"./{quote(path.name)}/")  # what the page names lies below it
+            return self._send_page(path)
         if path.suffix not in SERVED or not path.is_file():
             raise NotFound
         return send_file(path, request.environ, conditional=True)
 
-    def _send_page(self, folder: Path, request: Request) -> Response:
+    def _send_page(self, folder: Path) -> Response:
         if is_run_folder(folder):
             page = render_run_page(folder, live=True)
         elif folder == self._folder:

@@ -15,7 +15,8 @@ class Chart {
     const caption = make("figcaption", {}, [make("h3", {}, [spec.title]), make("span", { class: "note" }, [spec.note ?? ""])]);
     const isPositive = spec.series.every((series) => series.y.every((value) => value > 0));
     if (isPositive && spec.series.some((series) => series.smooth)) caption.append(this.makeLogButton());
-    this.figure.append(caption, this.plot, this.legend, this.makeTable());
+    this.table = this.makeTable();
+    this.figure.append(caption, this.plot, this.legend, this.table);
     parent.append(this.figure);
     this.makeLegend();
     new ResizeObserver(() => this.draw()).observe(this.plot);
@@ -73,9 +74,13 @@ class Chart {
 
   getNumber(series) { return series.color ?? this.spec.series.indexOf(series); }
 
+  // New values of the same curves: what one reads, has hidden or opened stays so.
   update(spec, source) {
+    const { cursor } = this;
     Object.assign(this, { spec, source });
     this.draw();
+    if (cursor !== null) this.showCursor(cursor);
+    if (this.table.open) this.table.querySelector(".scroll").replaceChildren(...this.fillTable().childNodes);
   }
 
   setAxis(axis) {
@@ -137,14 +142,14 @@ class Chart {
     for (const tick of ticks) {
       const y = this.toY(tick);
       draw(svg, "line", { class: "grid", x1: MARGIN.left, x2: width - MARGIN.right, y1: y, y2: y });
-      draw(svg, "text", { x: MARGIN.left - 8, y: y + 4, "text-anchor": "end" }, formatNumber(tick) + (this.spec.unit ?? ""));
+      draw(svg, "text", { x: MARGIN.left - 8, y: y + 4, "text-anchor": "end" }, formatTick(tick, ticks) + (this.spec.unit ?? ""));
     }
     draw(svg, "line", { class: "axis", x1: MARGIN.left, x2: width - MARGIN.right, y1: bottom, y2: bottom });
     const label = AXES[this.axis].label;
     const places = findTicks(0, this.last, this.inner.width / 70);
     for (const tick of places) {
       const isEnd = this.toX(tick) > width - 40;
-      draw(svg, "text", { x: this.toX(tick), y: bottom + 17, "text-anchor": isEnd ? "end" : "middle" }, formatNumber(tick));
+      draw(svg, "text", { x: this.toX(tick), y: bottom + 17, "text-anchor": isEnd ? "end" : "middle" }, formatTick(tick, places));
     }
     draw(svg, "text", { x: width - MARGIN.right, y: bottom + 30, "text-anchor": "end", style: "font-size: 11px" }, label);
   }

@@ -6,6 +6,7 @@
   let chart = null;
   const picked = new Map();  // name of a ticked run -> number of its color
   const byId = (id) => document.getElementById(id);
+  const describe = ({ spec, axis }) => [axis, spec.title, spec.note, ...spec.series.map((one) => `${one.name} ${one.color}`)].join();
   const getRows = () => [...byId("rows").children];
   const getRun = (row) => data.runs[Number(row.dataset.run)];
 
@@ -35,15 +36,23 @@
     const key = byId("curve").value;
     const runs = data.runs.filter((run) => picked.has(run.name) && run.curves[key].steps.length > 0);
     const usable = axis === "hours" ? runs.filter((run) => run.hours.hours.length > 0) : runs;
-    byId("overlay").replaceChildren();
     byId("no-curves").hidden = usable.length > 0;
-    if (usable.length === 0) return;
+    if (usable.length === 0) {
+      byId("overlay").replaceChildren();
+      chart = null;
+      return;
+    }
     const series = usable.map((run) => ({
       ...run.curves[key], name: run.name, color: picked.get(run.name), source: run, smooth: !run.curves[key].marks,
     }));
     const games = new Set(usable.map((run) => run.game));
     const note = games.size > 1 && key !== "human" ? "of different games: only the human-normalized score compares them" : [...games].join(", ");
     const spec = { id: "overlay", title: data.curves[key], note, unit: key === "human" ? " %" : "", series };
+    if (chart !== null && describe(chart) === describe({ spec, axis })) {
+      chart.update(spec, null);  // its buttons stay as they are
+      return;
+    }
+    byId("overlay").replaceChildren();
     chart = new Chart(byId("overlay"), spec, null, { height: 380, axis });
   }
 

@@ -34,8 +34,14 @@ function formatNumber(value) {
   if (size >= 1e6) text = `${+(size / 1e6).toPrecision(4)} M`;
   else if (size >= 1e4) text = `${+(size / 1e3).toPrecision(4)} k`;
   else if (size >= 1e-3 || size === 0) text = String(+size.toPrecision(4));
-  else text = size.toExponential(2);
+  else text = size.toExponential(2).replace(/\.?0*e-/, "e−");
   return value < 0 ? `−${text}` : text;
+}
+
+// 5 k below 10 k: one unit along an axis.
+function formatTick(tick, ticks) {
+  const isThousands = Math.max(...ticks) >= 1e4 && Math.abs(tick) >= 1e3 && Math.abs(tick) < 1e4;
+  return isThousands ? `${tick < 0 ? "−" : ""}${Math.abs(tick) / 1e3} k` : formatNumber(tick);
 }
 
 // Round numbers between low and high, about `count` of them.

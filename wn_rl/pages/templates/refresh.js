@@ -5,8 +5,19 @@
   const served = new Map();
   const remember = (from) => {
     for (const part of from.querySelectorAll("[data-live]")) served.set(part.id, part.innerHTML);
-    served.set("data", from.getElementById("data").textContent);
   };
+
+  // A row of videos waits until none of them is being watched.
+  const isWatched = (part) => [...part.querySelectorAll("video")].some((video) => video.currentTime > 0 && !video.ended);
+
+  // Scrolled parts stay where they were.
+  function replaceContent(here, fresh) {
+    const getScrolled = () => [here, ...here.querySelectorAll(".scroll")];
+    const places = getScrolled().map(({ scrollLeft, scrollTop }) => [scrollLeft, scrollTop]);
+    here.innerHTML = fresh.innerHTML;
+    here.hidden = fresh.hidden;
+    getScrolled().forEach((part, number) => part.scrollTo(...(places[number] ?? [0, 0])));
+  }
 
   function addVideos(fresh) {
     for (const place of document.querySelectorAll("[data-live-videos]")) {
@@ -19,16 +30,16 @@
 
   function takeOver(fresh) {
     const text = fresh.getElementById("data").textContent;
-    let hasChanged = served.get("data") !== text;
+    let hasChanged = document.getElementById("data").textContent !== text;
     for (const part of fresh.querySelectorAll("[data-live]")) {
       if (served.get(part.id) === part.innerHTML) continue;
       const here = document.getElementById(part.id);
-      here.innerHTML = part.innerHTML;
-      here.hidden = part.hidden;
+      if (isWatched(here)) continue;
+      replaceContent(here, part);
+      served.set(part.id, part.innerHTML);
       hasChanged = true;
     }
     addVideos(fresh);
-    remember(fresh);
     document.getElementById("data").textContent = text;
     if (hasChanged) window.redraw(JSON.parse(text));
   }

@@ -21,7 +21,7 @@
       return chart;
     });
     document.getElementById("no-charts").hidden = charts.length > 0;
-    document.getElementById("more").hidden = more.children.length === 0;
+    document.getElementById("no-more").hidden = more.children.length > 0;
     document.querySelector('#axis [data-axis="hours"]').hidden = data.hours.hours.length === 0;
   }
 
