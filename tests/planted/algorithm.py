@@ -6,8 +6,8 @@ DQN = "wn_rl/dqn.py"
 PLANTED = [
     {
         "number": 1, "file": DQN,
-        "old": "        q_t = self.target(batch.s_t)\n",
-        "new": "        q_t = self.target(batch.s_tm1)\n",
+        "old": "self.target.submit(batch.s_t)",
+        "new": "self.target.submit(batch.s_tm1)",
         "test": "tests/test_dqn.py::test_the_chain_is_learned_to_within_five_hundredths[weight_norm-changes0]",
     },
     {
@@ -18,8 +18,8 @@ PLANTED = [
     },
     {
         "number": 10, "file": DQN,
-        "old": "        mean_loss = (batch.weight * loss).mean()\n",
-        "new": "        mean_loss = loss.mean()\n",
+        "old": "(batch.weight * loss).mean()",
+        "new": "loss.mean()",
         "test": "tests/test_dqn.py::test_importance_weights_scale_the_loss_and_not_the_priorities",
     },
     {
