@@ -24,6 +24,7 @@ from wn_rl.losses.q_learning import compute_q_learning_loss
 from wn_rl.nn.normalizers import NORMALIZERS, after_update
 from wn_rl.nn.optimizer_groups import make_parameter_groups
 from wn_rl.nn.q_network import make_q_network
+from wn_rl.processor import use_processor
 
 NUM_ACTIONS = 6
 UPDATES_PER_TURN = 3
@@ -132,8 +133,7 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=None)
     options = parser.parse_args()
-    if options.threads is not None:
-        torch.set_num_threads(options.threads)
+    use_processor(torch.get_num_threads() if options.threads is None else options.threads)  # as training does
     names = list(dict.fromkeys(["none", *options.normalizers]))
     for dtype in options.dtypes:
         for batch_size in options.batch_sizes:

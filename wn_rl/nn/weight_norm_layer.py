@@ -27,7 +27,7 @@ from wn_rl.nn.weight_norm import (
 
 G_MODES = ("free", "fixed", "exponential")
 V_STANDARD_DEVIATION = 0.05  # Section 3: v ~ N(0, 0.05)
-BLOCK_ELEMENTS = 2**16  # of v, 256 KiB: a fraction of a core's second-level cache
+BLOCK_ELEMENTS = 2**17  # of v, 512 KiB: a fraction of a core's second-level cache
 
 
 def to_units(weight: Float[Tensor, "..."], *, output_axis: int, groups: int) -> Float[Tensor, "O ..."]:
