@@ -36,13 +36,14 @@ def interpolate(rows: list[dict[str, float]], frames: float) -> float | None:
 
 
 def describe_reference(rows: list[dict[str, float]], frames: float) -> str:
-    """What Dopamine has after ``frames`` million; where it has no row so early, what it has at its first."""
+    """What Dopamine has after ``frames`` million; where it has no row so early or late, what it has nearest to that."""
     if not rows:
         return "none"
     mean = interpolate(rows, frames)
     if mean is not None:
         return f"{mean:.1f}"
-    return f"{rows[0]['mean']:.1f} after {rows[0]['frames_M']:.0f} M"
+    nearest = rows[0] if frames < rows[0]["frames_M"] else rows[-1]
+    return f"{nearest['mean']:.1f} after {nearest['frames_M']:.0f} M"
 
 
 def find_first_above(rows: list[dict[str, float]], value: float) -> str:

@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))  # they are published by a script
 
 import learning_curves
+import make_results
 import publish_agent
 
 CHECKPOINTS = ROOT / "checkpoints"
@@ -37,6 +38,23 @@ def test_a_learning_curve_has_the_iterations_of_metrics_csv_with_the_minutes_of_
     learning_curves.write_learning_curve(tmp_path / "curve.csv", [first, second])
     with (tmp_path / "curve.csv").open() as file:
         assert [float(row["evaluation_mean"]) for row in csv.DictReader(file)] == [-19.0, 3.0]
+
+
+@pytest.mark.parametrize(
+    ("frames", "mean", "words"),
+    [
+        (0.5, None, "-20.0 after 1 M"),
+        (1, -20.0, "-20.0"),
+        (2, -15.0, "-15.0"),
+        (4, 0.0, "0.0"),
+        (9, None, "10.0 after 5 M"),
+    ],
+)
+def test_what_dopamine_has_after_as_many_frames_lies_between_its_rows(frames, mean, words) -> None:
+    rows = [{"frames_M": 1.0, "mean": -20.0}, {"frames_M": 3.0, "mean": -10.0}, {"frames_M": 5.0, "mean": 10.0}]
+    assert make_results.interpolate(rows, frames) == mean
+    assert make_results.describe_reference(rows, frames) == words
+    assert make_results.describe_reference([], frames) == "none"
 
 
 @each_agent

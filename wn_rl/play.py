@@ -79,18 +79,16 @@ def load_player(config: DictConfig) -> Player:
     if config.get("protocol") is not None:
         values = OmegaConf.to_container(config.protocol, resolve=True)
     protocol = Protocol.from_values({str(key): value for key, value in values.items()})
-    num_threads, _ = share_cores()
-    use_processor(_resolve_threads(config.num_threads, automatic=num_threads))
+    use_processor(_find_num_threads(config)[0])
     device = torch.device("cuda" if resolve_accelerator(config.accelerator) == "gpu" else "cpu")
     return Player(agent, agent.description["game"], protocol, device)
 
 
 def play_episodes(player: Player, config: DictConfig) -> list[EpisodeRecord]:
     """Play ``config.episodes`` whole games, with a progress bar on stderr where that is a terminal."""
-    _, num_env_threads = share_cores()
     environments = AtariEnvironments(
         game=player.game, protocol=player.protocol, num_envs=min(config.num_envs, config.episodes),
-        num_threads=_resolve_threads(config.num_env_threads, automatic=num_env_threads),
+        num_threads=_find_num_threads(config)[1],
     )  # fmt: skip
     num_actions = player.agent.description["network"]["num_actions"]
     if environments.num_actions != num_actions or environments.frame_shape != player.agent.frame_shape:
@@ -124,9 +122,12 @@ def evaluate_player(player: Player, config: DictConfig) -> tuple[dict[str, Any],
     return row, records
 
 
-def _resolve_threads(value: int | str, *, automatic: int) -> int:
-    if value == "auto":
-        return automatic
-    if not isinstance(value, int) or value < 1:
-        raise ConfigurationError(f"num_threads={value}: needs auto or a whole number of at least 1")
-    return value
+def _find_num_threads(config: DictConfig) -> tuple[int, int]:
+    """Threads for the network and for the environments: as the configuration says, or their share of the cores."""
+    found = []
+    for key, automatic in zip(("num_threads", "num_env_threads"), share_cores(), strict=True):
+        value = automatic if config[key] == "auto" else config[key]
+        if not isinstance(value, int) or value < 1:
+            raise ConfigurationError(f"{key}={value}: needs auto or a whole number of at least 1")
+        found.append(value)
+    return found[0], found[1]

@@ -1,6 +1,7 @@
 """What ``wn_rl.watch`` does: from an agent or stored games to videos, with a progress bar."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from omegaconf import DictConfig
@@ -61,15 +62,17 @@ def show_episode(config: DictConfig) -> list[Path]:
     folder = source.parent if config.output_dir is None else Path(config.output_dir)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{source.stem}-{record.episode_return:.10g}.mp4"
+    seen_by: dict[str, Any] = {"q_function": None, "stack_size": 1, "device": torch.device("cpu")}
+    if player is not None:
+        seen_by = {
+            "q_function": player.make_q_function(), "stack_size": player.agent.stack_size, "device": player.device,
+            "saliency_function": player.make_saliency_function() if config.saliency else None,
+        }  # fmt: skip
     with _make_encoding_bar() as progress:
         task = progress.add_task("encoding", total=record.num_frames)
         record_episode(
-            record, path, scale=config.scale, overlay=player is not None,
-            q_function=player.make_q_function() if player else None,
-            stack_size=player.agent.stack_size if player else 1,
-            device=player.device if player else torch.device("cpu"),
-            on_frame=lambda done, total: progress.update(task, completed=done, total=total),
-            saliency_function=player.make_saliency_function() if player and config.saliency else None,
+            record, path, scale=config.scale, overlay=overlay,
+            on_frame=lambda done, total: progress.update(task, completed=done, total=total), **seen_by,
         )  # fmt: skip
     return [path]
 
