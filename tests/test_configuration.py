@@ -348,6 +348,9 @@ def test_a_folder_without_a_run_is_told_so(tmp_path: Path) -> None:
         load_configuration(tmp_path)
 
 
+PONG = Path(__file__).resolve().parent.parent / "checkpoints" / "Pong"
+
+
 @pytest.mark.parametrize(
     ("command", "words", "message"),
     [
@@ -357,6 +360,8 @@ def test_a_folder_without_a_run_is_told_so(tmp_path: Path) -> None:
         ("train", ["game=Pong", "normalizer=weigt_norm"], "weight_norm"),
         ("evaluate", ["agent=/nowhere"], "no agent there"),
         ("evaluate", [], "agent is missing"),
+        ("evaluate", [f"agent='{PONG}'", "num_threads=x"], "num_threads=x: needs auto or a whole number"),
+        ("evaluate", [f"agent='{PONG}'", "num_env_threads=0"], "num_env_threads=0: needs auto or a whole number"),
         ("watch", ["agent=/nowhere"], "no agent there"),
     ],
 )
