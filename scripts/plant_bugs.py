@@ -32,7 +32,7 @@ MAX_SECONDS = 120.0  # of a test with a bug: a loop without an end is one way to
 
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(
-    ["torch", "lightning.pytorch", "gymnasium", "ale_py", "stable_baselines3", "cv2", "av", "hydra", "rich.console",
+    ["torch", "lightning.pytorch", "gymnasium", "ale_py", "cv2", "av", "hydra", "rich.console",
      "hypothesis.extra.numpy", "beartype", "jaxtyping", "pytest", "matplotlib", "torch.utils.tensorboard"]
 )  # fmt: skip
 
