@@ -28,11 +28,11 @@ ROOT = Path(__file__).resolve().parent.parent
 TABLES = ROOT / "tests" / "planted_bugs.md"
 COPIED = ("wn_rl", "configs", "scripts", "tests", "checkpoints", "pyproject.toml")
 NUM_COPIES = 2
-MAX_SECONDS = 120.0  # of a test with a bug: a loop without an end is one way to be caught
+MAX_SECONDS = 300.0  # of a test with a bug: a loop without an end is one way to be caught
 
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(
-    ["torch", "lightning.pytorch", "gymnasium", "ale_py", "stable_baselines3", "cv2", "av", "hydra", "rich.console",
+    ["torch", "lightning.pytorch", "gymnasium", "ale_py", "cv2", "av", "hydra", "rich.console",
      "hypothesis.extra.numpy", "beartype", "jaxtyping", "pytest", "matplotlib", "torch.utils.tensorboard"]
 )  # fmt: skip
 

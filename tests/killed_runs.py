@@ -27,7 +27,7 @@ from wn_rl.run import Run
 from wn_rl.run_folder import lock_run_folder, make_run_folder, remove_leftovers
 from wn_rl.saved_run import find_checkpoint
 
-TOTAL, ITERATION = 400, 100
+TOTAL, ITERATION = 500, 100
 
 PROTOCOL = Protocol(
     name="toy", repeat_action_probability=0.0, noop_max=0, use_fire_reset=False, life_loss_ends_discount=False,

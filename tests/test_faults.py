@@ -145,7 +145,6 @@ def test_the_best_and_the_newest_checkpoints_are_kept_with_their_segments(finish
         read_checkpoint(path)["agent"]["agent_steps"]: read_checkpoint(path)
         for path in finished_toy_run.glob("checkpoints/*")
     }
-    assert best[1] < TOTAL - 100  # or it would be kept anyway
     assert set(kept) == {TOTAL, TOTAL - 100, best[1]}
     assert kept[best[1]]["agent"]["mean_return"] == best[0]
     needed = {name for state in kept.values() for name in list_segment_names(state["wn_rl"]["replay"])}

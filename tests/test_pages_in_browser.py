@@ -234,9 +234,10 @@ def test_a_served_page_takes_over_what_is_new_and_leaves_alone_what_one_looks_at
             page.wait_for_function(IS_PLAYING, arg=video)
         assert best.get_attribute("src") == "videos/000250000-best--9.mp4"
         page.locator("#evaluations .scroll").evaluate("part => part.scrollTo(40, 0)")
-        page.locator('[data-chart="train/loss"] .plot svg').press("ArrowLeft")
-        tooltip = page.locator('[data-chart="train/loss"] .tooltip').text_content()
         page.get_by_role("button", name="training").click()  # hides that curve
+        page.locator('[data-chart="train/loss"] .plot svg').press("ArrowLeft")  # last: a click elsewhere ends it
+        tooltip = page.locator('[data-chart="train/loss"] .tooltip')
+        read = tooltip.text_content()
 
         add_evaluation(folder, 2)
         add_video(folder, "000500000--4.mp4", num_frames=5)
@@ -247,7 +248,8 @@ def test_a_served_page_takes_over_what_is_new_and_leaves_alone_what_one_looks_at
         assert stage.evaluate(IS_PLAYING)
         assert best.evaluate(IS_PLAYING)
         assert page.locator("#evaluations .scroll").evaluate("part => part.scrollLeft") == 40
-        assert page.locator('[data-chart="train/loss"] .tooltip').text_content() == tooltip != ""
+        assert tooltip.is_visible()
+        assert tooltip.text_content() == read != ""
         assert page.locator('[data-chart="learning"] .plot [data-series]').count() == 1
 
         best.evaluate("video => { video.currentTime = video.duration; }")  # seen to its end: the row may change

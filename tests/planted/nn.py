@@ -34,7 +34,7 @@ PLANTED = [
         "file": "wn_rl/nn/weight_norm.py",
         "old": "    return norms.masked_fill(norms == 0, torch.inf)",
         "new": "    return norms.square().masked_fill(norms == 0, torch.inf)",
-        "test": "tests/test_folding.py::test_large_weight_in_bfloat16_is_w_rounded_once",
+        "test": "tests/test_weight_norm.py::test_scaled_outputs_have_the_gradients_of_the_equation_twice",
     },
     {
         "number": 20,
