@@ -90,3 +90,31 @@ def test_distributed_data_parallel_has_the_same_outputs_and_gradients(tmp_path):
         distributed.destroy_process_group()
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other)
+
+
+def train_in_one_of_two_processes(rank, folder):
+    """Two updates on every second example; leaves the parameters in ``folder``."""
+    network, x = make_network_and_inputs()
+    distributed.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
+    try:
+        train(DistributedDataParallel(network), torch.cat([x, -x])[rank::2])
+    finally:
+        distributed.destroy_process_group()
+    torch.save(network.state_dict(), folder / f"{rank}.pt")
+
+
+def train(network, x):
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    for _ in range(2):
+        optimizer.zero_grad()
+        network(x).square().mean().backward()
+        optimizer.step()
+
+
+def test_two_processes_with_half_a_minibatch_each_learn_what_one_learns_from_all_of_it(tmp_path):
+    network, x = make_network_and_inputs()
+    train(network, torch.cat([x, -x]))
+    torch.multiprocessing.spawn(train_in_one_of_two_processes, args=(tmp_path,), nprocs=2)
+    for rank in range(2):
+        for name, found in torch.load(tmp_path / f"{rank}.pt", weights_only=True).items():
+            torch.testing.assert_close(found, network.state_dict()[name])
