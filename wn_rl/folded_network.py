@@ -41,10 +41,16 @@ class FoldedNetwork(nn.Module):
         Until the result is taken this copy must not be synced.
         """
         if observation.device.type == "cpu":
-            return _second_thread.submit(self, observation)
+            return _second_thread.submit(self._compute, observation, torch.get_num_threads())
         result: Future[Tensor] = Future()
         result.set_result(self(observation))
         return result
+
+    def _compute(self, observation: Tensor, num_threads: int) -> Tensor:
+        """``forward`` with as many threads as the caller has: PyTorch counts them for each of Python's threads."""
+        if torch.get_num_threads() != num_threads:
+            torch.set_num_threads(num_threads)
+        return self(observation)
 
     def sync(self, online: nn.Module, moment: int) -> "FoldedNetwork":
         """Copy the online network now, in place, unless it was copied at this ``moment`` (its number of updates)."""
