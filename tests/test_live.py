@@ -289,11 +289,14 @@ def play_in_terminal(type_or_signal: Callable[[int, subprocess.Popen[bytes]], ob
             if b"caption" in chunks[-1]:
                 is_shown.set()
 
-    reader = threading.Thread(target=read)
+    reader = threading.Thread(target=read, daemon=True)  # which an error below leaves waiting
     reader.start()
-    assert is_shown.wait(60)
-    type_or_signal(primary, child)
-    status = child.wait(60)
+    try:
+        assert is_shown.wait(60)
+        type_or_signal(primary, child)
+        status = child.wait(20)
+    finally:
+        child.kill()
     modes = termios.tcgetattr(secondary)[3]
     os.write(secondary, b"END OF TEST")
     reader.join(60)
