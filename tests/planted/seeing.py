@@ -68,7 +68,7 @@ PLANTED = [
         "number": 0, "file": CALLBACK,
         "old": "torch.Generator().manual_seed(int(sequence.generate_state(1, np.uint64)[0] >> 1))",
         "new": "torch.default_generator",
-        "test": "tests/test_resume.py::test_a_killed_run_goes_back_to_its_last_iteration_and_ends_the_same",
+        "test": "tests/test_weight_statistics.py::test_it_only_reads_whatever_the_normalizer",
     },
     {
         "number": 21, "file": "wn_rl/callbacks/tensorboard.py",
