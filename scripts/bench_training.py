@@ -18,14 +18,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from marked_sections import replace_section
 from training_loops import LOOPS, Work
 
-from wn_rl.files import write_whole
 from wn_rl.provenance import describe_provenance
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "performance.md"
-BEGIN, END = "<!-- bench_training -->", "<!-- /bench_training -->"
 BATCH_SIZES = {"same": 32, "large_batch": 128}
 REFERENCE = "Stable-Baselines3"
 
@@ -87,13 +86,6 @@ def describe_machine() -> str:
     )
 
 
-def write_page(text: str) -> None:
-    """Put the results between the markers of docs/performance.md, and leave the rest of the page alone."""
-    before, _, rest = PAGE.read_text().partition(BEGIN)
-    after = rest.partition(END)[2]
-    write_whole(PAGE, f"{before}{BEGIN}\n{text}\n{END}{after}".encode())
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--game", default="Breakout")
@@ -127,7 +119,7 @@ def main() -> None:
     text = "\n".join(sections)
     print(text)
     if not options.no_page:
-        write_page(text)
+        replace_section(PAGE, "bench_training", text)
 
 
 if __name__ == "__main__":

@@ -7,10 +7,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from wn_rl.files import write_whole
+from learning_curves import FRAMES_PER_AGENT_STEP
+from marked_sections import replace_section
 
 CHECKPOINTS = Path(__file__).resolve().parent.parent / "checkpoints"
-BEGIN, END = "<!-- agents -->", "<!-- /agents -->"
 HEADER = (
     "| agent | mean return [95 % interval] | median | human-normalized | games | protocol, epsilon | normalizer, preset"
     " | agent steps (frames) | training | weights |"
@@ -30,21 +30,17 @@ def describe_agent(folder: Path) -> str:
         f"{score['episodes']}",
         f"{score['protocol']}, {score['epsilon']}",
         f"{description['normalizer']}, {description['config']['preset']}",
-        f"{steps:,} ({4 * steps / 1e6:.2f} M)",
+        f"{steps:,} ({FRAMES_PER_AGENT_STEP * steps / 1e6:.2f} M)",
         f"{description['training_minutes']:.0f} min on {hardware['gpu'] or hardware['processor']}",
         f"{(folder / 'weights.safetensors').stat().st_size / 1e6:.1f} MB |",
     ])  # fmt: skip
 
 
 def write_table(checkpoints: Path) -> None:
-    """Replace what lies between the marks in the folder's README.md."""
+    """Replace the table in the folder's README.md."""
     agents = sorted(path.parent for path in checkpoints.glob("*/agent.json"))
     lines = [HEADER, "|" + "---|" * (HEADER.count("|") - 1), *(describe_agent(folder) for folder in agents)]
-    readme = checkpoints / "README.md"
-    text = readme.read_text() if readme.exists() else f"{BEGIN}\n{END}\n"
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    write_whole(readme, (before + "\n".join([BEGIN, *lines, END]) + after).encode())
+    replace_section(checkpoints / "README.md", "agents", "\n".join(lines))
 
 
 if __name__ == "__main__":

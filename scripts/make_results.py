@@ -10,13 +10,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+from learning_curves import FRAMES_PER_AGENT_STEP
+from marked_sections import replace_section
 from study_results import COLORS, make_figure, read_rows, save_figure
-
-from wn_rl.files import write_whole
 
 ROOT = Path(__file__).resolve().parent.parent
 CHECKPOINTS, DOCS = ROOT / "checkpoints", ROOT / "docs"
-BEGIN, END = "<!-- results -->", "<!-- /results -->"
 
 
 def read_dopamine(game: str) -> list[dict[str, float]]:
@@ -56,7 +55,8 @@ def make_line(folder: Path) -> str:
     """An agent's line of the table."""
     description: dict[str, Any] = json.loads((folder / "agent.json").read_text())
     last, score = read_rows(folder / "learning_curve.csv")[-1], description["evaluation"]
-    frames, training_mean = 4 * description["agent_steps"] / 1e6, float(last["training_mean"])
+    frames = FRAMES_PER_AGENT_STEP * description["agent_steps"] / 1e6
+    training_mean = float(last["training_mean"])
     rows = read_dopamine(folder.name)
     return " | ".join([
         f"| {folder.name}",
@@ -100,9 +100,7 @@ def main() -> None:
         " | evaluation, epsilon 0.001 [95 % interval] | minutes |"
     )
     lines = [header, "|" + "---|" * (header.count("|") - 1), *(make_line(folder) for folder in folders)]
-    page = DOCS / "results.md"
-    before, _, rest = page.read_text().partition(BEGIN)
-    write_whole(page, (before + "\n".join([BEGIN, *lines, END]) + rest.partition(END)[2]).encode())
+    replace_section(DOCS / "results.md", "results", "\n".join(lines))
 
 
 if __name__ == "__main__":

@@ -162,8 +162,8 @@ PLANTED = [
     {
         "number": 20,
         "file": "wn_rl/nn/weight_cache.py",
-        "old": "        if bool((layer_g(layer) / known[layer].divisors).all()):",
-        "new": "        if True:",
+        "old": "if is_large(layer.v) and bool((layer_g(layer) / computed.divisors).all()):",
+        "new": "if is_large(layer.v):",
         "test": "tests/test_weight_cache.py::test_a_unit_of_length_zero_still_gets_its_gradient_from_lent_weights",
     },
 ]

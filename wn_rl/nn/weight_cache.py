@@ -5,11 +5,11 @@ Inside ``lent_weights`` not even once: folding, which training needs after every
 computed it.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from wn_rl.nn.geometry import WEIGHT_NORM_TYPES
 from wn_rl.nn.weight_norm import ComputedWeight, compute_weights
@@ -26,8 +26,7 @@ def cached_weights(layers: Iterable[nn.Module]) -> Iterator[None]:
     passed over, and transposed convolutions, whose v has another layout.
     """
     found = [layer for layer in _find(layers) if not is_large(layer.v)]
-    if found:
-        _set_weights(found, compute_weights([layer.v for layer in found], [layer_g(layer) for layer in found]))
+    _cache_weights(found)
     try:
         yield
     finally:
@@ -45,15 +44,11 @@ def lent_weights(layers_and_folded: Iterable[tuple[nn.Module, nn.Module]]) -> It
     with a unit that is zero, whose g would get no gradient, is passed over.
     """
     folded: dict[Any, Any] = dict(layers_and_folded)
-    found = [layer for layer in _find(folded) if not is_large(layer.v)]
-    large = [layer for layer in _find(folded) if is_large(layer.v)]
-    known = {layer: ComputedWeight(folded[layer].weight, folded[layer].divisors) for layer in (*found, *large)}
-    if found:
-        vs, gs = [layer.v for layer in found], [layer_g(layer) for layer in found]
-        _set_weights(found, compute_weights(vs, gs, [known[layer] for layer in found]))
-    for layer in large:
-        if bool((layer_g(layer) / known[layer].divisors).all()):
-            layer.lent_weight = known[layer]
+    known = {layer: ComputedWeight(folded[layer].weight, folded[layer].divisors) for layer in _find(folded)}
+    _cache_weights([layer for layer in known if not is_large(layer.v)], known)
+    for layer, computed in known.items():
+        if is_large(layer.v) and bool((layer_g(layer) / computed.divisors).all()):
+            layer.lent_weight = computed
     try:
         yield
     finally:
@@ -67,6 +62,10 @@ def _find(layers: Iterable[nn.Module]) -> list[Any]:
     return [layer for layer in typed if layer.cached_weight is None and layer.output_axis == 0]
 
 
-def _set_weights(layers: list[Any], weights: tuple[Tensor, ...]) -> None:
-    for layer, weight in zip(layers, weights, strict=True):
-        layer.cached_weight = weight
+def _cache_weights(layers: list[Any], known: Mapping[Any, ComputedWeight] | None = None) -> None:
+    """Give each of the layers its w, with its graph."""
+    if layers:
+        vs, gs = [layer.v for layer in layers], [layer_g(layer) for layer in layers]
+        weights = compute_weights(vs, gs, None if known is None else [known[layer] for layer in layers])
+        for layer, weight in zip(layers, weights, strict=True):
+            layer.cached_weight = weight

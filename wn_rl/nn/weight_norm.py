@@ -37,7 +37,7 @@ def compute_weight(v: Float[Tensor, "O *rest"], g: Float[Tensor, "O"]) -> Float[
     differentiated twice. A unit whose v is zero gets w = 0 and no gradient, never NaN.
     """
     if uses_plain_operations():
-        return (v * per_unit(g / compute_divisors(v), like=v)).to(v.dtype)
+        return _compute_plainly(v, g).weight
     return _FusedWeights.apply(None, 1, v, g)[0]
 
 
@@ -98,11 +98,13 @@ def _compute_all(vs: Sequence[Tensor], gs: Sequence[Tensor]) -> list[ComputedWei
         weights = [compute_fused(v, g) for v, g in zip(vs, gs, strict=True)]
         if bool(torch.cat([weight.divisors for weight in weights]).all()):
             return weights
-    divisors = [compute_divisors(v) for v in vs]
-    return [
-        ComputedWeight((v * per_unit(g / divisor, like=v)).to(v.dtype), divisor)
-        for v, g, divisor in zip(vs, gs, divisors, strict=True)
-    ]
+    return [_compute_plainly(v, g) for v, g in zip(vs, gs, strict=True)]
+
+
+def _compute_plainly(v: Tensor, g: Tensor) -> ComputedWeight:
+    """Eq. 2 for any v on any device, in operations that a compiler can trace."""
+    divisors = compute_divisors(v)
+    return ComputedWeight((v * per_unit(g / divisors, like=v)).to(v.dtype), divisors)
 
 
 def can_be_fused(v: Tensor) -> bool:
