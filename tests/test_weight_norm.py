@@ -2,17 +2,15 @@
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import nn
 from torch.autograd import gradcheck, gradgradcheck
 from torch.nn.utils import parametrizations
 
 from wn_rl.errors import ConfigurationError
-from wn_rl.nn import weight_norm_linear
 from wn_rl.nn.conversion import weight_normalize
-from wn_rl.nn.weight_norm import ComputedWeight, compute_weight
+from wn_rl.nn.weight_norm import compute_weight
 from wn_rl.nn.weight_norm_layer import set_g_
-from wn_rl.nn.weight_norm_linear import WeightNormLinear, scaled_linear
+from wn_rl.nn.weight_norm_linear import WeightNormLinear
 
 SHAPES = [(5, 7), (7, 5), (4, 3, 2), (5, 3, 4, 2), (3, 2, 4, 3, 2)]
 
@@ -121,34 +119,6 @@ def test_channels_last_v_gives_the_same_weight_and_gradients_in_its_own_format()
     assert gradgradcheck(compute_weight, (last, g))
 
 
-@pytest.mark.parametrize("has_bias", [True, False])
-def test_scaled_outputs_have_the_gradients_of_the_equation_twice(has_bias):
-    x, v, g = draw((3, 7), seed=3), draw((5, 7)), draw((5,), seed=1)
-    bias = draw((5,), seed=4) if has_bias else None
-    torch.testing.assert_close(scaled_linear(x, v, g, bias), F.linear(x, compute_weight(v, g), bias))
-    assert gradcheck(scaled_linear, (x, v, g, bias))
-    assert gradgradcheck(scaled_linear, (x, v, g, bias))
-
-
-@pytest.mark.parametrize("has_bias", [True, False])
-def test_a_known_weight_changes_neither_outputs_nor_gradients_nor_second_gradients(has_bias):
-    x, v, g = draw((3, 7), seed=3), draw((5, 7)), draw((5,), seed=1)
-    bias = draw((5,), seed=4) if has_bias else None
-    inputs = [x, v, g, *([bias] if has_bias else [])]
-    known = ComputedWeight(compute_weight(v, g).detach(), v.detach().norm(dim=1))
-
-    def differentiate(y):
-        alone = torch.autograd.grad(y.pow(3).sum(), inputs, retain_graph=True)
-        first = torch.autograd.grad(y.pow(3).sum(), inputs, create_graph=True)
-        second = torch.autograd.grad(sum(gradient.pow(3).sum() for gradient in first), inputs)
-        return [y, *alone, *first, *second]
-
-    found = differentiate(scaled_linear(x, v, g, bias, known=known))
-    expected = differentiate(F.linear(x, compute_weight(v, g), bias))
-    for one, other in zip(found, expected, strict=True):
-        torch.testing.assert_close(one, other)
-
-
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_a_large_linear_layer_agrees_with_pytorchs_parametrization(dtype):
     layer = WeightNormLinear(600, 512, generator=torch.Generator().manual_seed(0)).to(dtype)
@@ -159,7 +129,6 @@ def test_a_large_linear_layer_agrees_with_pytorchs_parametrization(dtype):
         theirs.parametrizations.weight.original0.copy_(layer.g[:, None])
         theirs.bias.copy_(layer.bias)
     x = draw((6, 600), dtype=dtype, seed=7)
-    assert weight_norm_linear.is_worth_scaling(x, layer.v)
     tolerance = {"rtol": 3e-2, "atol": 3e-2} if dtype == torch.bfloat16 else {"rtol": 1e-4, "atol": 1e-5}
     outputs = layer(x), theirs(x)
     torch.testing.assert_close(*outputs, **tolerance)
@@ -181,16 +150,6 @@ def test_a_zero_row_of_v_gives_a_zero_weight_and_no_gradient_and_never_nan(num_z
         assert tensor[:num_zero].eq(0).all()
         assert tensor.isfinite().all()
     torch.testing.assert_close(weight[num_zero:], compute_weight(v[num_zero:], g[num_zero:]))
-
-
-def test_a_zero_row_of_v_is_safe_where_outputs_are_scaled():
-    x, v, g = draw((3, 7), seed=3), draw((5, 7)), draw((5,), seed=1)
-    with torch.no_grad():
-        v[2] = 0
-    y = scaled_linear(x, v, g, None)
-    gradients = torch.autograd.grad(y.square().sum(), (x, v, g))
-    assert y[:, 2].eq(0).all()
-    assert all(gradient.isfinite().all() for gradient in gradients)
 
 
 def test_a_layer_with_a_zero_row_is_refused_with_its_units():

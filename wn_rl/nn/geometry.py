@@ -2,9 +2,11 @@
 
 from typing import Any, cast
 
+import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
+from wn_rl.nn.weight_norm import is_channels_last
 from wn_rl.nn.weight_norm_conv import WeightNormConv1d, WeightNormConv2d, WeightNormConv3d
 from wn_rl.nn.weight_norm_linear import WeightNormLinear
 from wn_rl.nn.weight_norm_transposed import (
@@ -62,11 +64,14 @@ def constructor_arguments(layer: nn.Module, kind: type[nn.Module], *, has_bias: 
 
 
 def make_plain_like(layer: nn.Module, *, has_bias: bool) -> nn.Module:
-    """A plain layer with the geometry, device and dtype of an affine layer; its parameters are not initialized."""
+    """A plain layer of the same geometry, device, dtype and memory format; its parameters are not initialized."""
     kind = cast(type[nn.Module], plain_type(layer))
     example = next(layer.parameters())
     arguments = constructor_arguments(layer, kind, has_bias=has_bias)
-    return nn.utils.skip_init(kind, **arguments, device=example.device, dtype=example.dtype)
+    plain = nn.utils.skip_init(kind, **arguments, device=example.device, dtype=example.dtype)
+    if any(is_channels_last(parameter) for parameter in layer.parameters()):
+        plain.to(memory_format=torch.channels_last)
+    return plain
 
 
 def output_axis(kind: type[nn.Module]) -> int:

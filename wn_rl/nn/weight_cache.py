@@ -14,7 +14,6 @@ from torch import nn
 from wn_rl.nn.geometry import WEIGHT_NORM_TYPES
 from wn_rl.nn.weight_norm import ComputedWeight, compute_weights
 from wn_rl.nn.weight_norm_layer import layer_g
-from wn_rl.nn.weight_norm_linear import is_large
 
 
 @contextmanager
@@ -22,10 +21,9 @@ def cached_weights(layers: Iterable[nn.Module]) -> Iterator[None]:
     """Inside, every weight-normalized layer among ``layers`` has one w, with its graph; others are passed over.
 
     For ``layers`` that are not changed inside: a step of the optimizer in there is not seen. Blocks may lie in one
-    another; the outermost one computes. Large linear layers on a CPU, which scale their outputs and have no w, are
-    passed over, and transposed convolutions, whose v has another layout.
+    another; the outermost one computes. Transposed convolutions, whose v has another layout, are passed over.
     """
-    found = [layer for layer in _find(layers) if not is_large(layer.v)]
+    found = _find(layers)
     _cache_weights(found)
     try:
         yield
@@ -40,20 +38,16 @@ def lent_weights(layers_and_folded: Iterable[tuple[nn.Module, nn.Module]]) -> It
 
     ``layers_and_folded`` are those of ``folding.pair_layers``. The caller knows that v and g have not changed since
     they were folded, that the network is applied in the dtype into which they were (an autocast one, or their own),
-    and that they are not folded anew before the backward pass. As ``cached_weights`` otherwise. A large linear layer
-    with a unit that is zero, whose g would get no gradient, is passed over.
+    and that they are not folded anew before the backward pass. As ``cached_weights`` otherwise.
     """
     folded: dict[Any, Any] = dict(layers_and_folded)
     known = {layer: ComputedWeight(folded[layer].weight, folded[layer].divisors) for layer in _find(folded)}
-    _cache_weights([layer for layer in known if not is_large(layer.v)], known)
-    for layer, computed in known.items():
-        if is_large(layer.v) and bool((layer_g(layer) / computed.divisors).all()):
-            layer.lent_weight = computed
+    _cache_weights(list(known), known)
     try:
         yield
     finally:
         for layer in known:
-            layer.cached_weight = layer.lent_weight = None
+            layer.cached_weight = None
 
 
 def _find(layers: Iterable[nn.Module]) -> list[Any]:

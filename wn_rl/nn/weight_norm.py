@@ -17,6 +17,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from wn_rl.nn import cpu_kernels
+
 
 def compute_norms(v: Float[Tensor, "O *rest"]) -> Float[Tensor, "O"]:
     """‖v‖ of every output unit: the 2-norm over all axes but the first, in float32 or better."""
@@ -38,7 +40,7 @@ def compute_weight(v: Float[Tensor, "O *rest"], g: Float[Tensor, "O"]) -> Float[
     """
     if uses_plain_operations():
         return _compute_plainly(v, g).weight
-    return _FusedWeights.apply(None, 1, v, g)[0]
+    return _Weights.apply(None, 1, v, g)[0]
 
 
 class ComputedWeight(NamedTuple):
@@ -58,7 +60,7 @@ def compute_weights(
     """
     if uses_plain_operations():
         return tuple(compute_weight(v, g) for v, g in zip(vs, gs, strict=True))
-    return _FusedWeights.apply(known, len(vs), *vs, *gs)
+    return _Weights.apply(known, len(vs), *vs, *gs)
 
 
 def uses_plain_operations() -> bool:
@@ -66,18 +68,17 @@ def uses_plain_operations() -> bool:
     return torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
 
 
-class _FusedWeights(torch.autograd.Function):
-    """w of several layers by PyTorch's fused kernels: one pass over v forward, one over v and ∇w backward.
+class _Weights(torch.autograd.Function):
+    """w of several layers, differentiable twice.
 
-    Two deliberate oddities: PyTorch's own double backward of these kernels takes ‖v‖ for a constant and is wrong, so
-    the gradient is written out where it is differentiated in turn; and the kernels give NaN for a zero unit, and on a
-    CPU end the process for a v without elements, so that both go another way.
+    On a CPU by ``cpu_kernels``. Elsewhere ∇v comes from PyTorch's fused kernel; its own double backward takes ‖v‖ for a
+    constant and is wrong, so that the gradient is written out where it is differentiated in turn.
     """
 
     @staticmethod
     def forward(ctx: Any, known: Sequence[ComputedWeight] | None, count: int, *vs_and_gs: Tensor) -> tuple[Tensor, ...]:
         vs, gs = vs_and_gs[:count], vs_and_gs[count:]
-        weights = _compute_all(vs, gs) if known is None else known
+        weights = known or [_compute(v, g) for v, g in zip(vs, gs, strict=True)]
         ctx.count = count
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(*vs, *gs, *(divisors for _, divisors in weights))
@@ -93,12 +94,14 @@ class _FusedWeights(torch.autograd.Function):
         return None, None, *(grad_v for grad_v, _ in gradients), *(grad_g for _, grad_g in gradients)
 
 
-def _compute_all(vs: Sequence[Tensor], gs: Sequence[Tensor]) -> list[ComputedWeight]:
-    if all(can_be_fused(v) for v in vs):
-        weights = [compute_fused(v, g) for v, g in zip(vs, gs, strict=True)]
-        if bool(torch.cat([weight.divisors for weight in weights]).all()):
-            return weights
-    return [_compute_plainly(v, g) for v, g in zip(vs, gs, strict=True)]
+def _compute(v: Tensor, g: Tensor) -> ComputedWeight:
+    """Eq. 2 without a graph."""
+    if not cpu_kernels.can_compute(v):
+        return _compute_plainly(v, g)
+    rows = as_rows(v)
+    weight = torch.empty_like(rows)
+    divisors = cpu_kernels.write_weight(rows, g.float(), weight)
+    return ComputedWeight(from_rows(weight, like=v), divisors)
 
 
 def _compute_plainly(v: Tensor, g: Tensor) -> ComputedWeight:
@@ -107,15 +110,21 @@ def _compute_plainly(v: Tensor, g: Tensor) -> ComputedWeight:
     return ComputedWeight((v * per_unit(g / divisors, like=v)).to(v.dtype), divisors)
 
 
-def can_be_fused(v: Tensor) -> bool:
-    """Whether ``compute_fused`` may be used: on a CPU, where to look for a zero in its result waits for nothing."""
-    return v.device.type == "cpu" and v.numel() > 0
-
-
-def compute_fused(v: Float[Tensor, "O *rest"], g: Float[Tensor, "O"]) -> ComputedWeight:
-    """w and ‖v‖ in one pass over v by PyTorch's kernel, without a graph; NaN for a unit whose v is zero."""
-    weight, norms = torch._weight_norm_interface(as_rows(v), g.unsqueeze(1), 0)
-    return ComputedWeight(from_rows(weight, like=v), norms.squeeze(1))
+def write_normalized_(
+    v: Float[Tensor, "O *rest"], g: Float[Tensor, "O"], out: Float[Tensor, "O *rest"]
+) -> Float[Tensor, "O"]:
+    """Write w = g v / ‖v‖ into ``out``, of any dtype and memory format, and return what v was divided by."""
+    if not cpu_kernels.can_compute(v, out):
+        weight, divisors = _compute_plainly(v, g)
+        out.copy_(weight)
+        return divisors
+    rows = as_rows(v)
+    is_alike = out.stride() == v.stride() and (out.is_contiguous() or is_channels_last(out))
+    written = as_rows(out) if is_alike else torch.empty_like(rows, dtype=out.dtype)
+    divisors = cpu_kernels.write_weight(rows, g.float(), written)
+    if not is_alike:
+        out.copy_(from_rows(written, like=v))
+    return divisors
 
 
 def _compute_gradients(v: Tensor, g: Tensor, divisors: Tensor, grad_weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -126,12 +135,16 @@ def _compute_gradients(v: Tensor, g: Tensor, divisors: Tensor, grad_weight: Tens
         along = per_unit(g / divisors, like=v) * grad_weight
         radial = per_unit(g * grad_g / divisors.square(), like=v) * v
         return (along - radial).to(v.dtype), grad_g.to(g.dtype)
-    if grad_weight.stride() != v.stride() or grad_weight.dtype != v.dtype:
-        grad_weight = torch.empty_like(v).copy_(grad_weight)
-    grad_v, grad_g = torch.ops.aten._weight_norm_interface_backward(
-        as_rows(grad_weight), as_rows(v), g.unsqueeze(1), divisors.unsqueeze(1), 0
-    )
-    return from_rows(grad_v, like=v), grad_g.flatten()
+    is_known = cpu_kernels.can_compute(v, grad_weight)
+    if grad_weight.stride() != v.stride() or not (is_known or grad_weight.dtype == v.dtype):
+        grad_weight = torch.empty_like(v, dtype=grad_weight.dtype if is_known else v.dtype).copy_(grad_weight)
+    if is_known:
+        grad_v, grad_g = cpu_kernels.compute_gradients(as_rows(grad_weight), as_rows(v), g.float(), divisors)
+    else:
+        grad_v, grad_g = torch.ops.aten._weight_norm_interface_backward(
+            as_rows(grad_weight), as_rows(v), g.unsqueeze(1), divisors.unsqueeze(1), 0
+        )
+    return from_rows(grad_v, like=v), grad_g.flatten().to(g.dtype)
 
 
 def is_channels_last(v: Tensor) -> bool:

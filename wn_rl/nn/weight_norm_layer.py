@@ -17,12 +17,10 @@ from torch import Tensor, nn
 
 from wn_rl.errors import ConfigurationError
 from wn_rl.nn.weight_norm import (
-    can_be_fused,
-    compute_divisors,
-    compute_fused,
     compute_norms,
     compute_weight,
     per_unit,
+    write_normalized_,
 )
 
 G_MODES = ("free", "fixed", "exponential")
@@ -76,25 +74,7 @@ def write_weight_(layer: Any, folded: Any) -> None:
     if layer.output_axis != 0:
         folded.weight.copy_(layer_weight(layer))
     else:
-        folded.divisors = _write_normalized_(layer.v, layer_g(layer), folded.weight)
-
-
-def _write_normalized_(
-    v: Float[Tensor, "O *rest"], g: Float[Tensor, "O"], out: Float[Tensor, "O *rest"]
-) -> Float[Tensor, "O"]:
-    """Write g v / ‖v‖ into ``out`` and return what v was divided by."""
-    if can_be_fused(v):
-        divisors = []
-        for block, block_g, block_out in _split(v, g, out):
-            weight, norms = compute_fused(block, block_g)
-            block_out.copy_(weight)
-            divisors.append(norms)
-        joined = torch.cat(divisors)
-        if bool(joined.all()):
-            return joined
-    joined = compute_divisors(v)
-    write_scaled_(v, g / joined, out)
-    return joined
+        folded.divisors = write_normalized_(layer.v, layer_g(layer), folded.weight)
 
 
 @torch.no_grad()
@@ -161,7 +141,7 @@ def adopt_parameters_(
     layer._parameters.pop("weight", None)
     held: Any = layer
     held.g_mode, held.output_axis, held.groups = g_mode, output_axis, groups
-    held.cached_weight = held.lent_weight = None
+    held.cached_weight = None
     layer.register_parameter("v", nn.Parameter(v.detach(), requires_grad=v.requires_grad))
     g = compute_norms(units).to(v.dtype) if g is None else g.detach().clone()
     if g_mode == "free":

@@ -1,0 +1,128 @@
+"""The kernels that compute w and its gradient on a CPU: against float64, PyTorch's rounding, and each other."""
+
+import numpy as np
+import pytest
+import torch
+
+from wn_rl.nn import cpu_kernels
+from wn_rl.nn.cpu_kernels import can_compute, compute_gradients, write_weight
+from wn_rl.nn.weight_norm import write_normalized_
+
+
+def draw(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.fixture
+def several_threads():
+    """PyTorch's number of threads, as it is with ``num_threads=3``."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(1, 1), (5, 7), (33, 1000), (3, 0), (0, 4)])
+def test_the_weight_is_that_of_float64_rounded_as_pytorch_rounds(shape, dtype):
+    v, g, out = draw(*shape), draw(shape[0], seed=1), torch.empty(shape, dtype=dtype)
+    divisors = write_weight(v, g, out)
+    norms = v.double().norm(dim=1)
+    expected = v.double() * (g.double() / norms)[:, None]
+    # of a bfloat16 the last place may differ where float32's error crosses the middle between two
+    tolerance = {"rtol": 1e-6, "atol": 1e-7} if dtype == torch.float32 else {"rtol": 2**-8, "atol": 0}
+    torch.testing.assert_close(out.double(), expected, **tolerance)
+    torch.testing.assert_close(divisors.double()[norms > 0], norms[norms > 0], rtol=1e-6, atol=0)
+    full = torch.empty(shape)
+    write_weight(v, g, full)
+    assert torch.equal(full.to(dtype), out)
+
+
+def test_every_bfloat16_and_what_lies_between_two_is_rounded_as_pytorch_rounds():
+    bits = torch.arange(2**16, dtype=torch.int64)[:, None] * 2**16 + torch.tensor(
+        [0, 1, 0x7FFF, 0x8000, 0x8001, 0xFFFF]
+    )
+    numbers = bits.to(torch.uint32).view(torch.float32).reshape(-1)
+    rounded = np.empty(len(numbers), np.uint16)
+    _encode_all(numbers.numpy(), rounded)
+    found, expected = torch.from_numpy(rounded).view(torch.bfloat16), numbers.to(torch.bfloat16)
+    assert torch.equal(found.isnan(), expected.isnan())
+    assert torch.equal(found[~found.isnan()], expected[~found.isnan()])
+
+
+def _encode_all(numbers, out):
+    import numba
+
+    encode = cpu_kernels._encode
+
+    @numba.njit
+    def loop(numbers, out):
+        for i in range(len(numbers)):
+            out[i] = encode(numbers[i], out)
+
+    loop(numbers, out)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_gradients_are_those_of_equation_3_in_float64(dtype):
+    v, g, grad_weight = draw(9, 500), draw(9, seed=1), draw(9, 500, seed=2).to(dtype)
+    norms = v.double().norm(dim=1, keepdim=True)
+    grad_v, grad_g = compute_gradients(grad_weight, v, g, norms.flatten().float())
+    direction = v.double() / norms
+    product = (grad_weight.double() * direction).sum(1, keepdim=True)
+    torch.testing.assert_close(grad_g.double(), product.flatten(), rtol=1e-4, atol=1e-5)
+    expected = g.double()[:, None] / norms * (grad_weight.double() - product * direction)
+    torch.testing.assert_close(grad_v.double(), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_a_zero_unit_has_no_weight_and_no_gradient():
+    v, g, out = draw(4, 6), draw(4, seed=1), torch.empty(4, 6)
+    v[2] = 0
+    divisors = write_weight(v, g, out)
+    assert divisors[2] == torch.inf
+    grad_v, grad_g = compute_gradients(draw(4, 6, seed=2), v, g, divisors)
+    for tensor in (out, grad_v, grad_g):
+        assert not tensor[2].any()
+        assert tensor.isfinite().all()
+
+
+@pytest.mark.parametrize("number", [torch.nan, torch.inf])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_unit_that_diverged_is_seen_in_its_weight_and_in_no_other(number, dtype):
+    v, g, out = draw(4, 6), draw(4, seed=1), torch.empty(4, 6, dtype=dtype)
+    v[2, 3] = number
+    write_weight(v, g, out)
+    assert not out[2].isfinite().all()
+    assert out[[0, 1, 3]].isfinite().all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_several_threads_write_the_same_bits(several_threads, dtype):
+    v, g, grad_weight = draw(601, 700), draw(601, seed=1), draw(601, 700, seed=2).to(dtype)
+    assert v.numel() > cpu_kernels.SMALLEST_SHARED
+    results = []
+    for num_threads in (3, 1):
+        torch.set_num_threads(num_threads)
+        out = torch.empty(601, 700, dtype=dtype)
+        divisors = write_weight(v, g, out)
+        results.append((out, divisors, *compute_gradients(grad_weight, v, g, divisors)))
+    assert all(torch.equal(one, other) for one, other in zip(*results, strict=True))
+
+
+def test_other_dtypes_are_left_to_pytorch():
+    v = draw(4, 6)
+    assert can_compute(v, v.bfloat16())
+    assert not can_compute(v.double())
+    assert not can_compute(v, v.half())
+    assert not can_compute(v.to("meta"))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("v_format", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("out_format", [torch.contiguous_format, torch.channels_last])
+def test_a_weight_is_written_into_any_dtype_and_memory_format(dtype, v_format, out_format):
+    v, g = draw(5, 4, 3, 2).contiguous(memory_format=v_format), draw(5, seed=1)
+    out = torch.empty(5, 4, 3, 2, dtype=dtype).contiguous(memory_format=out_format)
+    divisors = write_normalized_(v, g, out)
+    torch.testing.assert_close(divisors, v.flatten(1).norm(dim=1))
+    torch.testing.assert_close(out, (v * (g / divisors).view(-1, 1, 1, 1)).to(dtype), rtol=1e-2, atol=1e-3)
