@@ -9,6 +9,7 @@ v and g are float32; w and ∇w float32 or bfloat16, which NumPy does not know a
 unit is computed by itself and in one order, so that the result does not depend on the number of threads.
 """
 
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, no_type_check
@@ -58,10 +59,13 @@ def compute_gradients(
 
 
 def _for_rows(kernel: Callable[..., None], *tensors: Tensor) -> None:
-    """Call ``kernel`` with the tensors, which all count units on axis 0, as arrays; large ones by several threads."""
+    """Call ``kernel`` with the tensors, which all count units on axis 0, as arrays; large ones by several threads.
+
+    Not where PyTorch's own threads have most of the cores, which they keep busy for a while after each operation.
+    """
     arrays = [_as_array(tensor) for tensor in tensors]
     num_threads = torch.get_num_threads()
-    if num_threads == 1 or arrays[0].size < SMALLEST_SHARED:
+    if num_threads == 1 or 2 * num_threads > (os.cpu_count() or 1) or arrays[0].size < SMALLEST_SHARED:
         kernel(*arrays)
     else:
         parts = zip(*(np.array_split(array, num_threads) for array in arrays), strict=True)
