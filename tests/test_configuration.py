@@ -72,9 +72,11 @@ def describe_run(config: DictConfig, folder: Path, monkeypatch: pytest.MonkeyPat
         "loggers": [type(logger).__name__ for logger in trainer.loggers],
         "callbacks": [describe_callback(callback) for callback in trainer.callbacks],
         "threads": torch.get_num_threads(),
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
         "kept": (made.saving._folder._keep_last, made.saving._folder._keep_best),
     }
     torch.set_num_threads(num_threads)
+    torch.use_deterministic_algorithms(False)
     return description
 
 

@@ -146,21 +146,15 @@ def test_a_real_game_goes_on_exactly_where_it_was_interrupted(
     assert read_lines(folder / "evaluations.jsonl") == read_lines(finished[0] / "evaluations.jsonl")
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("storage", ["ram", "compressed"])
-def test_a_real_game_killed_again_and_again_ends_the_same(
-    tmp_path: Path, finished: tuple[Path, bytes], storage: str
-) -> None:
+def kill_again_and_again(folder: Path, words: list[str], chance: random.Random) -> None:
     """SIGKILL of the command itself, at moments drawn from the time that a whole run takes; then to the end."""
-    folder, chance = tmp_path / "run", random.Random(storage)
-    words = [*SMALL, f"run_dir={folder}", f"replay.storage={storage}"]
     num_kills = 0
     for seconds in [*(chance.uniform(5, 15) for _ in range(4)), None]:
         command = [sys.executable, "-m", "wn_rl.train", *words]
-        with (tmp_path / "output.txt").open("w") as output:
+        with folder.with_suffix(".txt").open("w") as output:
             process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
             try:
-                assert process.wait(seconds) == 0, (tmp_path / "output.txt").read_text()
+                assert process.wait(seconds) == 0, folder.with_suffix(".txt").read_text()
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
@@ -168,11 +162,45 @@ def test_a_real_game_killed_again_and_again_ends_the_same(
         if (folder / "config.yaml").exists():  # else it was killed before it began
             words = [f"resume={folder}"]
     assert num_kills > 0
-    assert drop_clocks(folder) == drop_clocks(finished[0])
-    assert read_lines(folder / "evaluations.jsonl") == read_lines(finished[0] / "evaluations.jsonl")
-    killed, whole = (read_checkpoint(path / "checkpoints" / "last.ckpt") for path in (folder, finished[0]))
+
+
+def check_ends_the_same(folder: Path, whole: Path) -> None:
+    assert drop_clocks(folder) == drop_clocks(whole)
+    assert read_lines(folder / "evaluations.jsonl") == read_lines(whole / "evaluations.jsonl")
+    one, other = (read_checkpoint(path / "checkpoints" / "last.ckpt") for path in (folder, whole))
     for key in ("state_dict", "optimizer_states", "wn_rl", "epoch", "global_step", "callbacks"):
-        assert_equal(killed[key], whole[key], key)
+        assert_equal(one[key], other[key], key)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("storage", ["ram", "compressed"])
+def test_a_real_game_killed_again_and_again_ends_the_same(
+    tmp_path: Path, finished: tuple[Path, bytes], storage: str
+) -> None:
+    folder = tmp_path / "run"
+    kill_again_and_again(folder, [*SMALL, f"run_dir={folder}", f"replay.storage={storage}"], random.Random(storage))
+    check_ends_the_same(folder, finished[0])
+
+
+@pytest.mark.slow
+def test_on_a_cpu_every_operation_of_a_run_is_a_deterministic_one(tmp_path: Path, finished: tuple[Path, bytes]) -> None:
+    made = start(tmp_path / "run", "deterministic=true")
+    try:
+        assert made.train()  # an operation that is not would raise
+        assert torch.are_deterministic_algorithms_enabled()
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert get_weights(made) == finished[1]
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("storage", ["ram", "device"])
+def test_on_a_gpu_a_deterministic_run_killed_again_and_again_ends_the_same(tmp_path: Path, storage: str) -> None:
+    folder, whole = tmp_path / "run", tmp_path / "whole"
+    words = [*SMALL, "network.torso=nature", "accelerator=gpu", "deterministic=true", f"replay.storage={storage}"]
+    assert run.start_run(compose_config("train", *words, f"run_dir={whole}"), preset="quick").train()
+    kill_again_and_again(folder, [*words, f"run_dir={folder}"], random.Random(storage))
+    check_ends_the_same(folder, whole)
 
 
 def test_callbacks_change_no_weight(tmp_path: Path, finished: tuple[Path, bytes]) -> None:

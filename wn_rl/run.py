@@ -176,7 +176,7 @@ def _make_run(
         keep_last=config.checkpoint.keep_last, keep_best=config.checkpoint.keep_best,
     )  # fmt: skip
     trainer = lightning.Trainer(
-        accelerator=config.accelerator, devices=1, precision=config.precision,
+        accelerator=config.accelerator, devices=1, precision=config.precision, deterministic=config.deterministic,
         max_epochs=module.settings.run_length.num_iterations,
         logger=_make_loggers(config, metrics_csv, agent_steps), plugins=[DurableCheckpointIO()],
         callbacks=_make_callbacks(config, folder, metrics_csv, interruption, saving),
