@@ -114,7 +114,8 @@ def train_wn_rl(work: Work, **changes: Any) -> dict[str, Any]:
         instrumented: Any = module
         replay.sample = stopwatch.timing("sampling", replay.sample)  # type: ignore[method-assign]
         replay.add = stopwatch.timing("storing", replay.add)  # type: ignore[method-assign]
-        instrumented._update = stopwatch.timing("learning", module._update, inside=("sampling",))
+        instrumented.acting.sync = stopwatch.timing("folding", module.acting.sync)
+        instrumented._update = stopwatch.timing("learning", module._update, inside=("sampling", "folding"))
         collector.begin_round = stopwatch.timing("acting", collector.begin_round, inside=("environment",))  # type: ignore[method-assign]
         collector.end_round = stopwatch.timing("storing", collector.end_round, inside=("environment", "storing"))  # type: ignore[method-assign]
         run.train()

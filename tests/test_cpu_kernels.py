@@ -5,6 +5,7 @@ import os
 import numpy as np
 import pytest
 import torch
+from numba.core.caching import CacheImpl
 
 from wn_rl.nn import cpu_kernels
 from wn_rl.nn.cpu_kernels import can_compute, compute_gradients, write_weight
@@ -109,6 +110,14 @@ def test_several_threads_write_the_same_bits(many_cores, dtype):
         divisors = write_weight(v, g, out)
         results.append((out, divisors, *compute_gradients(grad_weight, v, g, divisors)))
     assert all(torch.equal(one, other) for one, other in zip(*results, strict=True))
+
+
+def test_where_nothing_can_be_kept_kernels_are_compiled_all_the_same(monkeypatch):
+    monkeypatch.setattr(CacheImpl, "_locator_classes", [])
+    divisors = torch.empty(3)
+    kernel = cpu_kernels._compiled(cpu_kernels._write_weight.py_func)
+    kernel(*(tensor.numpy() for tensor in (draw(3, 5), draw(3, seed=1), torch.empty(3, 5), divisors)))
+    torch.testing.assert_close(divisors, draw(3, 5).norm(dim=1))
 
 
 def test_other_dtypes_are_left_to_pytorch():

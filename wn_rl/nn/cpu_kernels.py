@@ -3,7 +3,8 @@
 An update of a small Q-network on a CPU is bound by memory, and PyTorch's operations pass over v once for the norms,
 once to scale, and once more to cast. Here a unit's numbers stay in the first-level cache from the norm to the
 scaled, rounded weight (Eq. 2), and from the product v · ∇w to ∇v (Eq. 3). Numba compiles these loops when they are
-first called, in a second or so, and keeps them in ``__pycache__``: it needs no compiler on the machine.
+first called, in a second or so, and keeps them beside this file or in the user's cache: it needs no compiler on the
+machine.
 
 v and g are float32; w and ∇w float32 or bfloat16, which NumPy does not know and which stands as its bits in u16. Each
 unit is computed by itself and in one order, so that the result does not depend on the number of threads.
@@ -86,6 +87,14 @@ def _encode(number: Any, array: Any) -> Any:
     """What stands for a float32 in an array: rounded to the nearest, of two to the one whose last bit is 0."""
 
 
+def _compiled(loop: Callable[..., None]) -> Callable[..., None]:
+    """The loop, compiled when first called; kept on disk, where this machine lets anything be kept."""
+    try:
+        return numba.njit(nogil=True, fastmath=RELAXED, cache=True)(loop)
+    except RuntimeError:  # neither beside this file nor in the user's cache
+        return numba.njit(nogil=True, fastmath=RELAXED)(loop)
+
+
 @overload(_decode)
 @no_type_check
 def _decode_typed(number):
@@ -113,7 +122,7 @@ def _encode_typed(number, array):
     return encode_bits if array.dtype == types.uint16 else encode_float
 
 
-@numba.njit(nogil=True, cache=True, fastmath=RELAXED)
+@_compiled
 @no_type_check
 def _write_weight(v, g, out, divisors):
     for unit in range(v.shape[0]):
@@ -126,7 +135,7 @@ def _write_weight(v, g, out, divisors):
             out[unit, k] = _encode(v[unit, k] * scale, out)
 
 
-@numba.njit(nogil=True, cache=True, fastmath=RELAXED)
+@_compiled
 @no_type_check
 def _write_gradients(grad_weight, v, g, divisors, grad_v, grad_g):
     for unit in range(v.shape[0]):
