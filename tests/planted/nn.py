@@ -201,4 +201,18 @@ PLANTED = [
         "new": "product / (divisors[unit] * divisors[unit])",
         "test": "tests/test_cpu_kernels.py::test_the_gradients_are_those_of_equation_3_in_float64",
     },
+    {
+        "number": 29,
+        "file": "wn_rl/nn/cpu_kernels.py",
+        "old": "and is_dense and",
+        "new": "and",
+        "test": "tests/test_cpu_kernels.py::test_pixels_with_gaps_or_without_elements_are_scaled_by_pytorch",
+    },
+    {
+        "number": 29,
+        "file": "wn_rl/nn/weight_norm.py",
+        "old": "torch.jit.is_tracing() or",
+        "new": "",
+        "test": "tests/test_cpu_kernels.py::test_where_a_network_is_traced_pytorch_scales_the_pixels",
+    },
 ]

@@ -1,29 +1,30 @@
-"""How is w = g v / ‖v‖ computed on a CPU, and its gradient? Unit after unit, so that memory is read once.
+"""What does a CPU compute by loops of our own? w = g v / ‖v‖, its gradient, and pixels as numbers.
 
 An update of a small Q-network on a CPU is bound by memory, and PyTorch's operations pass over v once for the norms,
 once to scale, and once more to cast. Here a unit's numbers stay in the first-level cache from the norm to the
-scaled, rounded weight (Eq. 2), and from the product v · ∇w to ∇v (Eq. 3). Numba compiles these loops when they are
-first called, in a second or so, and keeps them beside this file or in the user's cache: it needs no compiler on the
-machine.
+scaled, rounded weight (Eq. 2), and from the product v · ∇w to ∇v (Eq. 3); and a pixel is cast and scaled in one pass.
+Numba compiles these loops when they are first called, in a second or so, and keeps them beside this file or in the
+user's cache: it needs no compiler on the machine.
 
-v and g are float32; w and ∇w float32 or bfloat16, which NumPy does not know and which stands as its bits in u16. Each
-unit is computed by itself and in one order, so that the result does not depend on the number of threads.
+v and g are float32; w, ∇w and scaled pixels float32 or bfloat16, which NumPy does not know and which stands as its bits
+in u16. Each row is computed by itself and in one order, so that the result does not depend on the number of threads.
 """
 
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, no_type_check
 
 import numba
 import numpy as np
 import torch
-from jaxtyping import Float, Float32
+from jaxtyping import Float, Float32, UInt8
 from numba.core import types
 from numba.extending import overload
 from torch import Tensor
 
-WEIGHT_DTYPES = (torch.float32, torch.bfloat16)
+KNOWN_DTYPES = (torch.float32, torch.bfloat16)
 SMALLEST_SHARED = 2**18  # numbers below which handing rows to other threads costs more than it saves
 # Sums may be taken in vectors and products be added unrounded. Neither NaN nor infinity is assumed away.
 RELAXED = {"reassoc", "contract", "nsz"}
@@ -36,7 +37,7 @@ def can_compute(v: Tensor, *weights: Tensor) -> bool:
     return (
         v.device.type == "cpu"
         and v.dtype == torch.float32
-        and all(weight.device.type == "cpu" and weight.dtype in WEIGHT_DTYPES for weight in weights)
+        and all(weight.device.type == "cpu" and weight.dtype in KNOWN_DTYPES for weight in weights)
     )
 
 
@@ -59,8 +60,23 @@ def compute_gradients(
     return grad_v, grad_g
 
 
+def can_scale(pixels: Tensor, dtype: torch.dtype) -> bool:
+    """Whether ``scale_pixels`` knows the device, the dtype and the memory format."""
+    is_dense = pixels.is_contiguous() or pixels.is_contiguous(memory_format=torch.channels_last)
+    return pixels.device.type == "cpu" and dtype in KNOWN_DTYPES and is_dense and pixels.numel() > 0
+
+
+def scale_pixels(pixels: UInt8[Tensor, "B S H W"], factor: float, dtype: torch.dtype) -> Float[Tensor, "B S H W"]:
+    """pixels * factor, a float32, rounded to ``dtype``; in the memory format of ``pixels``, which ``can_scale``."""
+    scaled = torch.empty_like(pixels, dtype=dtype)
+    shape = (pixels.shape[0], pixels[0].numel())
+    rows = (tensor.as_strided(shape, (shape[1], 1)) for tensor in (pixels, scaled))
+    _for_rows(partial(_scale, np.float32(factor)), *rows)
+    return scaled
+
+
 def _for_rows(kernel: Callable[..., None], *tensors: Tensor) -> None:
-    """Call ``kernel`` with the tensors, which all count units on axis 0, as arrays; large ones by several threads.
+    """Call ``kernel`` with the tensors, which have as many rows, as arrays; large ones by several threads.
 
     Not where PyTorch's own threads have most of the cores, which they keep busy for a while after each operation.
     """
@@ -147,3 +163,11 @@ def _write_gradients(grad_weight, v, g, divisors, grad_v, grad_g):
         radial = np.float32(along * grad_g[unit] / divisors[unit])
         for k in range(v.shape[1]):
             grad_v[unit, k] = along * _decode(grad_weight[unit, k]) - radial * v[unit, k]
+
+
+@_compiled
+@no_type_check
+def _scale(factor, pixels, scaled):
+    for row in range(pixels.shape[0]):
+        for k in range(pixels.shape[1]):
+            scaled[row, k] = _encode(np.float32(pixels[row, k]) * factor, scaled)

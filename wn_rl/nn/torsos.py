@@ -13,8 +13,10 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from wn_rl.errors import ConfigurationError
+from wn_rl.nn import cpu_kernels
 from wn_rl.nn.layers import make_conv2d, make_linear
 from wn_rl.nn.normalizers import Normalizer
+from wn_rl.nn.weight_norm import uses_plain_operations
 
 # Channels, kernel and stride of each convolution.
 NATURE_CONVOLUTIONS = ((32, 8, 4), (64, 4, 2), (64, 3, 1))  # Mnih et al. 2015, Methods
@@ -34,6 +36,8 @@ class ScalePixels(nn.Module):
         device_type = observations.device.type
         autocast = torch.is_autocast_enabled(device_type)
         dtype = torch.get_autocast_dtype(device_type) if autocast else self.factor.dtype
+        if not uses_plain_operations() and cpu_kernels.can_scale(observations, dtype):
+            return cpu_kernels.scale_pixels(observations, 1 / 255, dtype)
         return observations.to(dtype).mul_(self.factor.to(dtype))
 
 

@@ -64,8 +64,8 @@ def compute_weights(
 
 
 def uses_plain_operations() -> bool:
-    """True where a compiler or torch.func traces the equation and no hand-written gradient may stand in its way."""
-    return torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
+    """True where a compiler, torch.jit or torch.func follows the operations, and none of ours may hide from it."""
+    return torch.compiler.is_compiling() or torch.jit.is_tracing() or torch._C._are_functorch_transforms_active()
 
 
 class _Weights(torch.autograd.Function):
