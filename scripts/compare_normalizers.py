@@ -85,11 +85,12 @@ def describe(values: list[float]) -> str:
 
 
 def summarize(rows: list[dict[str, str]]) -> str:
-    """A Markdown table: where each normalizer ends."""
+    """A Markdown table: what each normalizer has after the most agent steps that all of them have done."""
     lines = ["| normalizer | seeds | agent steps | return in training | evaluation |", "|---|---|---|---|---|"]
-    for normalizer in dict.fromkeys(row["normalizer"] for row in rows):
+    normalizers = list(dict.fromkeys(row["normalizer"] for row in rows))
+    steps = min(max(int(row["agent_steps"]) for row in rows if row["normalizer"] == one) for one in normalizers)
+    for normalizer in normalizers:
         own = [row for row in rows if row["normalizer"] == normalizer]
-        steps = max(int(row["agent_steps"]) for row in own)
         cells = [describe(group(own, name)[steps]) for name in ("training_mean", "evaluation_mean")]
         num_seeds = len({row["seed"] for row in own})
         lines.append(f"| {normalizer} | {num_seeds} | {steps:,} | {' | '.join(cells)} |")
