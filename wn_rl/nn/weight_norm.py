@@ -98,10 +98,9 @@ def _compute(v: Tensor, g: Tensor) -> ComputedWeight:
     """Eq. 2 without a graph."""
     if not cpu_kernels.can_compute(v):
         return _compute_plainly(v, g)
-    rows = as_rows(v)
-    weight = torch.empty_like(rows)
-    divisors = cpu_kernels.write_weight(rows, g.float(), weight)
-    return ComputedWeight(from_rows(weight, like=v), divisors)
+    is_last = is_channels_last(v)
+    weight = torch.empty_like(v, memory_format=torch.channels_last if is_last else torch.contiguous_format)
+    return ComputedWeight(weight, write_normalized_(v, g, weight))
 
 
 def _compute_plainly(v: Tensor, g: Tensor) -> ComputedWeight:
@@ -119,10 +118,10 @@ def write_normalized_(
         out.copy_(weight)
         return divisors
     rows = as_rows(v)
-    is_alike = out.stride() == v.stride() and (out.is_contiguous() or is_channels_last(out))
-    written = as_rows(out) if is_alike else torch.empty_like(rows, dtype=out.dtype)
+    is_in_place = is_channels_last(out) if is_channels_last(v) else out.is_contiguous()  # as_rows(out) is a view then
+    written = as_rows(out) if is_in_place else torch.empty_like(rows, dtype=out.dtype)
     divisors = cpu_kernels.write_weight(rows, g.float(), written)
-    if not is_alike:
+    if not is_in_place:
         out.copy_(from_rows(written, like=v))
     return divisors
 
@@ -136,8 +135,9 @@ def _compute_gradients(v: Tensor, g: Tensor, divisors: Tensor, grad_weight: Tens
         radial = per_unit(g * grad_g / divisors.square(), like=v) * v
         return (along - radial).to(v.dtype), grad_g.to(g.dtype)
     is_known = cpu_kernels.can_compute(v, grad_weight)
-    if grad_weight.stride() != v.stride() or not (is_known or grad_weight.dtype == v.dtype):
-        grad_weight = torch.empty_like(v, dtype=grad_weight.dtype if is_known else v.dtype).copy_(grad_weight)
+    dtype = grad_weight.dtype if is_known else v.dtype
+    if grad_weight.stride() != v.stride() or grad_weight.dtype != dtype:
+        grad_weight = torch.empty_like(v, dtype=dtype).copy_(grad_weight)
     if is_known:
         grad_v, grad_g = cpu_kernels.compute_gradients(as_rows(grad_weight), as_rows(v), g.float(), divisors)
     else:
