@@ -1,8 +1,9 @@
-"""Write docs/results.md: the agents in checkpoints/ beside what the literature reports for as many frames.
+"""Write docs/results.md: the agents in checkpoints/ beside what the literature reports, and normalizers side by side.
 
     python scripts/make_results.py
 
-Everything comes from the agents' own files and from docs/reference/; run it again when an agent has been published.
+Everything comes from the agents' own files, docs/reference/, and what compare_normalizers.py has left in docs/figures/;
+run it again when an agent has been published or runs have been compared.
 """
 
 import itertools
@@ -10,6 +11,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from compare_normalizers import summarize
 from learning_curves import FRAMES_PER_AGENT_STEP
 from marked_sections import replace_section
 from study_results import COLORS, make_figure, read_rows, save_figure
@@ -101,6 +103,8 @@ def main() -> None:
     )
     lines = [header, "|" + "---|" * (header.count("|") - 1), *(make_line(folder) for folder in folders)]
     replace_section(DOCS / "results.md", "results", "\n".join(lines))
+    for table in sorted((DOCS / "figures").glob("normalizers_*.csv")):
+        replace_section(DOCS / "results.md", table.stem, summarize(read_rows(table)))
 
 
 if __name__ == "__main__":
