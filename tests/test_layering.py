@@ -15,6 +15,7 @@ LEVELS: list[set[str]] = [
     {"checkpoint_files", "failures"},
     {"envs", "nn", "losses", "replay", "settings", "metrics", "pages"},
     {"acting", "folded_network"},
+    {"batch_loss"},
     {"dqn"},
     {"callbacks"},
     {"configuration_checks"},

@@ -14,8 +14,8 @@ import torch
 from torch import nn
 
 from wn_rl.acting.collector import Collector
+from wn_rl.batch_loss import BatchLossFunction
 from wn_rl.folded_network import FoldedNetwork
-from wn_rl.losses.q_learning import compute_q_learning_loss
 from wn_rl.metrics import ChunkMetrics
 from wn_rl.nn.normalizers import after_update
 from wn_rl.nn.q_network import QNetwork
@@ -43,6 +43,10 @@ class DQN(lightning.LightningModule):
         self.network = network
         self.acting = FoldedNetwork(network, dtype=settings.folded_dtype)  # brought up to date before use
         self.target = FoldedNetwork(network, dtype=settings.folded_dtype)  # moves every so many updates
+        self.compute_loss = BatchLossFunction(
+            network, self.acting, self.target,
+            double=settings.double, error_function=settings.error_function, compiled=settings.compile,
+        )  # fmt: skip
         self.make_optimizer, self.settings = make_optimizer, settings
         self.collector, self.replay, self.archive, self.generator = collector, replay, archive, generator
         self.num_updates, self.metrics = 0, ChunkMetrics()
@@ -103,18 +107,10 @@ class DQN(lightning.LightningModule):
 
     def _update(self) -> None:
         """One optimizer step on one minibatch, and what follows from it."""
-        batch = self.replay.sample(self.settings.batch_size, self.generator)
-        q_t = q_t_selector = self.target.submit(batch.s_t)
-        if self.settings.double:  # then the online network selects
-            q_t_selector = self.acting.sync(self.network, self.num_updates).submit(batch.s_t)
-        with self.acting.lend_weights(self.network, self.num_updates):
-            q_tm1 = self.network(batch.s_tm1).q_values.float()
-        loss, priority = compute_q_learning_loss(
-            q_tm1, batch.a_tm1, batch.r_t, batch.discount_t, q_t.result(), q_t_selector.result(),
-            error_function=self.settings.error_function,
-        )  # fmt: skip
         optimizer: Any = self.optimizers()
         optimizer.zero_grad()
+        batch = self.replay.sample(self.settings.batch_size, self.generator)
+        loss, priority, q_tm1 = self.compute_loss(batch, self.num_updates)
         self.manual_backward(mean_loss := (batch.weight * loss).mean())
         if self.settings.max_gradient_norm is not None:
             self.clip_gradients(optimizer.optimizer, self.settings.max_gradient_norm, "norm")

@@ -27,6 +27,7 @@ class DQNSettings:
         initial_q_deviation: deviation of the first Q-values over that minibatch, whose mean is 0.
         seed: of the training environments.
         folded_dtype: precision of the folded copies that act and compute targets.
+        compile: whether torch.compile makes one piece of the loss and its gradient.
     """
 
     run_length: RunLength
@@ -43,6 +44,7 @@ class DQNSettings:
     initial_q_deviation: float
     seed: int
     folded_dtype: torch.dtype
+    compile: bool
 
     def compute_num_updates_due(self, agent_steps: int, num_updates: int) -> int:
         """Updates that bring the samples learned per agent step since the warm-up to their setting.

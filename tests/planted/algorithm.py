@@ -5,7 +5,7 @@ DQN = "wn_rl/dqn.py"
 
 PLANTED = [
     {
-        "number": 1, "file": DQN,
+        "number": 1, "file": "wn_rl/batch_loss.py",
         "old": "self.target.submit(batch.s_t)",
         "new": "self.target.submit(batch.s_tm1)",
         "test": "tests/test_dqn.py::test_the_chain_is_learned_to_within_five_hundredths[weight_norm-changes0]",
@@ -81,6 +81,18 @@ PLANTED = [
         "old": "        self.target.sync(self.network, self.num_updates)\n\n",
         "new": "\n",
         "test": "tests/test_dqn.py::test_data_dependent_initialization_runs_before_the_target_is_copied",
+    },
+    {
+        "number": 9, "file": "wn_rl/batch_loss.py",
+        "old": "            buffer.copy_(kept)\n",
+        "new": "            assert buffer.shape == kept.shape\n",
+        "test": "tests/test_batch_loss.py::test_without_a_compiler_the_run_goes_on_as_it_would_without_compiling",
+    },
+    {
+        "number": 9, "file": "wn_rl/batch_loss.py",
+        "old": "            self.acting.sync(self.network, moment)\n",
+        "new": "            self.acting.sync(self.network, moment // 4)\n",
+        "test": "tests/test_batch_loss.py::test_double_q_learning_compiled_selects_by_the_newest_weights",
     },
     {
         "number": 22, "file": "tests/test_schedules.py",

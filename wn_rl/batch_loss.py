@@ -1,0 +1,89 @@
+"""The loss of a minibatch: the values of the networks and what Q-learning makes of them, compiled or not."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float32
+from torch import Tensor
+
+from wn_rl.failures import is_memory_error, summarize_error
+from wn_rl.folded_network import FoldedNetwork
+from wn_rl.losses.q_learning import compute_q_learning_loss
+from wn_rl.nn.q_network import QNetwork
+from wn_rl.types import Batch
+
+
+class BatchLoss(NamedTuple):
+    """Per transition: the loss, the priority for a prioritized sampler, and the online network's values."""
+
+    loss: Float32[Tensor, "B"]
+    priority: Float32[Tensor, "B"]
+    q_tm1: Float32[Tensor, "B A"]
+
+
+class BatchLossFunction:
+    """Computes the loss of a minibatch by the online network, the target and the folded copy that acts.
+
+    Compiled, what one call computes is one piece with its gradient, for a fixed shape, on a GPU as CUDA graphs. If
+    PyTorch cannot compile here, the first call says so in a line, and all is computed as without.
+
+    Args:
+        network, acting, target: the online network, its folded copy, and the target network.
+        double: whether the online network selects the action that the target network evaluates.
+        error_function: "mse" or "huber".
+        compiled: whether to compile.
+    """
+
+    def __init__(
+        self, network: QNetwork, acting: FoldedNetwork, target: FoldedNetwork, *,
+        double: bool, error_function: str, compiled: bool,
+    ) -> None:  # fmt: skip
+        self.network, self.acting, self.target = network, acting, target
+        self.double, self.error_function = double, error_function
+        self._shall_compile = compiled
+        self._compiled: Callable[[Batch], BatchLoss] | None = None
+
+    def __call__(self, batch: Batch, moment: int) -> BatchLoss:
+        """The loss, with the graph that leads to the online network; ``moment`` is its number of updates."""
+        if self.double:
+            self.acting.sync(self.network, moment)
+        if self._shall_compile:
+            self._compile(batch)
+        return self._compute_overlapped(batch, moment) if self._compiled is None else self._compiled(batch)
+
+    def _compute_overlapped(self, batch: Batch, moment: int) -> BatchLoss:
+        """On a CPU targets are computed by a second thread; what folding knows of w is used again."""
+        q_t = q_t_selector = self.target.submit(batch.s_t)
+        if self.double:
+            q_t_selector = self.acting.submit(batch.s_t)
+        with self.acting.lend_weights(self.network, moment):
+            q_tm1 = self.network(batch.s_tm1).q_values.float()
+        return self._compare(batch, q_tm1, q_t.result(), q_t_selector.result())
+
+    def _compute(self, batch: Batch) -> BatchLoss:
+        """One operation after the other, for a compiler to merge."""
+        q_t = self.target(batch.s_t)
+        q_t_selector = self.acting(batch.s_t) if self.double else q_t
+        return self._compare(batch, self.network(batch.s_tm1).q_values.float(), q_t, q_t_selector)
+
+    def _compare(self, batch: Batch, q_tm1: Tensor, q_t: Tensor, q_t_selector: Tensor) -> BatchLoss:
+        loss, priority = compute_q_learning_loss(
+            q_tm1, batch.a_tm1, batch.r_t, batch.discount_t, q_t, q_t_selector, error_function=self.error_function
+        )
+        return BatchLoss(loss, priority, q_tm1)
+
+    def _compile(self, batch: Batch) -> None:
+        """Compile, by a first call and its gradient, of which no trace stays in the network."""
+        self._shall_compile = False
+        before = [buffer.clone() for buffer in self.network.buffers()]  # running statistics
+        try:
+            compiled = torch.compile(self._compute, dynamic=False, mode="reduce-overhead")
+            torch.autograd.grad(compiled(batch).loss.sum(), list(self.network.parameters()))
+            self._compiled = compiled
+        except (RuntimeError, OSError) as error:  # a compiler that is missing, or fails
+            if is_memory_error(error):
+                raise
+            print(f"compile=true: PyTorch cannot compile here, so nothing is compiled ({summarize_error(error)})")
+        for buffer, kept in zip(self.network.buffers(), before, strict=True):
+            buffer.copy_(kept)
