@@ -7,14 +7,18 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when PyTorch is first impo
 
 import pytest
 from hypothesis import settings
-from jaxtyping import install_import_hook
 
 from tests import shape_checks  # the hook finds it as an attribute of the package
 
-install_import_hook("wn_rl", f"{shape_checks.__name__}.check")
+shape_checks.install()
 
 settings.register_profile("wn_rl", deadline=None)  # a machine that is busy is no failure
 settings.load_profile("wn_rl")
+
+
+@pytest.fixture(autouse=True)
+def checked_shapes() -> None:
+    shape_checks.begin_test()
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 import copy
 from functools import cache
 
+import pytest
 import torch
 
 from wn_rl.nn.initialization import initialize_from_data
@@ -10,6 +11,11 @@ from wn_rl.nn.normalizers import NORMALIZERS, after_update
 from wn_rl.nn.q_network import QNetwork, make_q_network
 
 ALL_NORMALIZERS = sorted(NORMALIZERS)
+_EVERY_KIND_OF_STATE = ("none", "batch_norm", "spectral_norm", "weight_norm_mean_only_batch_norm")
+NORMALIZERS_OF_A_RUN = [
+    name if name in _EVERY_KIND_OF_STATE else pytest.param(name, marks=pytest.mark.slow) for name in ALL_NORMALIZERS
+]
+"""For tests that train: none, running statistics, singular vectors, g and v always, the others if asked for."""
 FRAME_SHAPE = (37, 44)  # not square; 1 x 2 positions are left after the Nature convolutions
 
 

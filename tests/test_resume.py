@@ -11,7 +11,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from tests.killed_runs import assert_equal
-from tests.networks import ALL_NORMALIZERS
+from tests.networks import NORMALIZERS_OF_A_RUN
 from tests.toy_runs import make_toy_module, make_trainer
 from wn_rl.callbacks.checkpoint import RunCheckpoint
 from wn_rl.callbacks.checkpoint_folder import LAST_CHECKPOINT
@@ -22,8 +22,6 @@ from wn_rl.callbacks.weight_statistics import WeightStatistics
 from wn_rl.dqn import DQN
 
 TOTAL = 800
-QUICK = ("none", "batch_norm", "spectral_norm", "weight_norm_mean_only_batch_norm")
-"""Normalizers with every kind of state there is: none, running statistics, singular vectors, g and v."""
 
 
 class KilledError(Exception):
@@ -160,9 +158,7 @@ def test_a_run_may_go_on_with_another_storage_and_ends_the_same(tmp_path: Path, 
     assert_equal(describe(train(tmp_path, storage="ram"), tmp_path), untouched)
 
 
-@pytest.mark.parametrize(
-    "normalizer", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in ALL_NORMALIZERS]
-)
+@pytest.mark.parametrize("normalizer", NORMALIZERS_OF_A_RUN)
 def test_every_normalizer_resumes_exactly(tmp_path: Path, normalizer: str) -> None:
     """From the checkpoint of the first iteration, to the second's."""
     whole = tmp_path / "whole"

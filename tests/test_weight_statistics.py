@@ -7,7 +7,7 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
 
-from tests.networks import ALL_NORMALIZERS
+from tests.networks import NORMALIZERS_OF_A_RUN
 from tests.toy_runs import make_toy_module, make_trainer
 from wn_rl.callbacks.metrics_csv import MetricsCSV
 from wn_rl.callbacks.weight_statistics import WeightStatistics
@@ -71,7 +71,7 @@ def test_the_angle_is_that_of_the_first_update_of_the_chunk(tmp_path: Path) -> N
     assert read_rows(tmp_path)[0]["weights/output/update_angle"] == pytest.approx(expected.item(), rel=1e-3)
 
 
-@pytest.mark.parametrize("normalizer", ALL_NORMALIZERS)
+@pytest.mark.parametrize("normalizer", NORMALIZERS_OF_A_RUN)
 def test_it_only_reads_whatever_the_normalizer(tmp_path: Path, normalizer: str) -> None:
     states = []
     for name, callbacks in (("with", [make_statistics(50)]), ("without", [])):
