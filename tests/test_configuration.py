@@ -282,6 +282,14 @@ def test_a_resumed_run_may_keep_its_replay_elsewhere(saved_run: Path) -> None:
     assert resumed.replay.storage in STORAGE_NAMES
 
 
+def test_a_run_of_before_there_was_a_choice_goes_on(saved_run: Path) -> None:
+    path = saved_run / "config.yaml"
+    kept = [line for line in path.read_text().splitlines() if not line.startswith(("compile:", "deterministic:"))]
+    path.write_text("\n".join(kept))
+    resumed = resume_configuration(compose_training(), [], saved_run)
+    assert (resumed.compile, resumed.deterministic) == (False, False)
+
+
 @pytest.mark.parametrize("override", ["learning_rate=1e-3", "protocol=nature", "normalizer=none", "game=Breakout"])
 def test_another_run_is_no_resumption(saved_run: Path, override: str) -> None:
     given = compose_training(override)
@@ -295,6 +303,7 @@ def test_another_run_is_no_resumption(saved_run: Path, override: str) -> None:
         (["num_threads=auto"], {}),
         (["checkpoint.keep_last=5", "logger=none"], {"checkpoint.keep_last": 5, "logger": {}}),
         (["preset=dopamine"], {}),
+        (["compile=true", "deterministic=true"], {"compile": True, "deterministic": True}),
     ],
 )
 def test_what_may_change_on_resume_does(saved_run: Path, overrides: list[str], changed: dict[str, Any]) -> None:

@@ -23,10 +23,10 @@ _MISSING = object()
 
 CHANGEABLE_ON_RESUME = (
     "total_agent_steps", "logger", "video", "checkpoint", "weight_statistics", "progress", "num_threads",
-    "num_env_threads", "replay.storage",
+    "num_env_threads", "replay.storage", "deterministic", "compile",
 )  # fmt: skip
-"""What a resumed run may be told anew: its length, what is shown and kept, how many threads work, and where the
-replay lies."""
+"""What a resumed run may be told anew: its length, what is shown and kept, how many threads work, where the replay
+lies, and by which of the ways that do the same an update is computed."""
 
 
 def resolve_configuration(config: DictConfig) -> DictConfig:
