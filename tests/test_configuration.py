@@ -135,7 +135,7 @@ SETTINGS = sorted(
 def base_configuration() -> DictConfig:
     # a plain network: weight decay touches no other; a small one, since it is made again for every setting
     words = ("precision=bf16-mixed", "num_envs=8", "num_threads=2", "normalizer=none", "replay.storage=ram",
-             "network.hidden_units=8")  # fmt: skip
+             "network.torso=small", "network.hidden_units=8")  # fmt: skip
     return resolve_configuration(compose_training(*words))
 
 
