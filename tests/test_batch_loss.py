@@ -50,7 +50,7 @@ def test_without_a_compiler_the_run_goes_on_as_it_would_without_compiling(
     def compile_badly(function: Any, **_: Any) -> Any:
         def fail(*inputs: Any) -> Any:
             function(*inputs)  # running statistics move before the failure
-            raise RuntimeError("no C++ compiler\nwas found")
+            raise RuntimeError("no C++ compiler was found\nSet VERBOSE=1")
 
         return fail
 

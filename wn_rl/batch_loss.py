@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 
-from wn_rl.failures import is_memory_error, summarize_error
+from wn_rl.failures import is_memory_error
 from wn_rl.folded_network import FoldedNetwork
 from wn_rl.losses.q_learning import compute_q_learning_loss
 from wn_rl.nn.q_network import QNetwork
@@ -84,6 +84,7 @@ class BatchLossFunction:
         except (RuntimeError, OSError) as error:  # a compiler that is missing, or fails
             if is_memory_error(error):
                 raise
-            print(f"compile=true: PyTorch cannot compile here, so nothing is compiled ({summarize_error(error)})")
+            reason = str(error).strip().partition("\n")[0]  # advice for PyTorch's developers follows
+            print(f"compile=true: PyTorch cannot compile here, so nothing is compiled ({reason})")
         for buffer, kept in zip(self.network.buffers(), before, strict=True):
             buffer.copy_(kept)
