@@ -106,9 +106,12 @@ def copy_frames(source: Replay, target: Replay) -> float:
     """Give one replay all that the other holds; microseconds per frame."""
     target.load_state_dict(source.state_dict())
     seconds, num_frames = 0.0, 0
-    for start in range(int(source.lanes.tails.max()), int(source.lanes.heads.min()), CHUNK_FRAMES):
+    for first in range(int(source.lanes.tails.min()), int(source.lanes.heads.max()), CHUNK_FRAMES):
         for lane in range(NUM_ENVS):
-            stop = min(start + CHUNK_FRAMES, int(source.lanes.heads[lane]))
+            start = max(first, int(source.lanes.tails[lane]))
+            stop = min(first + CHUNK_FRAMES, int(source.lanes.heads[lane]))
+            if start >= stop:  # lanes differ in length by the first frames of their episodes
+                continue
             frames = source.read_frames(lane, start, stop)
             began = time.perf_counter()
             target.restore_frames(lane, start, frames)
