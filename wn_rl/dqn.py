@@ -108,7 +108,7 @@ class DQN(lightning.LightningModule):
     def _update(self) -> None:
         """One optimizer step on one minibatch, and what follows from it."""
         optimizer: Any = self.optimizers()
-        optimizer.zero_grad()
+        optimizer.zero_grad()  # first: gradients must not outlive the next forward pass where that is a CUDA graph
         batch = self.replay.sample(self.settings.batch_size, self.generator)
         loss, priority, q_tm1 = self.compute_loss(batch, self.num_updates)
         self.manual_backward(mean_loss := (batch.weight * loss).mean())
