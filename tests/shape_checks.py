@@ -12,7 +12,7 @@ from typing import Any
 import jaxtyping
 from beartype import BeartypeConf, beartype
 
-NUM_CHECKED_CALLS = 50
+NUM_CHECKED_CALLS = 20
 """Of each function in each test."""
 
 check = beartype(conf=BeartypeConf(is_pep484_tower=True))
