@@ -192,6 +192,7 @@ def test_the_streams_of_a_run_are_apart_and_follow_from_its_seed() -> None:
         (["precision=16"], "precision=16: unknown"),
         (["initialization=xavier"], "known: data_dependent, random"),
         (["error_function=l1"], "known: mse, huber"),
+        (["network.head=quantile"], "not by error_function=mse; say error_function=huber"),
         (["total_agent_steps=nan"], "total_agent_steps=nan: needs"),
         (["replay.storage=disk"], "replay.storage=disk: unknown; known: auto, ram, compressed, device"),
         (

@@ -29,6 +29,7 @@ def compute_q_values(module: DQN) -> np.ndarray:
         pytest.param("weight_norm", {"double": True}, marks=pytest.mark.slow),
         pytest.param("none", {"error_function": "huber"}, marks=pytest.mark.slow),
         pytest.param("layer_norm", {}, marks=pytest.mark.slow),
+        pytest.param("weight_norm", {"head": "quantile", "double": True}, marks=pytest.mark.slow),
     ],
 )
 def test_the_chain_is_learned_to_within_five_hundredths(

@@ -7,6 +7,7 @@ import torch
 
 from tests.networks import ALL_NORMALIZERS, draw_frames, make_network
 from wn_rl.folded_network import FoldedNetwork
+from wn_rl.types import QOutput
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -14,7 +15,7 @@ from wn_rl.folded_network import FoldedNetwork
 def test_submitted_q_values_are_those_of_the_caller_bit_for_bit(normalizer: str, dtype: torch.dtype) -> None:
     network = FoldedNetwork(make_network(normalizer), dtype=dtype)
     with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
-        q_values = network.submit(draw_frames(4)).result()
+        q_values = network.submit(draw_frames(4)).result().q_values
         assert torch.equal(q_values, network(draw_frames(4)))
     assert not q_values.requires_grad
 
@@ -26,11 +27,11 @@ def test_another_thread_computes_with_as_many_threads_as_the_caller(
     network = FoldedNetwork(make_network("none"), dtype=torch.float32)
     seen = []
 
-    def forward(observation: torch.Tensor) -> torch.Tensor:
+    def compute(observation: torch.Tensor) -> QOutput:
         seen.append((threading.get_ident(), torch.get_num_threads()))
-        return torch.zeros(1, 5)
+        return QOutput(torch.zeros(1, 5))
 
-    monkeypatch.setattr(network, "forward", forward)
+    monkeypatch.setattr(network, "compute", compute)
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(num_threads)

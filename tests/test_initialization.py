@@ -37,12 +37,12 @@ def initialized(normalizer, **options):
     return network
 
 
-@pytest.mark.parametrize("head", ["linear", "dueling"])
+@pytest.mark.parametrize("head", ["linear", "dueling", "quantile"])
 @pytest.mark.parametrize("normalizer", [name for name in WITHOUT_LAYER_NORM if name != "spectral_norm"])
 def test_every_unit_has_mean_zero_and_variance_one_before_its_relu(normalizer, head):
     network = initialized(normalizer, head=head)
     *pre_activations, q_values = affine_outputs(network, draw_frames())
-    assert len(pre_activations) == {"linear": 4, "dueling": 5}[head]
+    assert len(pre_activations) == {"linear": 4, "dueling": 5, "quantile": 4}[head]
     for t in [*pre_activations, q_values] if head == "linear" else pre_activations:
         units = t.movedim(1, 0).flatten(1)
         torch.testing.assert_close(units.mean(1), torch.zeros(len(units)), rtol=0, atol=1e-4)

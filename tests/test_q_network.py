@@ -8,6 +8,7 @@ from torch import nn
 
 from tests.networks import ALL_NORMALIZERS, draw_frames, make_network
 from wn_rl.errors import ConfigurationError
+from wn_rl.nn.heads import NUM_QUANTILES
 from wn_rl.nn.normalizers import after_update
 from wn_rl.nn.q_network import make_q_network
 from wn_rl.types import QOutput
@@ -20,7 +21,7 @@ def count_parameters(network):
 
 
 @pytest.mark.parametrize("torso", ["nature", "small", "mlp"])
-@pytest.mark.parametrize("head", ["linear", "dueling"])
+@pytest.mark.parametrize("head", ["linear", "dueling", "quantile"])
 @pytest.mark.parametrize("normalizer", ALL_NORMALIZERS)
 def test_every_combination_maps_stacks_of_frames_to_one_value_per_action_and_learns(torso, head, normalizer):
     network = make_network(normalizer, torso=torso, head=head)
@@ -67,7 +68,7 @@ def test_strided_convolutions_are_those_of_the_papers(torso, strides, memory_for
     torch.testing.assert_close(features, by_hand)
 
 
-@pytest.mark.parametrize("head", ["linear", "dueling"])
+@pytest.mark.parametrize("head", ["linear", "dueling", "quantile"])
 @pytest.mark.parametrize("normalizer", ["none", "weight_norm", "weight_norm_projected_v", "projection", "batch_norm"])
 def test_first_q_values_on_real_frames_have_mean_zero_and_the_deviation_asked_for(normalizer, head):
     networks = [make_network(normalizer, head=head) for _ in range(2)]
@@ -102,6 +103,17 @@ def test_dueling_values_are_value_plus_advantage_less_its_mean():
         expected = value[:, 0] + advantage[:, action] - advantage.sum(1) / 5
         torch.testing.assert_close(q_values[:, action], expected)
     torch.testing.assert_close(q_values.mean(1), value[:, 0])
+
+
+def test_quantiles_lie_together_per_action_and_their_mean_is_the_value():
+    network = make_network("none", head="quantile")
+    outputs = network.head.output(network.compute_features(draw_frames(4)))
+    output = network(draw_frames(4))
+    assert outputs.shape == (4, 5 * NUM_QUANTILES)
+    for action in range(5):
+        of_action = outputs[:, action * NUM_QUANTILES : (action + 1) * NUM_QUANTILES]
+        torch.testing.assert_close(output.quantiles[:, action], of_action)
+        torch.testing.assert_close(output.q_values[:, action], of_action.sum(1) / NUM_QUANTILES)
 
 
 def test_pixels_are_scaled_by_one_over_255():
@@ -161,7 +173,7 @@ def test_autocast_computes_nearly_the_same_values_in_float32_outputs(normalizer)
     ("options", "message"),
     [
         ({"torso": "natur"}, r"torso='natur' is unknown; did you mean 'nature'\? known: mlp, nature"),
-        ({"head": "duel"}, r"head='duel' is unknown; did you mean 'dueling'\? known: dueling, linear"),
+        ({"head": "duel"}, r"head='duel' is unknown; did you mean 'dueling'\? known: dueling, linear, quantile"),
         ({"normalizer": "batchnorm"}, "normalizer='batchnorm' is unknown"),
         ({"frame_shape": (30, 84)}, "too small .*torso='nature' needs 36 x 36.*torso='mlp'"),
     ],

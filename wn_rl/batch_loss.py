@@ -10,8 +10,9 @@ from torch import Tensor
 from wn_rl.failures import is_memory_error
 from wn_rl.folded_network import FoldedNetwork
 from wn_rl.losses.q_learning import compute_q_learning_loss
+from wn_rl.losses.quantile_regression import compute_quantile_loss
 from wn_rl.nn.q_network import QNetwork
-from wn_rl.types import Batch
+from wn_rl.types import Batch, QOutput
 
 
 class BatchLoss(NamedTuple):
@@ -31,7 +32,7 @@ class BatchLossFunction:
     Args:
         network, acting, target: the online network, its folded copy, and the target network.
         double: whether the online network selects the action that the target network evaluates.
-        error_function: "mse" or "huber".
+        error_function: "mse" or "huber", of values; quantiles have their own.
         compiled: whether to compile.
     """
 
@@ -54,24 +55,32 @@ class BatchLossFunction:
 
     def _compute_overlapped(self, batch: Batch, moment: int) -> BatchLoss:
         """On a CPU targets are computed by a second thread; what folding knows of w is used again."""
-        q_t = q_t_selector = self.target.submit(batch.s_t)
+        output_t = selector = self.target.submit(batch.s_t)
         if self.double:
-            q_t_selector = self.acting.submit(batch.s_t)
+            selector = self.acting.submit(batch.s_t)
         with self.acting.lend_weights(self.network, moment):
-            q_tm1 = self.network(batch.s_tm1).q_values.float()
-        return self._compare(batch, q_tm1, q_t.result(), q_t_selector.result())
+            output_tm1 = self.network(batch.s_tm1)
+        return self._compare(batch, output_tm1, output_t.result(), selector.result())
 
     def _compute(self, batch: Batch) -> BatchLoss:
         """One operation after the other, for a compiler to merge."""
-        q_t = self.target(batch.s_t)
-        q_t_selector = self.acting(batch.s_t) if self.double else q_t
-        return self._compare(batch, self.network(batch.s_tm1).q_values.float(), q_t, q_t_selector)
+        output_t = self.target.compute(batch.s_t)
+        selector = self.acting.compute(batch.s_t) if self.double else output_t
+        return self._compare(batch, self.network(batch.s_tm1), output_t, selector)
 
-    def _compare(self, batch: Batch, q_tm1: Tensor, q_t: Tensor, q_t_selector: Tensor) -> BatchLoss:
-        loss, priority = compute_q_learning_loss(
-            q_tm1, batch.a_tm1, batch.r_t, batch.discount_t, q_t, q_t_selector, error_function=self.error_function
-        )
-        return BatchLoss(loss, priority, q_tm1)
+    def _compare(self, batch: Batch, output_tm1: QOutput, output_t: QOutput, selector: QOutput) -> BatchLoss:
+        """Distributions by their quantiles where the head has them, else values."""
+        experience = (batch.a_tm1, batch.r_t, batch.discount_t)
+        if output_tm1.quantiles is not None and output_t.quantiles is not None:
+            loss, priority = compute_quantile_loss(
+                output_tm1.quantiles, *experience, output_t.quantiles, selector.q_values
+            )
+        else:
+            loss, priority = compute_q_learning_loss(
+                output_tm1.q_values, *experience, output_t.q_values, selector.q_values,
+                error_function=self.error_function,
+            )  # fmt: skip
+        return BatchLoss(loss, priority, output_tm1.q_values)
 
     def _compile(self, batch: Batch) -> None:
         """Compile, by a first call and its gradient, of which no trace stays in the network."""

@@ -112,6 +112,11 @@ def _check_words(config: DictConfig) -> None:
 
 def _check_combinations(config: DictConfig) -> None:
     """The replay holds a minibatch and a transition of every environment, and the warm-up what is drawn from it."""
+    if config.network.head == "quantile" and config.error_function != "huber":
+        raise ConfigurationError(
+            f"network.head=quantile learns by quantile Huber regression, not by error_function={config.error_function};"
+            " say error_function=huber"
+        )
     if config.replay.storage == "device" and config.accelerator == "cpu":
         raise ConfigurationError("replay.storage=device needs a GPU, and accelerator=cpu; use ram, compressed or auto")
     if config.replay.capacity < config.batch_size:

@@ -82,6 +82,10 @@ class Batch(NamedTuple):
 
 
 class QOutput(NamedTuple):
-    """What a Q-network returns: ``q_values[b, a]`` estimates the discounted return of action a."""
+    """What a Q-network returns: ``q_values[b, a]`` estimates the discounted return of action a.
+
+    A distributional head adds ``quantiles``: of the return, at the probabilities (z + 1/2) / Z, with that mean.
+    """
 
     q_values: Float32[Tensor, "B A"]
+    quantiles: Float32[Tensor, "B A Z"] | None = None

@@ -1,6 +1,7 @@
 """Bugs of the loss, the algorithm, its configuration and its callbacks."""
 
 LOSS = "wn_rl/losses/q_learning.py"
+QUANTILE_LOSS = "wn_rl/losses/quantile_regression.py"
 DQN = "wn_rl/dqn.py"
 
 PLANTED = [
@@ -69,6 +70,36 @@ PLANTED = [
         "old": "q_tm1.gather(1, a_tm1.unsqueeze(1)).squeeze(1)",
         "new": "q_tm1.gather(1, a_tm1.unsqueeze(1))",
         "test": "tests/test_losses.py::test_every_transition_has_one_loss_and_one_priority",
+    },
+    {
+        "number": 1, "file": QUANTILE_LOSS,
+        "old": "_select(quantiles_t, q_t_selector.argmax(dim=1))",
+        "new": "_select(quantiles_tm1, q_t_selector.argmax(dim=1))",
+        "test": "tests/test_quantile_regression.py::test_the_loss_is_algorithm_1_of_dabney_et_al_2018",
+    },
+    {
+        "number": 18, "file": QUANTILE_LOSS,
+        "old": "target.unsqueeze(1) - predicted.unsqueeze(2)",
+        "new": "target.unsqueeze(2) - predicted.unsqueeze(1)",
+        "test": "tests/test_quantile_regression.py::test_descent_finds_the_quantiles_of_the_returns",
+    },
+    {
+        "number": 18, "file": QUANTILE_LOSS,
+        "old": "device=r_t.device) + 0.5)",
+        "new": "device=r_t.device))",
+        "test": "tests/test_quantile_regression.py::test_descent_finds_the_quantiles_of_the_returns",
+    },
+    {
+        "number": 23, "file": QUANTILE_LOSS,
+        "old": "    with torch.no_grad():\n        target",
+        "new": "    with torch.enable_grad():\n        target",
+        "test": "tests/test_quantile_regression.py::test_the_gradient_reaches_the_executed_action_alone_and_no_target",
+    },
+    {
+        "number": 18, "file": "wn_rl/nn/heads.py",
+        "old": "self.output(features).float().unflatten(1, (-1, NUM_QUANTILES))",
+        "new": "self.output(features).float().unflatten(1, (NUM_QUANTILES, -1)).transpose(1, 2)",
+        "test": "tests/test_q_network.py::test_quantiles_lie_together_per_action_and_their_mean_is_the_value",
     },
     {
         "number": 25, "file": "wn_rl/callbacks/metrics_logging.py",

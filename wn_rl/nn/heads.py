@@ -1,4 +1,7 @@
-"""What turns features into Q-values? Heads, by name: the linear layer of Mnih et al. 2015, and the dueling streams."""
+"""What turns features into Q-values? Heads, by name.
+
+The linear layer of Mnih et al. 2015, the dueling streams of Wang et al. 2016, the quantiles of Dabney et al. 2018.
+"""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -10,6 +13,9 @@ from torch import Tensor, nn
 from wn_rl.nn.layers import make_linear
 from wn_rl.nn.normalizers import Normalizer
 from wn_rl.types import QOutput
+
+NUM_QUANTILES = 32
+"""Of the return of an action; Dabney et al. have 200, and each is compared with each."""
 
 
 class LinearHead(nn.Module):
@@ -72,14 +78,47 @@ class DuelingHead(nn.Module):
         return QOutput(q_values=value + advantage - advantage.mean(dim=1, keepdim=True))
 
 
+class QuantileHead(nn.Module):
+    """Quantiles of the return of each action, whose mean is its Q-value (QR-DQN, Dabney et al. 2018).
+
+    One linear layer; unit a Z + z is quantile z of action a.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_features: int,
+        num_actions: int,
+        hidden_units: int,
+        normalizer: Normalizer,
+        generator: torch.Generator | None,
+    ) -> None:
+        super().__init__()
+        output = make_linear(num_features, num_actions * NUM_QUANTILES, generator=generator)
+        self.output = normalizer(output, is_output=True)
+
+    @property
+    def output_layers(self) -> list[nn.Module]:
+        """The layers whose outputs are, or sum to, Q-values."""
+        return [self.output]
+
+    def forward(self, features: Float[Tensor, "B F"]) -> QOutput:
+        quantiles = self.output(features).float().unflatten(1, (-1, NUM_QUANTILES))
+        return QOutput(q_values=quantiles.mean(dim=2), quantiles=quantiles)
+
+
+Head = LinearHead | DuelingHead | QuantileHead
+
+
 class HeadEntry(NamedTuple):
     """A head by its name; ``has_hidden_layer`` where the torso leaves the last hidden layer to the head."""
 
-    make: Callable[..., LinearHead | DuelingHead]
+    make: Callable[..., Head]
     has_hidden_layer: bool
 
 
 HEADS: dict[str, HeadEntry] = {
     "linear": HeadEntry(LinearHead, has_hidden_layer=False),
     "dueling": HeadEntry(DuelingHead, has_hidden_layer=True),
+    "quantile": HeadEntry(QuantileHead, has_hidden_layer=False),
 }

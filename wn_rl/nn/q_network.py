@@ -5,7 +5,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from wn_rl.nn.geometry import WEIGHT_NORM_TYPES
-from wn_rl.nn.heads import HEADS, DuelingHead, LinearHead
+from wn_rl.nn.heads import HEADS, Head
 from wn_rl.nn.initialization import initialize_from_data, scale_
 from wn_rl.nn.names import look_up
 from wn_rl.nn.normalizers import make_normalizer
@@ -20,7 +20,7 @@ class QNetwork(nn.Module):
     ``torso`` maps u8 [B, S, H, W] to features [B, F], ``head`` maps those to a QOutput.
     """
 
-    def __init__(self, torso: Torso, head: LinearHead | DuelingHead) -> None:
+    def __init__(self, torso: Torso, head: Head) -> None:
         super().__init__()
         self.torso = torso
         self.head = head
@@ -34,6 +34,8 @@ class QNetwork(nn.Module):
         self, observations: UInt8[Tensor, "B S H W"], q_deviation: float, generator: torch.Generator | None
     ) -> None:
         """Data-dependent initialization (see initialization.py) with Q-values of mean 0 and deviation ``q_deviation``.
+
+        (In the quantile head that is each quantile's deviation, and their mean has less.)
 
         The paper has 1. Less is worth it where rewards are rare: a target takes the maximum of the first Q-values for
         a truth, which is then a deviation or so above it, and which rewards must outweigh.
@@ -60,7 +62,7 @@ def make_q_network(
     hidden_units: int,
     generator: torch.Generator | None,
 ) -> QNetwork:
-    """A Q-network of the torso ("nature", "mlp"), head ("linear", "dueling") and normalizer of these names.
+    """A Q-network of the torso ("nature", "mlp"), head ("linear", "dueling", "quantile") and normalizer of these names.
 
     ``hidden_units`` is the width of the last hidden layer (of each stream in the dueling head). The
     parameters are drawn from ``generator`` (PyTorch's global one if None) as PyTorch's layers draw them, the
