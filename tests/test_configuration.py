@@ -1,5 +1,6 @@
 """What a user may write, what is refused in one line, and that no setting is ignored."""
 
+import os
 import runpy
 import subprocess
 import sys
@@ -410,6 +411,18 @@ def test_a_process_says_nothing_else_and_exits_with_2(tmp_path: Path, word: str,
     assert message in result.stderr
     assert result.stdout == ""
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("buffering", ["", "1"])
+def test_a_reader_who_has_enough_is_no_error(buffering: str) -> None:
+    """As in ``python -m wn_rl.train --help | head -1``."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "wn_rl.train", "--help"]
+    surroundings = {**os.environ, "PYTHONUNBUFFERED": buffering}
+    ended = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, env=surroundings, timeout=60)
+    os.close(writing)
+    assert (ended.returncode, ended.stderr) == (141, "")
 
 
 def test_an_unknown_game_is_told_before_pytorch_is_loaded(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ CONFIG_DIRECTORY = next(folder for folder in (_PACKAGE / "configs", _PACKAGE.par
 """Inside an installed package, else at the top of the working copy."""
 
 EXIT_MISUSE = 2
+EXIT_CLOSED_PIPE = 128 + 13  # as a shell counts a command that SIGPIPE ended
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO)
 
 
@@ -31,7 +32,13 @@ def run_command(config_name: str, function: Callable[[DictConfig], None]) -> Non
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing several lines
     job = partial(_run_job, function)
     try:
-        hydra.main(version_base="1.3", config_path=str(CONFIG_DIRECTORY), config_name=config_name)(job)()
+        try:
+            hydra.main(version_base="1.3", config_path=str(CONFIG_DIRECTORY), config_name=config_name)(job)()
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:  # whoever reads has enough, as in --help | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still to be written
+        sys.exit(EXIT_CLOSED_PIPE)
     except (HydraException, OmegaConfBaseException) as error:
         _exit_with(error)
 
