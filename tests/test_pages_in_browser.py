@@ -239,9 +239,9 @@ def test_a_served_page_takes_over_what_is_new_and_leaves_alone_what_one_looks_at
         tooltip = page.locator('[data-chart="train/loss"] .tooltip')
         read = tooltip.text_content()
 
-        add_evaluation(folder, 2)
         add_video(folder, "000500000--4.mp4", num_frames=5)
         add_video(folder, "000500000-best-3.mp4", num_frames=5)
+        add_evaluation(folder, 2)  # last, since it is what is waited for
         wait_for_evaluations(page, 2)
         assert page.locator('[data-chart="learning"] .mark').count() == 2
         assert page.locator("#stages-videos figure").count() == 2
