@@ -85,15 +85,19 @@ def describe(values: list[float]) -> str:
 
 
 def summarize(rows: list[dict[str, str]]) -> str:
-    """A Markdown table: what each normalizer has after the most agent steps that all of them have done."""
-    lines = ["| normalizer | seeds | agent steps | return in training | evaluation |", "|---|---|---|---|---|"]
-    normalizers = list(dict.fromkeys(row["normalizer"] for row in rows))
-    steps = min(max(int(row["agent_steps"]) for row in rows if row["normalizer"] == one) for one in normalizers)
-    for normalizer in normalizers:
-        own = [row for row in rows if row["normalizer"] == normalizer]
-        cells = [describe(group(own, name)[steps]) for name in ("training_mean", "evaluation_mean")]
-        num_seeds = len({row["seed"] for row in own})
-        lines.append(f"| {normalizer} | {num_seeds} | {steps:,} | {' | '.join(cells)} |")
+    """A Markdown table: what each normalizer has after the most agent steps that all runs have done, and that some of
+    each normalizer have."""
+    last: dict[str, dict[str, int]] = {}
+    for row in rows:
+        last.setdefault(row["normalizer"], {})[row["seed"]] = int(row["agent_steps"])
+    all_runs = min(min(seeds.values()) for seeds in last.values())
+    some_runs = min(max(seeds.values()) for seeds in last.values())
+    lines = ["| agent steps | normalizer | seeds | return in training | evaluation |", "|---|---|---|---|---|"]
+    for steps in sorted({all_runs, some_runs}):
+        for normalizer in last:
+            there = [row for row in rows if row["normalizer"] == normalizer and int(row["agent_steps"]) == steps]
+            cells = [describe([float(row[name]) for row in there]) for name in ("training_mean", "evaluation_mean")]
+            lines.append(f"| {steps:,} | {normalizer} | {len(there)} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
