@@ -30,18 +30,22 @@ def _check_first_calls(typechecker: Callable[..., Any]) -> Callable[..., Any]:
     """What the hook decorates with, in the place of ``jaxtyping.jaxtyped``; classes are left to that."""
 
     def decorate(decorated: Any) -> Any:
-        checked = _jaxtyped(decorated, typechecker=typechecker)
-        if not inspect.isfunction(decorated) or checked is decorated:
-            return checked
+        if not inspect.isfunction(decorated):
+            return _jaxtyped(decorated, typechecker=typechecker)
+        checked: Callable[..., Any] | None = None
         counted_test, num_calls = -1, 0
 
         @functools.wraps(decorated)
         def call(*args: Any, **kwargs: Any) -> Any:
-            nonlocal counted_test, num_calls
+            nonlocal checked, counted_test, num_calls
             if counted_test != _num_tests:
                 counted_test, num_calls = _num_tests, 0
             num_calls += 1
-            return (checked if num_calls <= NUM_CHECKED_CALLS else decorated)(*args, **kwargs)
+            if num_calls > NUM_CHECKED_CALLS:
+                return decorated(*args, **kwargs)
+            if checked is None:  # made here, since making checks of all functions is a quarter of importing them
+                checked = _jaxtyped(decorated, typechecker=typechecker)
+            return checked(*args, **kwargs)
 
         return call
 

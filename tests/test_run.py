@@ -34,9 +34,9 @@ import publish_agent
 SMALL = [
     "game=Pong", "preset=quick", "total_agent_steps=600", "iteration_agent_steps=300", "chunk_agent_steps=50",
     "warmup_agent_steps=100", "batch_size=8", "samples_per_agent_step=1", "initialization_batch_size=32",
-    "target_period_updates=15", "replay.capacity=450", "network.torso=mlp", "network.hidden_units=4", "num_envs=4",
+    "target_period_updates=15", "replay.capacity=450", "network.torso=mlp", "network.hidden_units=4", "num_envs=2",
     "num_threads=1", "num_env_threads=2", "protocol.max_episode_frames=400", "evaluation.episodes=3",
-    "evaluation.num_envs=3", "video.period_iterations=2", "video.max_seconds=1", "video.scale=1", "progress=false",
+    "evaluation.num_envs=2", "video.period_iterations=2", "video.max_seconds=1", "video.scale=1", "progress=false",
     "logger=none", "weight_statistics.period_agent_steps=200", "weight_statistics.num_states=16",
 ]  # fmt: skip
 
@@ -216,7 +216,7 @@ def test_callbacks_change_no_weight(tmp_path: Path, finished: tuple[Path, bytes]
 def test_the_same_call_plays_the_same_games(tmp_path: Path, finished: tuple[Path, bytes]) -> None:
     for name in ("a", "b"):
         evaluate.main(
-            compose_config("evaluate", f"agent={finished[0]}", "episodes=4", "num_envs=3", "epsilon=0.2",
+            compose_config("evaluate", f"agent={finished[0]}", "episodes=4", "num_envs=2", "epsilon=0.2",
                            "num_threads=1", f"output_dir={tmp_path / name}")
         )  # fmt: skip
     (row,), (other,) = (read_lines(tmp_path / name / "evaluations.jsonl") for name in ("a", "b"))
@@ -233,7 +233,7 @@ def test_the_same_call_plays_the_same_games(tmp_path: Path, finished: tuple[Path
 
 def test_watching_writes_best_median_and_worst(tmp_path: Path, finished: tuple[Path, bytes]) -> None:
     watch.main(
-        compose_config("watch", f"agent={finished[0]}", "episodes=3", "num_envs=3", "scale=1", "num_threads=1",
+        compose_config("watch", f"agent={finished[0]}", "episodes=3", "num_envs=2", "scale=1", "num_threads=1",
                        f"output_dir={tmp_path}", f"episodes_dir={finished[0] / 'episodes' / '000000600'}")
     )  # fmt: skip
     ranks = sorted(path.name.split("-")[0] for path in tmp_path.rglob("*.mp4"))
