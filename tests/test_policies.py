@@ -1,11 +1,13 @@
 """Does every environment explore by itself, and do stacks show what the agent may see?"""
 
+from itertools import groupby
+
 import numpy as np
 import pytest
 import torch
 
 from wn_rl.acting.frame_stack import FrameStack
-from wn_rl.acting.policies import epsilon_greedy, select_actions
+from wn_rl.acting.policies import Exploration, epsilon_greedy, select_actions
 
 NUM_CALLS = 1500
 
@@ -74,6 +76,87 @@ def test_selected_actions_follow_the_coins() -> None:
     q_values = torch.tensor([[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
     actions = select_actions(q_values, torch.tensor([True, False]), torch.tensor([0, 1]))
     assert actions.tolist() == [0, 2]
+
+
+def make_exploration(num_envs: int, num_actions: int, max_repeats: int, seed: int = 0) -> Exploration:
+    return Exploration(
+        num_envs=num_envs, num_actions=num_actions, max_repeats=max_repeats, generator=make_generator(seed)
+    )
+
+
+def list_repeats(actions: list[int]) -> list[int]:
+    """How often in a row each action was taken, but for the last one, which may go on."""
+    return [len(list(group)) for _, group in groupby(actions)][:-1]
+
+
+def test_without_repeats_training_explores_epsilon_greedily() -> None:
+    exploration, generator = make_exploration(3, 4, max_repeats=1, seed=5), make_generator(5)
+    for epsilon in (1.0, 0.5, 0.0, 0.5):
+        q_values = torch.randn(3, 4, generator=make_generator(9))
+        assert torch.equal(exploration.choose(q_values, epsilon), epsilon_greedy(q_values, epsilon, generator))
+    assert torch.equal(exploration.choose_random(), torch.randint(4, (3,), generator=generator))
+
+
+def test_an_exploring_action_is_repeated_as_often_as_the_zeta_distribution_says() -> None:
+    """With so many actions two explorations in a row are never the same."""
+    exploration = make_exploration(4, 10**9, max_repeats=3)
+    rounds = torch.stack([exploration.choose_random() for _ in range(4000)])
+    repeats = [count for lane in rounds.T.tolist() for count in list_repeats(lane)]
+    weights = np.array([1, 1 / 4, 1 / 9])
+    frequencies = np.bincount(repeats, minlength=4)[1:] / len(repeats)
+    np.testing.assert_allclose(frequencies, weights / weights.sum(), atol=0.015)
+    assert len({tuple(list_repeats(lane)) for lane in rounds.T.tolist()}) == 4  # every environment by itself
+
+
+def test_what_is_repeated_follows_from_coins_actions_and_times() -> None:
+    """By hand, for one environment: -1 stands for the greedy action."""
+    num_rounds, epsilon, num_actions = 300, 0.3, 7
+    exploration, generator = make_exploration(1, num_actions, max_repeats=10_000, seed=2), make_generator(2)
+    shares = np.cumsum(1 / np.arange(1.0, 10_001) ** 2)
+    expected: list[int] = []
+    left, repeated = 0, -1
+    for _ in range(num_rounds):
+        coin = float(torch.rand(1, generator=generator, dtype=torch.float64))
+        action = int(torch.randint(num_actions, (1,), generator=generator))
+        uniform = float(torch.rand(1, generator=generator, dtype=torch.float64))
+        if left == 0 and coin < epsilon:
+            repeated = action
+            left = next(times for times, share in enumerate(shares / shares[-1], start=1) if uniform < share)
+        expected.append(repeated if left else -1)
+        left = max(left - 1, 0)
+    q_values = torch.full((1, num_actions + 1), 0.0)
+    q_values[0, num_actions] = 1.0  # never drawn: what is not explored is seen
+    chosen = [int(exploration.choose(q_values, epsilon)[0]) for _ in range(num_rounds)]
+    assert [-1 if action == num_actions else action for action in chosen] == expected
+    assert max(list_repeats([action for action in expected if action >= 0])) > 2
+
+
+def test_exploration_goes_on_in_the_middle_of_repeats() -> None:
+    first, second = (make_exploration(5, 1000, max_repeats=50, seed=seed) for seed in (3, 4))
+    q_values = torch.zeros(5, 1000)
+    for _ in range(20):
+        first.choose(q_values, 0.5)
+    state = first.state_dict()
+    assert int(state["times_left"].max()) > 0
+    expected = [first.choose(q_values, 0.5).tolist() for _ in range(20)]
+    assert second.is_sound(state)
+    second.load_state_dict(state)
+    assert [second.choose(q_values, 0.5).tolist() for _ in range(20)] == expected
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"times_left": torch.full((2,), 50)}, {"times_left": torch.full((2,), -1)}, {"times_left": torch.zeros(2)},
+        {"times_left": torch.zeros(3, dtype=torch.int64)}, {"repeated_actions": torch.full((2,), 4)},
+        {"generator": torch.zeros(3, dtype=torch.uint8)}, {"more": torch.zeros(1)},
+    ],
+)  # fmt: skip
+def test_states_that_cannot_be_are_not_sound(change: dict[str, torch.Tensor]) -> None:
+    exploration = make_exploration(2, 4, max_repeats=50)
+    assert exploration.is_sound(exploration.state_dict())
+    assert not exploration.is_sound({**exploration.state_dict(), **change})
+    assert not make_exploration(2, 4, max_repeats=1).is_sound(exploration.state_dict())
 
 
 def make_frames(*values: int) -> np.ndarray:

@@ -69,7 +69,7 @@ def train(
     folder.mkdir(exist_ok=True)
     module = make_toy_module(
         folder, total_agent_steps=total, iteration_agent_steps=total // 2, normalizer=normalizer, n_step=3,
-        capacity=600, samples_per_agent_step=2, learning_rate=1e-3, storage=storage,
+        capacity=600, samples_per_agent_step=2, learning_rate=1e-3, storage=storage, max_repeats=30,
     )  # fmt: skip
     checkpoint = folder / LAST_CHECKPOINT if (folder / LAST_CHECKPOINT).exists() else None
     interruption = Interruption()

@@ -77,7 +77,7 @@ def test_it_only_reads_whatever_the_normalizer(tmp_path: Path, normalizer: str) 
     for name, callbacks in (("with", [make_statistics(50)]), ("without", [])):
         (tmp_path / name).mkdir()
         module = train(tmp_path / name, callbacks, total_agent_steps=400, normalizer=normalizer)
-        generators = (module.generator, module.collector.generator, torch.default_generator)
+        generators = (module.generator, module.collector.exploration.generator, torch.default_generator)
         states.append((module.state_dict(), [generator.get_state() for generator in generators]))
     for key, value in states[0][0].items():
         assert torch.equal(value, states[1][0][key]), key

@@ -56,7 +56,7 @@ def make_chain(
 def make_toy_module(
     folder: Path, *, total_agent_steps: int = 2000, iteration_agent_steps: int = 1000, normalizer: str = "weight_norm",
     learning_rate: float = 3e-3, n_step: int = 1, capacity: int = 4000, environments: ChainEnvironments | None = None,
-    sampler: UniformSampler | None = None, storage: str = "ram", head: str = "linear",
+    sampler: UniformSampler | None = None, storage: str = "ram", head: str = "linear", max_repeats: int = 1,
     **changes: Any,
 ) -> DQN:  # fmt: skip
     chain = environments or make_chain()
@@ -68,7 +68,7 @@ def make_toy_module(
     )  # fmt: skip
     collector = Collector(
         environments=chain, replay=replay, stack_size=STACK_SIZE, device=torch.device("cpu"),
-        generator=torch.Generator().manual_seed(11),
+        generator=torch.Generator().manual_seed(11), max_repeats=max_repeats,
     )  # fmt: skip
     network = make_q_network(
         torso="mlp", head=head, normalizer=normalizer, num_actions=2, stack_size=STACK_SIZE,

@@ -180,6 +180,7 @@ def make_module(config: DictConfig, environments: VectorEnvironment, folder: Pat
     collector = Collector(
         environments=environments, replay=replay, stack_size=config.network.stack_size,
         device=make_device(config), generator=make_generator(config.seed, "exploration"),
+        max_repeats=config.exploration.max_repeats,
     )  # fmt: skip
     network = make_network(describe_network(config, environments), make_generator(config.seed, "initialization"))
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # PyTorch's stubs lack it

@@ -28,6 +28,9 @@ CHANGEABLE_ON_RESUME = (
 """What a resumed run may be told anew: its length, what is shown and kept, how many threads work, where the replay
 lies, and by which of the ways that do the same an update is computed."""
 
+ADDED_SETTINGS = {"exploration.max_repeats": 1}
+"""What came after the first runs were saved, with what those did: runs of before go on with it."""
+
 
 def resolve_configuration(config: DictConfig) -> DictConfig:
     """A copy without any ``auto``, with the game's canonical name, checked.
@@ -183,9 +186,7 @@ def _complete(saved: DictConfig, given: DictConfig, run_dir: Path) -> None:
     Raises:
         ConfigurationError: another setting is missing: the file was cut or edited, or is another version's.
     """
-    for key in CHANGEABLE_ON_RESUME:
-        if OmegaConf.select(saved, key, default=_MISSING) is _MISSING:
-            OmegaConf.update(saved, key, OmegaConf.select(given, key), force_add=True)
+    _add_missing(saved, {key: OmegaConf.select(given, key) for key in CHANGEABLE_ON_RESUME} | ADDED_SETTINGS)
     missing = _find_missing(OmegaConf.to_container(given, resolve=False), OmegaConf.to_container(saved, resolve=False))
     if missing is not None:
         raise ConfigurationError(f"{run_dir / CONFIG_FILE} lacks {missing}; put it back, or start a new run")
@@ -193,11 +194,20 @@ def _complete(saved: DictConfig, given: DictConfig, run_dir: Path) -> None:
 
 def select_fixed_settings(values: DictConfig | dict[str, Any]) -> dict[str, Any]:
     """The settings of a run that no resumption may change, as plain values."""
-    fixed: Any = OmegaConf.to_container(OmegaConf.create(values), resolve=True)
+    resolved: Any = OmegaConf.to_container(OmegaConf.create(values), resolve=True)
+    config = OmegaConf.create(dict(resolved))
+    _add_missing(config, ADDED_SETTINGS)
+    fixed: Any = OmegaConf.to_container(config)
     for key in (*CHANGEABLE_ON_RESUME, "run_dir", "resume"):
         group, _, name = key.rpartition(".")
         (fixed.get(group, {}) if group else fixed).pop(name, None)
     return dict(fixed)
+
+
+def _add_missing(config: DictConfig, values: dict[str, Any]) -> None:
+    for key, value in values.items():
+        if OmegaConf.select(config, key, default=_MISSING) is _MISSING:
+            OmegaConf.update(config, key, value, force_add=True)
 
 
 def _find_missing(given: Any, saved: Any, prefix: str = "") -> str | None:

@@ -17,8 +17,9 @@ _MINIMA = {
     "total_agent_steps": 1, "iteration_agent_steps": 1, "chunk_agent_steps": 1, "warmup_agent_steps": 1,
     "batch_size": 1, "samples_per_agent_step": 0, "learning_rate": 0, "target_period_updates": 1,
     "weight_decay": 0, "initialization_batch_size": 2, "initial_q_deviation": 1e-6, "exploration.initial_epsilon": 0,
-    "exploration.final_epsilon": 0, "exploration.decay_agent_steps": 0, "replay.capacity": 1, "replay.n_step": 1,
-    "replay.gamma": 0, "evaluation.episodes": 0, "evaluation.epsilon": 0, "evaluation.num_envs": 1,
+    "exploration.final_epsilon": 0, "exploration.decay_agent_steps": 0, "exploration.max_repeats": 1,
+    "replay.capacity": 1, "replay.n_step": 1, "replay.gamma": 0,
+    "evaluation.episodes": 0, "evaluation.epsilon": 0, "evaluation.num_envs": 1,
     "evaluation.seed": 0, "seed": 0, "video.period_iterations": 0, "video.max_seconds": 1, "video.scale": 1,
     "checkpoint.keep_last": 1, "checkpoint.keep_best": 0,
     "weight_statistics.period_agent_steps": 0, "weight_statistics.num_states": 1,
@@ -37,6 +38,7 @@ _SWITCHES = ("double", "progress")
 _OPTIONAL_LIMITS = ("max_gradient_norm", "replay.reward_clip")
 _LARGEST = {
     "num_envs": 4096,  # emulators, of some megabytes each
+    "exploration.max_repeats": 1_000_000,
     "replay.n_step": 255,  # a byte per transition
     "network.stack_size": 256,
     "video.scale": 20,

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Int64, UInt8
 
 from wn_rl.acting.frame_stack import FrameStack
-from wn_rl.acting.policies import QFunction, epsilon_greedy
+from wn_rl.acting.policies import Exploration, QFunction
 from wn_rl.envs.call_order import NUM_SEEDS
 from wn_rl.errors import ConfigurationError
 from wn_rl.replay.replay import Replay
@@ -33,7 +33,7 @@ def compute_training_seeds(seed: int, iteration: int, num_envs: int) -> Int64[np
 
 
 class Collector:
-    """Plays N environments epsilon-greedily, one round at a time, and stores every step in the replay.
+    """Plays N environments, one round at a time, and stores every step in the replay.
 
     Args:
         environments: the training environments, reset by ``begin_iteration``.
@@ -41,6 +41,7 @@ class Collector:
         stack_size: S, frames in an observation.
         device: where observations are stacked and Q-values are computed.
         generator: the stream (on the CPU) that exploration alone is drawn from.
+        max_repeats: of an exploring action (see ``Exploration``).
     """
 
     def __init__(
@@ -51,11 +52,14 @@ class Collector:
         stack_size: int,
         device: torch.device,
         generator: torch.Generator,
+        max_repeats: int = 1,
     ) -> None:
         self.environments = environments
         self.replay = replay
-        self.generator = generator
         num_envs = environments.num_envs
+        self.exploration = Exploration(
+            num_envs=num_envs, num_actions=environments.num_actions, max_repeats=max_repeats, generator=generator
+        )
         self._frame_stack = FrameStack(num_envs, stack_size, environments.frame_shape, device)
         self._seeds = np.zeros(num_envs, np.int64)
         self._actions: list[Int64[np.ndarray, "N"]] = []
@@ -84,12 +88,11 @@ class Collector:
     def begin_round(self, q_function: QFunction, epsilon: float) -> None:
         """Choose an action for every environment and let them step, in threads of their own."""
         q_values = q_function(self._frame_stack.observation)
-        self._send(epsilon_greedy(q_values, epsilon, self.generator).numpy())
+        self._send(self.exploration.choose(q_values, epsilon).numpy())
 
     def play_random_round(self) -> None:
         """Let every environment take a uniformly random action, and store what comes of it."""
-        shape = (self.num_envs,)
-        self._send(torch.randint(self.environments.num_actions, shape, generator=self.generator).numpy())
+        self._send(self.exploration.choose_random().numpy())
         self.end_round()
 
     def end_round(self) -> None:
@@ -146,7 +149,7 @@ class Collector:
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """Plain containers and tensors: the iteration's seeds and actions, episode counts, the generator."""
+        """Plain containers and tensors: the iteration's seeds and actions, episode counts, the exploration."""
         actions = np.array(self._actions, np.uint8).reshape(-1, self.num_envs)
         return {
             "seeds": torch.from_numpy(self._seeds.copy()),
@@ -155,7 +158,7 @@ class Collector:
             "recent_lengths": list(self.recent_lengths),
             "num_episodes": self.num_episodes,
             "agent_steps": self.agent_steps,
-            "generator": self.generator.get_state(),
+            **self.exploration.state_dict(),
         }
 
     def check_state_dict(self, state: dict[str, Any]) -> None:
@@ -167,14 +170,14 @@ class Collector:
         own = self.state_dict()
         if state.keys() != own.keys() or any(type(state[key]) is not type(value) for key, value in own.items()):
             raise ConfigurationError("the saved collector has other parts than this one")
-        actions, seeds, generator = state["actions"], state["seeds"], state["generator"]
+        actions, seeds = state["actions"], state["seeds"]
         is_sound = (
             seeds.dtype == torch.int64 and seeds.shape == (self.num_envs,) and seeds.is_contiguous()
             and int(seeds.min()) >= 0 and int(seeds.max()) < NUM_SEEDS
             and actions.dtype == torch.uint8 and actions.dim() == 2 and actions.shape[1] == self.num_envs
             and actions.is_contiguous() and bool((actions < self.environments.num_actions).all())
             and 0 <= actions.numel() <= state["agent_steps"] < 2**62 and state["num_episodes"] >= 0
-            and generator.dtype == torch.uint8 and generator.shape == own["generator"].shape
+            and self.exploration.is_sound({key: state[key] for key in self.exploration.state_dict()})
             and len(state["recent_returns"]) == len(state["recent_lengths"]) <= NUM_RECENT_EPISODES
             and all(type(value) is float for value in state["recent_returns"])
             and all(type(value) is int for value in state["recent_lengths"])
@@ -191,4 +194,4 @@ class Collector:
         self.recent_returns.extend(state["recent_returns"])
         self.recent_lengths.extend(state["recent_lengths"])
         self.num_episodes, self.agent_steps = state["num_episodes"], state["agent_steps"]
-        self.generator.set_state(state["generator"])
+        self.exploration.load_state_dict(state)

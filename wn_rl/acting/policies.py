@@ -33,6 +33,87 @@ def epsilon_greedy(q_values: Float32[Tensor, "N A"], epsilon: float, generator: 
         generator: the stream, on the CPU.
     """
     num_envs, num_actions = q_values.shape
+    return select_actions(q_values, *_draw_exploration(num_envs, num_actions, epsilon, generator))
+
+
+def _draw_exploration(
+    num_envs: int, num_actions: int, epsilon: float, generator: torch.Generator
+) -> tuple[Bool[Tensor, "N"], Int64[Tensor, "N"]]:
     explores = torch.rand(num_envs, generator=generator, dtype=torch.float64) < epsilon
     random_actions = torch.randint(num_actions, (num_envs,), generator=generator)
-    return select_actions(q_values, explores, random_actions)
+    return explores, random_actions
+
+
+class Exploration:
+    """How training explores: epsilon-greedily, or epsilon-z-greedily with ``max_repeats`` above 1.
+
+    There an exploring action is taken n times in a row, P(n) proportional to 1/n^2 up to ``max_repeats`` (Dabney,
+    Ostrovski & Barreto 2021, "Temporally-Extended epsilon-Greedy Exploration"): most are short, a few go far, as
+    games ask where single random actions cancel each other out. Repeats go on over the end of an episode.
+
+    As in ``epsilon_greedy`` the stream's position depends on the number of calls alone.
+
+    Args:
+        num_envs: N.
+        num_actions: A.
+        max_repeats: the most times that an exploring action is taken in a row.
+        generator: the stream, on the CPU.
+    """
+
+    def __init__(self, *, num_envs: int, num_actions: int, max_repeats: int, generator: torch.Generator) -> None:
+        self._num_envs, self._num_actions, self._max_repeats = num_envs, num_actions, max_repeats
+        cumulative = (torch.arange(1, max_repeats + 1, dtype=torch.float64) ** -2).cumsum(0)
+        self._at_most = cumulative / cumulative[-1]  # P(n <= 1), P(n <= 2), ...
+        self._times_left = torch.zeros(num_envs, dtype=torch.int64)
+        self._repeated_actions = torch.zeros(num_envs, dtype=torch.int64)
+        self.generator = generator
+
+    def choose(self, q_values: Float32[Tensor, "N A"], epsilon: float) -> Int64[Tensor, "N"]:
+        """Begin to explore with probability epsilon, else take a greedy action, unless an action is repeated."""
+        exploration = _draw_exploration(self._num_envs, self._num_actions, epsilon, self.generator)
+        return select_actions(q_values, *self._repeat(*exploration))
+
+    def choose_random(self) -> Int64[Tensor, "N"]:
+        """What ``choose`` takes with epsilon 1, without Q-values."""
+        actions = torch.randint(self._num_actions, (self._num_envs,), generator=self.generator)
+        return self._repeat(torch.ones(self._num_envs, dtype=torch.bool), actions)[1]
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The stream, and what is being repeated, where actions are."""
+        state = {"generator": self.generator.get_state()}
+        if self._max_repeats > 1:
+            repeats = {"times_left": self._times_left, "repeated_actions": self._repeated_actions}
+            state |= {key: value.clone() for key, value in repeats.items()}
+        return state
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Go on from a state that ``is_sound``."""
+        self.generator.set_state(state["generator"])
+        if self._max_repeats > 1:
+            self._times_left.copy_(state["times_left"])
+            self._repeated_actions.copy_(state["repeated_actions"])
+
+    def is_sound(self, state: dict[str, Tensor]) -> bool:
+        """Whether a saved state can be loaded: it has the parts, shapes and ranges of this one."""
+        own = self.state_dict()
+        limits = {"times_left": self._max_repeats, "repeated_actions": self._num_actions}
+        return state.keys() == own.keys() and all(
+            state[key].dtype == value.dtype and state[key].shape == value.shape
+            and (key not in limits or bool(((state[key] >= 0) & (state[key] < limits[key])).all()))
+            for key, value in own.items()
+        )  # fmt: skip
+
+    def _repeat(
+        self, explores: Bool[Tensor, "N"], actions: Int64[Tensor, "N"]
+    ) -> tuple[Bool[Tensor, "N"], Int64[Tensor, "N"]]:
+        """Where environments explore and with which action, counting what is repeated."""
+        if self._max_repeats == 1:
+            return explores, actions
+        uniform = torch.rand(self._num_envs, generator=self.generator, dtype=torch.float64)
+        times = 1 + torch.searchsorted(self._at_most, uniform, right=True)
+        begins = explores & (self._times_left == 0)
+        self._times_left[begins] = times[begins]
+        self._repeated_actions[begins] = actions[begins]
+        explores = self._times_left > 0
+        self._times_left -= explores.long()
+        return explores, self._repeated_actions.clone()
