@@ -105,7 +105,18 @@ def test_an_exploring_action_is_repeated_as_often_as_the_zeta_distribution_says(
     weights = np.array([1, 1 / 4, 1 / 9])
     frequencies = np.bincount(repeats, minlength=4)[1:] / len(repeats)
     np.testing.assert_allclose(frequencies, weights / weights.sum(), atol=0.015)
-    assert len({tuple(list_repeats(lane)) for lane in rounds.T.tolist()}) == 4  # every environment by itself
+
+
+def test_every_environment_repeats_for_its_own_time() -> None:
+    """Where all begin at once, all four would go on for as long as each other with the chance of a shared draw."""
+    firsts = []
+    for seed in range(200):
+        exploration = make_exploration(4, 10**9, max_repeats=3, seed=seed)
+        rounds = torch.stack([exploration.choose_random() for _ in range(5)])
+        firsts.append([list_repeats(lane)[0] for lane in rounds.T.tolist()])
+    alike = np.mean([len(set(times)) == 1 for times in firsts])
+    weights = np.array([1, 1 / 4, 1 / 9])
+    assert alike == pytest.approx(float(((weights / weights.sum()) ** 4).sum()), abs=0.12)
 
 
 def test_what_is_repeated_follows_from_coins_actions_and_times() -> None:

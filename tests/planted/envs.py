@@ -46,6 +46,27 @@ PLANTED = [
     },
     {
         "number": 13,
+        "file": "wn_rl/acting/policies.py",
+        "old": "uniform = torch.rand(self._num_envs, generator=self.generator, dtype=torch.float64)",
+        "new": "uniform = torch.rand(1, generator=self.generator, dtype=torch.float64).repeat(self._num_envs)",
+        "test": "tests/test_policies.py::test_every_environment_repeats_for_its_own_time",
+    },
+    {
+        "number": 0,
+        "file": "wn_rl/acting/policies.py",
+        "old": "begins = explores & (self._times_left == 0)",
+        "new": "begins = explores",
+        "test": "tests/test_policies.py::test_what_is_repeated_follows_from_coins_actions_and_times",
+    },
+    {
+        "number": 12,
+        "file": "wn_rl/acting/policies.py",
+        "old": '            self._times_left.copy_(state["times_left"])\n',
+        "new": "",
+        "test": "tests/test_policies.py::test_exploration_goes_on_in_the_middle_of_repeats",
+    },
+    {
+        "number": 13,
         "file": "wn_rl/acting/evaluator.py",
         "old": "        self._generator = np.random.default_rng(exploration_sequence)",
         "new": "        self._generator = np.random.default_rng(evaluation_seed)",
