@@ -25,6 +25,7 @@ from wn_rl.configuration import (
     resolve_configuration,
     resume_configuration,
     save_configuration,
+    select_fixed_settings,
 )
 from wn_rl.envs.counting import CountingEnvironments, make_random_outcomes
 from wn_rl.errors import ConfigurationError
@@ -288,10 +289,14 @@ def test_a_resumed_run_may_keep_its_replay_elsewhere(saved_run: Path) -> None:
 
 def test_a_run_of_before_there_was_a_choice_goes_on(saved_run: Path) -> None:
     path = saved_run / "config.yaml"
-    kept = [line for line in path.read_text().splitlines() if not line.startswith(("compile:", "deterministic:"))]
-    path.write_text("\n".join(kept))
-    resumed = resume_configuration(compose_training(), [], saved_run)
-    assert (resumed.compile, resumed.deterministic) == (False, False)
+    whole = path.read_text()
+    later = ("compile:", "deterministic:", "  max_repeats:")
+    before = "\n".join(line for line in whole.splitlines() if not line.startswith(later))
+    path.write_text(before)
+    resumed = resume_configuration(compose_training("exploration.max_repeats=9"), [], saved_run)
+    assert (resumed.compile, resumed.deterministic, resumed.exploration.max_repeats) == (False, False, 1)
+    # the same settings, as its checkpoint has them and as the folder has them now
+    assert select_fixed_settings(OmegaConf.create(before)) == select_fixed_settings(OmegaConf.create(whole))
 
 
 @pytest.mark.parametrize("override", ["learning_rate=1e-3", "protocol=nature", "normalizer=none", "game=Breakout"])
