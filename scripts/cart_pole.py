@@ -153,7 +153,7 @@ def make_module(normalizer: str, *, learning_rate: float, seed: int, agent_steps
         warmup_agent_steps=warmup, batch_size=64, samples_per_agent_step=32, target_period_updates=50, double=False,
         error_function="huber", max_gradient_norm=None, data_dependent_initialization=True,
         initialization_batch_size=min(256, warmup), initial_q_deviation=1.0, seed=seed, folded_dtype=torch.float32,
-        compile=False,
+        minibatch_parts=1, compile=False,
     )  # fmt: skip
     return DQN(
         network=network, make_optimizer=partial(_make_adam, learning_rate), collector=collector, replay=replay,

@@ -126,7 +126,9 @@ def learn(compiled):
     acting, target = (FoldedNetwork(network, dtype=torch.float32).to(device) for _ in range(2))
     target.sync(network, 0)
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-4, fused=True)
-    compute = BatchLossFunction(network, acting, target, double=True, error_function="mse", compiled=compiled)
+    compute = BatchLossFunction(
+        network, acting, target, double=True, error_function="mse", num_parts=1, compiled=compiled
+    )
     for moment, batch in enumerate(batches):
         optimizer.zero_grad()
         loss = compute(batch, moment).loss.mean()

@@ -15,7 +15,7 @@ from lightning import Trainer
 from lightning.pytorch.callbacks import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from wn_rl import build, run
+from wn_rl import build, configuration, run
 from wn_rl.callbacks.evaluation import Evaluation
 from wn_rl.callbacks.videos import Videos
 from wn_rl.callbacks.weight_statistics import WeightStatistics
@@ -312,7 +312,10 @@ def test_another_run_is_no_resumption(saved_run: Path, override: str) -> None:
         (["num_threads=auto"], {}),
         (["checkpoint.keep_last=5", "logger=none"], {"checkpoint.keep_last": 5, "logger": {}}),
         (["preset=dopamine"], {}),
-        (["compile=true", "deterministic=true"], {"compile": True, "deterministic": True}),
+        (
+            ["compile=true", "deterministic=true", "minibatch_parts=1"],
+            {"compile": True, "deterministic": True, "minibatch_parts": 1},
+        ),
     ],
 )
 def test_what_may_change_on_resume_does(saved_run: Path, overrides: list[str], changed: dict[str, Any]) -> None:
@@ -326,10 +329,32 @@ def test_what_may_change_on_resume_does(saved_run: Path, overrides: list[str], c
     assert resumed == saved
 
 
+@pytest.mark.parametrize(
+    ("words", "num_cores", "num_parts"),
+    [
+        ([], 2, 2), ([], 64, 2), ([], 1, 1), (["normalizer=none"], 2, 2), (["normalizer=layer_norm"], 2, 1),
+        (["compile=true"], 2, 1), (["minibatch_parts=3"], 1, 3),
+    ],
+)  # fmt: skip
+def test_minibatches_are_taken_apart_where_that_is_possible(
+    words: list[str], num_cores: int, num_parts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(configuration, "count_cores", lambda: num_cores)
+    assert resolve_configuration(compose_training("accelerator=cpu", *words)).minibatch_parts == num_parts
+
+
+@pytest.mark.parametrize("word", ["accelerator=gpu", "compile=true", "normalizer=batch_norm"])
+def test_minibatches_that_cannot_be_taken_apart_are_not(word: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda *_: True)
+    with pytest.raises(ConfigurationError, match=f"not {word}; say minibatch_parts=1, or auto$"):
+        resolve_configuration(compose_training("accelerator=cpu", word, "minibatch_parts=2"))
+
+
 def test_a_run_on_a_gpu_is_told_that_this_machine_has_none(saved_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     saved = load_configuration(saved_run)
-    saved.accelerator = "gpu"
+    saved.accelerator, saved.minibatch_parts = "gpu", 1
     save_configuration(saved, saved_run)
     with pytest.raises(ConfigurationError, match="PyTorch sees no CUDA device"):
         resume_configuration(compose_training(), [], saved_run)

@@ -11,10 +11,11 @@ PACKAGE = Path(__file__).resolve().parent.parent / "wn_rl"
 
 LEVELS: list[set[str]] = [
     {"errors"},
-    {"files", "types", "schedules", "scores", "status", "provenance", "processor", "terminals"},
+    {"files", "types", "schedules", "scores", "status", "provenance", "processor", "terminals", "threads"},
     {"checkpoint_files", "failures"},
     {"envs", "nn", "losses", "replay", "settings", "metrics", "pages"},
     {"acting", "folded_network"},
+    {"minibatch_parts"},
     {"batch_loss"},
     {"dqn"},
     {"callbacks"},

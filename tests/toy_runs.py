@@ -39,6 +39,7 @@ DEFAULTS: dict[str, Any] = {
     "initial_q_deviation": 1.0,
     "seed": 3,
     "folded_dtype": torch.float32,
+    "minibatch_parts": 1,
     "compile": False,
 }
 

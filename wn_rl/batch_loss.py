@@ -1,26 +1,17 @@
 """The loss of a minibatch: the values of the networks and what Q-learning makes of them, compiled or not."""
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import torch
-from jaxtyping import Float32
-from torch import Tensor
+from torch import nn
 
 from wn_rl.failures import is_memory_error
 from wn_rl.folded_network import FoldedNetwork
 from wn_rl.losses.q_learning import compute_q_learning_loss
 from wn_rl.losses.quantile_regression import compute_quantile_loss
+from wn_rl.minibatch_parts import MinibatchParts
 from wn_rl.nn.q_network import QNetwork
-from wn_rl.types import Batch, QOutput
-
-
-class BatchLoss(NamedTuple):
-    """Per transition: the loss, the priority for a prioritized sampler, and the online network's values."""
-
-    loss: Float32[Tensor, "B"]
-    priority: Float32[Tensor, "B"]
-    q_tm1: Float32[Tensor, "B A"]
+from wn_rl.types import Batch, BatchLoss, QOutput
 
 
 class BatchLossFunction:
@@ -33,17 +24,22 @@ class BatchLossFunction:
         network, acting, target: the online network, its folded copy, and the target network.
         double: whether the online network selects the action that the target network evaluates.
         error_function: "mse" or "huber", of values; quantiles have their own.
+        num_parts: into how many parts a minibatch is taken, each computed by a thread (``MinibatchParts``).
         compiled: whether to compile.
+
+    Raises:
+        ConfigurationError: minibatches of this network cannot be taken apart.
     """
 
     def __init__(
         self, network: QNetwork, acting: FoldedNetwork, target: FoldedNetwork, *,
-        double: bool, error_function: str, compiled: bool,
+        double: bool, error_function: str, num_parts: int, compiled: bool,
     ) -> None:  # fmt: skip
         self.network, self.acting, self.target = network, acting, target
         self.double, self.error_function = double, error_function
+        self._parts = MinibatchParts(network, acting, num_parts) if num_parts > 1 else None
         self._shall_compile = compiled
-        self._compiled: Callable[[Batch], BatchLoss] | None = None
+        self._compiled: Callable[[nn.Module, Batch], BatchLoss] | None = None
 
     def __call__(self, batch: Batch, moment: int) -> BatchLoss:
         """The loss, with the graph that leads to the online network; ``moment`` is its number of updates."""
@@ -51,22 +47,18 @@ class BatchLossFunction:
             self.acting.sync(self.network, moment)
         if self._shall_compile:
             self._compile(batch)
-        return self._compute_overlapped(batch, moment) if self._compiled is None else self._compiled(batch)
+        if self._compiled is not None:
+            return self._compiled(self.network, batch)
+        if self._parts is not None:
+            return self._parts.compute(self._compute, batch, moment)
+        with self.acting.lend_weights(self.network, moment):  # which know w already
+            return self._compute(self.network, batch)
 
-    def _compute_overlapped(self, batch: Batch, moment: int) -> BatchLoss:
-        """On a CPU targets are computed by a second thread; what folding knows of w is used again."""
-        output_t = selector = self.target.submit(batch.s_t)
-        if self.double:
-            selector = self.acting.submit(batch.s_t)
-        with self.acting.lend_weights(self.network, moment):
-            output_tm1 = self.network(batch.s_tm1)
-        return self._compare(batch, output_tm1, output_t.result(), selector.result())
-
-    def _compute(self, batch: Batch) -> BatchLoss:
-        """One operation after the other, for a compiler to merge."""
+    def _compute(self, network: nn.Module, batch: Batch) -> BatchLoss:
+        """By the online network, or a copy of it with gradients of its own."""
         output_t = self.target.compute(batch.s_t)
         selector = self.acting.compute(batch.s_t) if self.double else output_t
-        return self._compare(batch, self.network(batch.s_tm1), output_t, selector)
+        return self._compare(batch, network(batch.s_tm1), output_t, selector)
 
     def _compare(self, batch: Batch, output_tm1: QOutput, output_t: QOutput, selector: QOutput) -> BatchLoss:
         """Distributions by their quantiles where the head has them, else values."""
@@ -88,7 +80,7 @@ class BatchLossFunction:
         before = [buffer.clone() for buffer in self.network.buffers()]  # running statistics
         try:
             compiled = torch.compile(self._compute, dynamic=False, mode="reduce-overhead")
-            torch.autograd.grad(compiled(batch).loss.sum(), list(self.network.parameters()))
+            torch.autograd.grad(compiled(self.network, batch).loss.sum(), list(self.network.parameters()))
             self._compiled = compiled
         except (RuntimeError, OSError) as error:  # a compiler that is missing, or fails
             if is_memory_error(error):

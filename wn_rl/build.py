@@ -169,6 +169,7 @@ def make_settings(config: DictConfig) -> DQNSettings:
         initial_q_deviation=config.initial_q_deviation,
         seed=config.seed,
         folded_dtype=torch.bfloat16 if config.precision == "bf16-mixed" else torch.float32,
+        minibatch_parts=config.minibatch_parts,
         compile=config.compile,
     )  # fmt: skip
 

@@ -13,6 +13,7 @@ from wn_rl.envs.atari import FRAME_SHAPE
 from wn_rl.envs.games import resolve_game
 from wn_rl.errors import ConfigurationError
 from wn_rl.files import read_limited, write_whole
+from wn_rl.nn.normalizers import AFFINE_NORMALIZERS
 from wn_rl.replay.storage_choice import choose_storage
 
 CONFIG_FILE = "config.yaml"
@@ -23,7 +24,7 @@ _MISSING = object()
 
 CHANGEABLE_ON_RESUME = (
     "total_agent_steps", "logger", "video", "checkpoint", "weight_statistics", "progress", "num_threads",
-    "num_env_threads", "replay.storage", "deterministic", "compile",
+    "num_env_threads", "minibatch_parts", "replay.storage", "deterministic", "compile",
 )  # fmt: skip
 """What a resumed run may be told anew: its length, what is shown and kept, how many threads work, where the replay
 lies, and by which of the ways that do the same an update is computed."""
@@ -55,9 +56,16 @@ def resolve_configuration(config: DictConfig) -> DictConfig:
 
 def _resolve_threads(config: DictConfig) -> None:
     """Give the cores that nobody has asked for to the learner and the environments."""
-    for key, value in zip(("num_threads", "num_env_threads"), share_cores(), strict=True):
+    found = dict(zip(("num_threads", "num_env_threads"), share_cores(), strict=True))
+    for key, value in {**found, "minibatch_parts": _choose_minibatch_parts(config)}.items():
         if config[key] == "auto":
             config[key] = value
+
+
+def _choose_minibatch_parts(config: DictConfig) -> int:
+    """Two where that is possible and there are cores for it: more have to add up more gradients."""
+    is_possible = config.accelerator == "cpu" and not config.compile and config.normalizer in AFFINE_NORMALIZERS
+    return 2 if is_possible and count_cores() > 1 else 1
 
 
 def share_cores() -> tuple[int, int]:

@@ -9,7 +9,7 @@ from wn_rl.envs.protocols import Protocol
 from wn_rl.errors import ConfigurationError
 from wn_rl.nn.heads import HEADS
 from wn_rl.nn.names import look_up
-from wn_rl.nn.normalizers import make_normalizer
+from wn_rl.nn.normalizers import AFFINE_NORMALIZERS, make_normalizer
 from wn_rl.nn.torsos import TORSOS
 from wn_rl.replay.storage_choice import STORAGE_NAMES
 
@@ -24,7 +24,8 @@ _MINIMA = {
     "checkpoint.keep_last": 1, "checkpoint.keep_best": 0,
     "weight_statistics.period_agent_steps": 0, "weight_statistics.num_states": 1,
     "weight_statistics.dormant_threshold": 0, "weight_statistics.rank_threshold": 0,
-    "num_envs": 1, "num_threads": 1, "num_env_threads": 1, "network.hidden_units": 1, "network.stack_size": 1,
+    "num_envs": 1, "num_threads": 1, "num_env_threads": 1, "minibatch_parts": 1, "network.hidden_units": 1,
+    "network.stack_size": 1,
 }  # fmt: skip
 _SHARES = ("exploration.initial_epsilon", "exploration.final_epsilon", "evaluation.epsilon", "replay.gamma")
 _WHOLE_NUMBERS = tuple(
@@ -119,6 +120,8 @@ def _check_combinations(config: DictConfig) -> None:
             f"network.head=quantile learns by quantile Huber regression, not by error_function={config.error_function};"
             " say error_function=huber"
         )
+    if config.minibatch_parts > 1:
+        _check_parts(config)
     if config.replay.storage == "device" and config.accelerator == "cpu":
         raise ConfigurationError("replay.storage=device needs a GPU, and accelerator=cpu; use ram, compressed or auto")
     if config.replay.capacity < config.batch_size:
@@ -154,6 +157,21 @@ def _check_combinations(config: DictConfig) -> None:
             f"iteration_agent_steps={config.iteration_agent_steps} is less than num_envs={config.num_envs}, one step"
             " of each; raise the first or lower the second"
         )
+
+
+def _check_parts(config: DictConfig) -> None:
+    """Minibatches are taken apart for the threads of a CPU, where no layer looks at several examples."""
+    hindrances = {
+        f"accelerator={config.accelerator}": config.accelerator != "cpu",
+        "compile=true": config.compile,
+        f"normalizer={config.normalizer}": config.normalizer not in AFFINE_NORMALIZERS,
+    }
+    for setting, hinders in hindrances.items():
+        if hinders:
+            raise ConfigurationError(
+                f"minibatch_parts={config.minibatch_parts} needs accelerator=cpu, compile=false and normalizer="
+                f"{' or '.join(AFFINE_NORMALIZERS)}, not {setting}; say minibatch_parts=1, or auto"
+            )
 
 
 def _as_values(branch: Any, key: str) -> dict[str, object]:

@@ -45,7 +45,8 @@ class DQN(lightning.LightningModule):
         self.target = FoldedNetwork(network, dtype=settings.folded_dtype)  # moves every so many updates
         self.compute_loss = BatchLossFunction(
             network, self.acting, self.target,
-            double=settings.double, error_function=settings.error_function, compiled=settings.compile,
+            double=settings.double, error_function=settings.error_function, num_parts=settings.minibatch_parts,
+            compiled=settings.compile,
         )  # fmt: skip
         self.make_optimizer, self.settings = make_optimizer, settings
         self.collector, self.replay, self.archive, self.generator = collector, replay, archive, generator

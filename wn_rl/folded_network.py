@@ -1,7 +1,6 @@
 """A frozen plain copy of the online network: what acts, and what the targets are computed with."""
 
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 
 import torch
@@ -11,8 +10,6 @@ from torch import Tensor, nn
 from wn_rl.nn.folding import fold_, make_folded, pair_layers
 from wn_rl.nn.weight_cache import lent_weights
 from wn_rl.types import QOutput
-
-_second_thread = ThreadPoolExecutor(1, thread_name_prefix="folded-network")
 
 
 class FoldedNetwork(nn.Module):
@@ -39,23 +36,6 @@ class FoldedNetwork(nn.Module):
     def compute(self, observation: UInt8[Tensor, "B S H W"]) -> QOutput:
         """All that the head returns; no gradient flows."""
         return self.network(observation)
-
-    def submit(self, observation: UInt8[Tensor, "B S H W"]) -> Future[QOutput]:
-        """``compute`` by a second thread, so that on a CPU it costs the caller no time; on another device at once.
-
-        Until the result is taken this copy must not be synced.
-        """
-        if observation.device.type == "cpu":
-            return _second_thread.submit(self._compute, observation, torch.get_num_threads())
-        result: Future[QOutput] = Future()
-        result.set_result(self.compute(observation))
-        return result
-
-    def _compute(self, observation: Tensor, num_threads: int) -> QOutput:
-        """``compute`` with as many threads as the caller has: PyTorch counts them for each of Python's threads."""
-        if torch.get_num_threads() != num_threads:
-            torch.set_num_threads(num_threads)
-        return self.compute(observation)
 
     def sync(self, online: nn.Module, moment: int) -> "FoldedNetwork":
         """Copy the online network now, in place, unless it was copied at this ``moment`` (its number of updates)."""

@@ -27,6 +27,7 @@ class DQNSettings:
         initial_q_deviation: deviation of the first Q-values over that minibatch, whose mean is 0.
         seed: of the training environments.
         folded_dtype: precision of the folded copies that act and compute targets.
+        minibatch_parts: into how many parts a minibatch is taken, each learned by a thread.
         compile: whether torch.compile makes one piece of the loss and its gradient.
     """
 
@@ -44,6 +45,7 @@ class DQNSettings:
     initial_q_deviation: float
     seed: int
     folded_dtype: torch.dtype
+    minibatch_parts: int
     compile: bool
 
     def compute_num_updates_due(self, agent_steps: int, num_updates: int) -> int:

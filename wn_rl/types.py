@@ -89,3 +89,11 @@ class QOutput(NamedTuple):
 
     q_values: Float32[Tensor, "B A"]
     quantiles: Float32[Tensor, "B A Z"] | None = None
+
+
+class BatchLoss(NamedTuple):
+    """Per transition: the loss, the priority for a prioritized sampler, and the online network's values."""
+
+    loss: Float32[Tensor, "B"]
+    priority: Float32[Tensor, "B"]
+    q_tm1: Float32[Tensor, "B A"]

@@ -3,12 +3,14 @@
 LOSS = "wn_rl/losses/q_learning.py"
 QUANTILE_LOSS = "wn_rl/losses/quantile_regression.py"
 DQN = "wn_rl/dqn.py"
+PARTS = "wn_rl/minibatch_parts.py"
+PARTS_TEST = "tests/test_minibatch_parts.py::test_loss_and_gradient_are_those_of_the_whole"
 
 PLANTED = [
     {
         "number": 1, "file": "wn_rl/batch_loss.py",
-        "old": "self.target.submit(batch.s_t)",
-        "new": "self.target.submit(batch.s_tm1)",
+        "old": "self.target.compute(batch.s_t)",
+        "new": "self.target.compute(batch.s_tm1)",
         "test": "tests/test_dqn.py::test_the_chain_is_learned_to_within_five_hundredths[weight_norm-changes0]",
     },
     {
@@ -124,6 +126,36 @@ PLANTED = [
         "old": "            self.acting.sync(self.network, moment)\n",
         "new": "            self.acting.sync(self.network, moment // 4)\n",
         "test": "tests/test_batch_loss.py::test_double_q_learning_compiled_selects_by_the_newest_weights",
+    },
+    {
+        "number": 0, "file": PARTS,
+        "old": "(sum(parts[1:], start=parts[0]) for",
+        "new": "(parts[0] for",
+        "test": f"{PARTS_TEST}[weight_norm-linear-2-7-False]",
+    },
+    {
+        "number": 0, "file": PARTS,
+        "old": "        self.folded.sync(self.network, moment)\n",
+        "new": "        self.folded.sync(self.network, 0)\n",
+        "test": f"{PARTS_TEST}[none-linear-2-7-False]",
+    },
+    {
+        "number": 0, "file": PARTS,
+        "old": "parameter.data = original.data",
+        "new": "parameter.data = original.data.clone()",
+        "test": f"{PARTS_TEST}[weight_norm-linear-2-7-False]",
+    },
+    {
+        "number": 0, "file": PARTS,
+        "old": "shares = grad_loss.split(",
+        "new": "shares = grad_loss.flip(0).split(",
+        "test": f"{PARTS_TEST}[weight_norm-linear-2-16-True]",
+    },
+    {
+        "number": 0, "file": "wn_rl/threads.py",
+        "old": "        wait(futures)\n",
+        "new": "        len(futures)\n",
+        "test": "tests/test_threads.py::test_an_error_reaches_the_caller_when_all_have_ended[0]",
     },
     {
         "number": 22, "file": "tests/test_schedules.py",

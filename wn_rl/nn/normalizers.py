@@ -89,6 +89,9 @@ NORMALIZERS: dict[str, Callable[..., nn.Module]] = {
     "projection": _projection,
 }
 
+AFFINE_NORMALIZERS = ("none", "weight_norm")
+"""Those whose layers are plain or weight-normalized, and nothing else."""
+
 
 def make_normalizer(name: str) -> Normalizer:
     """The normalizer called ``name``. Raises ConfigurationError, naming the known ones, for an unknown name."""
