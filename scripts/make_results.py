@@ -1,4 +1,6 @@
-"""Write docs/results.md: the agents in checkpoints/ beside what the literature reports, and normalizers side by side.
+"""Write the tables of docs/results.md: our agents beside what the literature reports, and normalizers side by side.
+
+The first goes into README.md too.
 
     python scripts/make_results.py
 
@@ -102,7 +104,8 @@ def main() -> None:
         " | evaluation, epsilon 0.001 [95 % interval] | minutes |"
     )
     lines = [header, "|" + "---|" * (header.count("|") - 1), *(make_line(folder) for folder in folders)]
-    replace_section(DOCS / "results.md", "results", "\n".join(lines))
+    for page in (DOCS / "results.md", ROOT / "README.md"):
+        replace_section(page, "results", "\n".join(lines))
     for table in sorted((DOCS / "figures").glob("normalizers_*.csv")):
         replace_section(DOCS / "results.md", table.stem, summarize(read_rows(table)))
 
