@@ -16,7 +16,7 @@ import yaml
 from learning_curves import read_learning_curve
 from study_results import COLORS, FIGURES, compute_interval, make_figure, read_rows, save_figure, write_rows
 
-OWN_SETTINGS = ("normalizer", "seed", "name", "run_dir", "resume", "logger", "progress", "total_agent_steps")
+OWN_SETTINGS = ("normalizer", "seed", "name", "run_dir", "resume", "logger", "progress", "video", "total_agent_steps")
 """What may differ between the runs of a comparison."""
 
 
