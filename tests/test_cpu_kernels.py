@@ -1,6 +1,5 @@
 """The loops that a CPU computes with: against float64, PyTorch's rounding, and each other."""
 
-import os
 
 import numpy as np
 import pytest
@@ -18,11 +17,15 @@ def draw(*shape, seed=0):
 
 
 @pytest.fixture
-def many_cores(monkeypatch):
-    """A machine that has them; and PyTorch's number of threads is put back."""
-    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+def set_threads(monkeypatch):
+    """Say how many threads PyTorch has on a machine of how many cores; PyTorch's number is put back."""
     before = torch.get_num_threads()
-    yield
+
+    def set_both(num_threads, num_cores):
+        monkeypatch.setattr(cpu_kernels, "count_cores", lambda: num_cores)
+        torch.set_num_threads(num_threads)
+
+    yield set_both
     torch.set_num_threads(before)
 
 
@@ -101,16 +104,25 @@ def test_a_unit_that_diverged_is_seen_in_its_weight_and_in_no_other(number, dtyp
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_several_threads_write_the_same_bits(many_cores, dtype):
+def test_several_threads_write_the_same_bits(set_threads, dtype):
     v, g, grad_weight = draw(601, 700), draw(601, seed=1), draw(601, 700, seed=2).to(dtype)
     assert v.numel() > cpu_kernels.SMALLEST_SHARED
     results = []
-    for num_threads in (3, 1):
-        torch.set_num_threads(num_threads)
+    for num_threads, num_cores in ((3, 8), (1, 2), (1, 1)):
+        set_threads(num_threads, num_cores)
         out = torch.empty(601, 700, dtype=dtype)
         divisors = write_weight(v, g, out)
         results.append((out, divisors, *compute_gradients(grad_weight, v, g, divisors)))
-    assert all(torch.equal(one, other) for one, other in zip(*results, strict=True))
+    for others in results[1:]:
+        assert all(torch.equal(one, other) for one, other in zip(results[0], others, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("num_threads", "num_cores", "expected"), [(1, 1, 1), (1, 2, 2), (1, 8, 2), (2, 2, 1), (3, 4, 2), (3, 8, 3)]
+)
+def test_rows_are_shared_by_cores_that_pytorch_does_not_keep_busy(set_threads, num_threads, num_cores, expected):
+    set_threads(num_threads, num_cores)
+    assert cpu_kernels._count_threads() == expected
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

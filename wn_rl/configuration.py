@@ -1,6 +1,5 @@
 """A run's configuration: found by itself where it says auto, checked, written, and compared on resume."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from wn_rl.envs.games import resolve_game
 from wn_rl.errors import ConfigurationError
 from wn_rl.files import read_limited, write_whole
 from wn_rl.nn.normalizers import AFFINE_NORMALIZERS
+from wn_rl.processor import count_cores
 from wn_rl.replay.storage_choice import choose_storage
 
 CONFIG_FILE = "config.yaml"
@@ -76,11 +76,6 @@ def share_cores() -> tuple[int, int]:
     """
     num_network_threads = max(1, count_cores() // 2)
     return num_network_threads, max(1, count_cores() - num_network_threads)
-
-
-def count_cores() -> int:
-    """The processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def resolve_accelerator(accelerator: str) -> str:

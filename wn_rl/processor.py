@@ -1,6 +1,7 @@
 """How does this process use the host's processor and memory?"""
 
 import ctypes
+import os
 import platform
 
 import torch
@@ -9,6 +10,11 @@ import torch
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _LARGEST_MMAP_THRESHOLD = 2**25  # that glibc accepts
 _KEPT_BYTES = 2**30
+
+
+def count_cores() -> int:
+    """The processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def use_processor(num_threads: int) -> None:

@@ -162,8 +162,8 @@ PLANTED = [
     {
         "number": 20,
         "file": "wn_rl/nn/cpu_kernels.py",
-        "old": "np.array_split(array, num_threads)",
-        "new": "np.array_split(array, num_threads)[:2]",
+        "old": "for part in others]",
+        "new": "for part in others[:-1]]",
         "test": "tests/test_cpu_kernels.py::test_several_threads_write_the_same_bits",
     },
     {

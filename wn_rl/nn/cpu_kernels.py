@@ -10,7 +10,6 @@ v and g are float32; w, ∇w and scaled pixels float32 or bfloat16, which NumPy 
 in u16. Each row is computed by itself and in one order, so that the result does not depend on the number of threads.
 """
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -23,6 +22,8 @@ from jaxtyping import Float, Float32, UInt8
 from numba.core import types
 from numba.extending import overload
 from torch import Tensor
+
+from wn_rl.processor import count_cores
 
 KNOWN_DTYPES = (torch.float32, torch.bfloat16)
 SMALLEST_SHARED = 2**18  # numbers below which handing rows to other threads costs more than it saves
@@ -47,7 +48,7 @@ def write_weight(v: Float32[Tensor, "O K"], g: Float[Tensor, "O"], out: Float[Te
     The three are contiguous.
     """
     divisors = torch.empty(v.shape[0])
-    _for_rows(_write_weight, v, g, out, divisors)
+    _for_rows(_write_weight, v, g, out, divisors, num_threads=_count_threads())
     return divisors
 
 
@@ -56,7 +57,7 @@ def compute_gradients(
 ) -> tuple[Float32[Tensor, "O K"], Float32[Tensor, "O"]]:
     """∇v and ∇g of Eq. 3, zero for a unit whose divisor is infinite. All are contiguous."""
     grad_v, grad_g = torch.empty_like(v), torch.empty_like(divisors)
-    _for_rows(_write_gradients, grad_weight, v, g, divisors, grad_v, grad_g)
+    _for_rows(_write_gradients, grad_weight, v, g, divisors, grad_v, grad_g, num_threads=_count_threads())
     return grad_v, grad_g
 
 
@@ -71,22 +72,29 @@ def scale_pixels(pixels: UInt8[Tensor, "B S H W"], factor: float, dtype: torch.d
     scaled = torch.empty_like(pixels, dtype=dtype)
     shape = (pixels.shape[0], pixels[0].numel())
     rows = (tensor.as_strided(shape, (shape[1], 1)) for tensor in (pixels, scaled))
-    _for_rows(partial(_scale, np.float32(factor)), *rows)
+    # The parts of a minibatch are scaled side by side: with one of PyTorch's threads, no core is free.
+    num_threads = 1 if torch.get_num_threads() == 1 else _count_threads()
+    _for_rows(partial(_scale, np.float32(factor)), *rows, num_threads=num_threads)
     return scaled
 
 
-def _for_rows(kernel: Callable[..., None], *tensors: Tensor) -> None:
-    """Call ``kernel`` with the tensors, which have as many rows, as arrays; large ones by several threads.
-
-    Not where PyTorch's own threads have most of the cores, which they keep busy for a while after each operation.
-    """
+def _for_rows(kernel: Callable[..., None], *tensors: Tensor, num_threads: int) -> None:
+    """Call ``kernel`` with the tensors, which have as many rows, as arrays; large ones by several threads."""
     arrays = [_as_array(tensor) for tensor in tensors]
-    num_threads = torch.get_num_threads()
-    if num_threads == 1 or 2 * num_threads > (os.cpu_count() or 1) or arrays[0].size < SMALLEST_SHARED:
+    if num_threads == 1 or arrays[0].size < SMALLEST_SHARED:
         kernel(*arrays)
-    else:
-        parts = zip(*(np.array_split(array, num_threads) for array in arrays), strict=True)
-        list(_threads.map(lambda part: kernel(*part), parts))
+        return
+    first, *others = zip(*(np.array_split(array, num_threads) for array in arrays), strict=True)
+    futures = [_threads.submit(kernel, *part) for part in others]
+    kernel(*first)
+    for future in futures:
+        future.result()
+
+
+def _count_threads() -> int:
+    """As many as PyTorch has, and at least two, where there are cores that those do not keep busy for a while."""
+    num_threads = torch.get_num_threads()
+    return max(1, min(max(2, num_threads), count_cores() - num_threads + 1))
 
 
 def _as_array(tensor: Tensor) -> np.ndarray:
