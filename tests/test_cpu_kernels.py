@@ -1,6 +1,5 @@
 """The loops that a CPU computes with: against float64, PyTorch's rounding, and each other."""
 
-
 import numpy as np
 import pytest
 import torch

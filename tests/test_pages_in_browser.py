@@ -161,6 +161,15 @@ def read_column(page: Any, number: int) -> list[float]:
     return [math.nan if cell == "" else float(cell) for cell in cells]
 
 
+EVALUATION_ROWS = "#evaluations tbody tr"
+
+
+def wait_for_count(page: Any, selector: str, number: int) -> None:
+    """A chart is drawn when its place has got a size."""
+    condition = "([selector, number]) => document.querySelectorAll(selector).length === number"
+    page.wait_for_function(condition, arg=[selector, number])
+
+
 def test_a_gallery_sorts_filters_and_compares(runs: Path, browser: Any) -> None:
     page, problems = open_page(browser, (runs / "index.html").as_uri())
     column = page.locator("#runs th").all_text_contents().index("Last evaluation")
@@ -169,9 +178,9 @@ def test_a_gallery_sorts_filters_and_compares(runs: Path, browser: Any) -> None:
     page.get_by_role("button", name="Last evaluation").click()
     assert read_column(page, column) == [9.0, 12.0, 17.0]
     assert page.locator("#runs th").nth(column).get_attribute("aria-sort") == "ascending"
-    assert page.locator("#overlay .curve").count() == 3
+    wait_for_count(page, "#overlay .curve", 3)
     page.get_by_label("Show Pong/b").uncheck()
-    assert page.locator("#overlay .curve").count() == 2
+    wait_for_count(page, "#overlay .curve", 2)
     shown = page.locator("#differences-table tbody tr:visible th").all_text_contents()
     assert shown == ["learning_rate", "optimizer.lr"]  # the seed differs only in the run that was unticked
     assert page.locator("#differences-table td.unusual:visible").all_text_contents() == ["0.001", "0.001"]
@@ -216,10 +225,6 @@ def add_evaluation(folder: Path, number: int) -> None:
     (folder / EVALUATIONS_FILE).write_text(lines + json.dumps(make_evaluation(number)) + "\n")
 
 
-def wait_for_evaluations(page: Any, number: int) -> None:
-    page.wait_for_function("number => document.querySelectorAll('#evaluations tbody tr').length === number", arg=number)
-
-
 def test_a_served_page_takes_over_what_is_new_and_leaves_alone_what_one_looks_at(tmp_path: Path, browser: Any) -> None:
     folder = make_run_folder(tmp_path / "run", num_evaluations=1)
     for name in ("000250000--12.mp4", "000250000-best--9.mp4"):
@@ -242,7 +247,7 @@ def test_a_served_page_takes_over_what_is_new_and_leaves_alone_what_one_looks_at
         add_video(folder, "000500000--4.mp4", num_frames=5)
         add_video(folder, "000500000-best-3.mp4", num_frames=5)
         add_evaluation(folder, 2)  # last, since it is what is waited for
-        wait_for_evaluations(page, 2)
+        wait_for_count(page, EVALUATION_ROWS, 2)
         assert page.locator('[data-chart="learning"] .mark').count() == 2
         assert page.locator("#stages-videos figure").count() == 2
         assert stage.evaluate(IS_PLAYING)
@@ -266,10 +271,10 @@ def test_a_served_gallery_takes_over_what_is_new_and_leaves_alone_what_one_has_c
         page, problems = open_page(browser, address, script=TEN_TIMES_FASTER)
         page.get_by_label("Show b").uncheck()
         page.locator("#overlay .legend").get_by_role("button", name="c").click()
-        assert page.locator("#overlay .curve").count() == 1
+        wait_for_count(page, "#overlay .curve", 1)
         add_evaluation(runs[0], 3)
         page.wait_for_function("() => document.querySelectorAll('#overlay .mark').length === 3")
-        assert page.locator("#overlay .curve").count() == 1
+        wait_for_count(page, "#overlay .curve", 1)
         assert not page.get_by_label("Show b").is_checked()
         assert problems == []
         page.close()
