@@ -290,11 +290,12 @@ def test_a_resumed_run_may_keep_its_replay_elsewhere(saved_run: Path) -> None:
 def test_a_run_of_before_there_was_a_choice_goes_on(saved_run: Path) -> None:
     path = saved_run / "config.yaml"
     whole = path.read_text()
-    later = ("compile:", "deterministic:", "  max_repeats:")
+    later = ("compile:", "deterministic:", "minibatch_parts:", "  max_repeats:")
     before = "\n".join(line for line in whole.splitlines() if not line.startswith(later))
     path.write_text(before)
     resumed = resume_configuration(compose_training("exploration.max_repeats=9"), [], saved_run)
     assert (resumed.compile, resumed.deterministic, resumed.exploration.max_repeats) == (False, False, 1)
+    assert resumed.minibatch_parts in (1, 2)
     # the same settings, as its checkpoint has them and as the folder has them now
     assert select_fixed_settings(OmegaConf.create(before)) == select_fixed_settings(OmegaConf.create(whole))
 
