@@ -67,6 +67,7 @@ def describe_run(config: DictConfig, folder: Path, monkeypatch: pytest.MonkeyPat
         "max_repeats": module.collector.exploration._max_repeats,
         "replay": module.replay.state_dict()["settings"],
         "storage": type(module.replay._storage).__name__,
+        "sampler": (type(module.replay._sampler).__name__, describe_numbers(module.replay._sampler)),
         "optimizer": str(module.configure_optimizers()),
         "network": str(module.network),
         "weights": [float(p.detach().double().sum()) for p in module.network.parameters()],
@@ -83,6 +84,10 @@ def describe_run(config: DictConfig, folder: Path, monkeypatch: pytest.MonkeyPat
     return description
 
 
+def describe_numbers(thing: object) -> dict[str, float]:
+    return {name: value for name, value in vars(thing).items() if isinstance(value, float)}
+
+
 def find_evaluation(trainer: Trainer) -> Evaluation:
     return next(callback for callback in trainer.callbacks if isinstance(callback, Evaluation))
 
@@ -97,11 +102,12 @@ OTHER_WORDS = {
     "game": "Breakout", "normalizer": "weight_norm", "error_function": "huber", "initialization": "random",
     "precision": "32-true", "protocol.name": "other", "network.torso": "mlp", "network.head": "dueling",
     "max_gradient_norm": 10.0, "optimizer._target_": "torch.optim.AdamW", "replay.storage": "compressed",
+    "replay.sampler": "uniform",
 }  # fmt: skip
 OTHER_NUMBERS = {
     "replay.gamma": 0.9, "exploration.initial_epsilon": 0.9, "exploration.final_epsilon": 0.2,
     "evaluation.epsilon": 0.2, "protocol.repeat_action_probability": 0.1, "protocol.frame_skip": 2,
-    "optimizer.betas": [0.5, 0.9],
+    "optimizer.betas": [0.5, 0.9], "replay.priority_exponent": 0.7, "replay.importance_exponent": 0.7,
 }  # fmt: skip
 # They say where and how results are written, and how the process is started: they have tests of their own.
 ELSEWHERE = {"resume", "run_dir", "name", "accelerator", "optimizer._partial_"}
@@ -138,7 +144,7 @@ SETTINGS = sorted(
 def base_configuration() -> DictConfig:
     # a plain network: weight decay touches no other; a small one, since it is made again for every setting
     words = ("precision=bf16-mixed", "num_envs=8", "num_threads=2", "normalizer=none", "replay.storage=ram",
-             "network.torso=small", "network.hidden_units=8")  # fmt: skip
+             "replay.sampler=prioritized", "network.torso=small", "network.hidden_units=8")  # fmt: skip
     return resolve_configuration(compose_training(*words))
 
 
@@ -190,6 +196,8 @@ def test_the_streams_of_a_run_are_apart_and_follow_from_its_seed() -> None:
         (["learning_rate=fast"], "learning_rate=fast: needs a number"),
         (["num_envs=2.5"], "num_envs=2.5: needs a whole number"),
         (["num_envs=-1"], "num_envs=-1: needs a number of at least 1"),
+        (["replay.sampler=rank"], "replay.sampler=rank: unknown; known: uniform, prioritized"),
+        (["replay.priority_exponent=2"], "replay.priority_exponent=2: needs a number between 0 and 1"),
         (["replay.gamma=1.5"], "replay.gamma=1.5: needs a number between 0 and 1"),
         (["evaluation.epsilon=2"], "evaluation.epsilon=2: needs a number between 0 and 1"),
         (["accelerator=tpu"], "accelerator=tpu: unknown; known: auto, cpu, gpu"),

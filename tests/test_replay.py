@@ -1,5 +1,7 @@
 """The replay holds exactly the transitions that the episodes had, and samples nothing else."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -18,6 +20,7 @@ from tests.replay_oracle import (
     read_batch,
 )
 from wn_rl.errors import ConfigurationError
+from wn_rl.replay.prioritized_sampler import PrioritizedSampler
 from wn_rl.replay.replay import Replay
 from wn_rl.replay.samplers import UniformSampler
 from wn_rl.types import Step
@@ -60,11 +63,17 @@ def test_exactly_the_complete_transitions_with_all_their_frames_stored_are_sampl
     assert replay.num_valid == len(history.list_transitions())
 
 
+@pytest.mark.parametrize(
+    "make_sampler",
+    [UniformSampler, partial(PrioritizedSampler, priority_exponent=0.5, importance_exponent=0.5)],
+    ids=["uniform", "prioritized"],
+)
 @settings(max_examples=30, deadline=None)
-@given(draw_plays(max_rounds=20))
-def test_uniform_sampling_reaches_every_transition_and_no_other(plays) -> None:
+@given(plays=draw_plays(max_rounds=20))
+def test_sampling_reaches_every_transition_and_no_other(make_sampler, plays) -> None:
+    """New transitions are drawn equally often by a prioritized sampler too."""
     its_settings, rounds = plays
-    replay = make_replay(its_settings, UniformSampler())
+    replay = make_replay(its_settings, make_sampler())
     history = History(its_settings, replay)
     history.run(rounds)
     expected = history.list_transitions()

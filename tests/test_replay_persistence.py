@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -15,7 +16,7 @@ from tests.replay_archives import GO, SMALL, make_archive
 from tests.replay_oracle import History, draw_plays, drop_repeats, make_replay, read_batch
 from wn_rl.errors import ConfigurationError
 from wn_rl.replay.persistence import list_segment_names
-from wn_rl.replay.samplers import UniformSampler
+from wn_rl.replay.prioritized_sampler import PrioritizedSampler
 from wn_rl.replay.segments import remove_unused_segments
 from wn_rl.replay.storage_choice import STORAGE_NAMES
 
@@ -98,29 +99,20 @@ def test_what_is_loaded_in_mid_episode_continues_it(tmp_path: Path) -> None:
     assert drop_repeats(found) == history.list_transitions()
 
 
-class RememberingSampler(UniformSampler):
-    """Remembers the largest priority so far, which a prioritized sampler gives to what is new."""
-
-    def __init__(self) -> None:
-        self.largest = torch.tensor(1.0)
-
-    def update_priorities(self, index: torch.Tensor, priority: torch.Tensor) -> None:
-        self.largest = torch.maximum(self.largest, priority.max())
-
-    def state_dict(self) -> dict[str, torch.Tensor]:
-        return {"largest": self.largest}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.largest = state["largest"]
-
-
 def test_what_a_sampler_remembers_is_saved_and_loaded() -> None:
-    samplers = [RememberingSampler(), RememberingSampler()]
+    samplers = [PrioritizedSampler(priority_exponent=0.5, importance_exponent=0.5) for _ in range(2)]
     saved, loaded = (make_replay(SMALL, sampler) for sampler in samplers)
-    saved.allocate()
-    saved.update_priorities(torch.tensor([3, 4]), torch.tensor([2.5, 0.5]))
+    History(SMALL, saved).run([GO] * 40 + [("terminal", "go"), GO])
+    rows = torch.from_numpy(np.flatnonzero(saved._columns.valid))
+    for scale in (9, 1):  # the largest priority so far is none that a row still has
+        saved.update_priorities(rows, torch.rand(len(rows), generator=torch.Generator().manual_seed(0)) * scale)
     loaded.load_state_dict(pass_through_a_file(saved.state_dict()))
-    assert [sampler.largest.item() for sampler in samplers] == [2.5, 2.5]
+    for replay, sampler in zip((saved, loaded), samplers, strict=True):
+        replay.cut_episodes()  # what is complete by that is new: it takes the largest priority so far
+        assert sampler._largest > 2
+    batches = [replay.sample(64, torch.Generator().manual_seed(3)) for replay in (saved, loaded)]
+    assert batches[0].index.tolist() == batches[1].index.tolist()
+    assert batches[0].weight.tolist() == batches[1].weight.tolist()
 
 
 def test_a_loaded_archive_writes_what_the_one_that_went_on_writes(tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ from wn_rl.callbacks.metrics_csv import METRICS_FILE, MetricsCSV
 from wn_rl.callbacks.metrics_logging import MetricsLogging
 from wn_rl.callbacks.weight_statistics import WeightStatistics
 from wn_rl.dqn import DQN
+from wn_rl.replay.prioritized_sampler import PrioritizedSampler
+from wn_rl.replay.samplers import Sampler
 
 TOTAL = 800
 
@@ -64,12 +66,13 @@ def train(
     normalizer: str = "weight_norm",
     total: int = TOTAL,
     storage: str = "ram",
+    sampler: Sampler | None = None,
 ) -> DQN:
     """Train from the last checkpoint in the folder, if there is one."""
     folder.mkdir(exist_ok=True)
     module = make_toy_module(
         folder, total_agent_steps=total, iteration_agent_steps=total // 2, normalizer=normalizer, n_step=3,
-        capacity=600, samples_per_agent_step=2, learning_rate=1e-3, storage=storage, max_repeats=30,
+        capacity=600, samples_per_agent_step=2, learning_rate=1e-3, storage=storage, sampler=sampler, max_repeats=30,
     )  # fmt: skip
     checkpoint = folder / LAST_CHECKPOINT if (folder / LAST_CHECKPOINT).exists() else None
     interruption = Interruption()
@@ -156,6 +159,18 @@ def test_a_run_may_go_on_with_another_storage_and_ends_the_same(tmp_path: Path, 
     train(tmp_path, At(300, interrupt), storage="compressed")
     train(tmp_path, At(600, interrupt), storage="compressed")
     assert_equal(describe(train(tmp_path, storage="ram"), tmp_path), untouched)
+
+
+def make_prioritized() -> PrioritizedSampler:
+    return PrioritizedSampler(priority_exponent=0.6, importance_exponent=0.5)
+
+
+def test_a_prioritized_replay_resumes_exactly(tmp_path: Path, untouched: dict[str, Any]) -> None:
+    expected = describe(train(tmp_path / "whole", sampler=make_prioritized()), tmp_path / "whole")
+    for agent_steps in (300, 500, 700):
+        train(tmp_path / "parts", At(agent_steps, interrupt), sampler=make_prioritized())
+    assert_equal(describe(train(tmp_path / "parts", sampler=make_prioritized()), tmp_path / "parts"), expected)
+    assert not torch.equal(*(d["weights"]["network.head.output.g"] for d in (expected, untouched)))  # not uniform
 
 
 @pytest.mark.parametrize("normalizer", NORMALIZERS_OF_A_RUN)

@@ -71,6 +71,6 @@ def test_priorities_of_a_uniform_sampler_change_nothing() -> None:
     sampler.on_new(np.array([2, 5]))
     sampler.update_priorities(torch.tensor([2]), torch.tensor([1e9]))
     sampler.on_invalid(np.array([7]))
-    sampler.load_state_dict(sampler.state_dict())
+    sampler.load_state_dict(sampler.state_dict(), valid=valid.reshape(-1))
     rows = sampler.draw(1000, valid=valid, num_filled=10, generator=torch.Generator().manual_seed(0)).rows
     assert 400 < (rows == 2).sum() < 600

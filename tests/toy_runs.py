@@ -16,7 +16,7 @@ from wn_rl.nn.optimizer_groups import make_parameter_groups
 from wn_rl.nn.q_network import make_q_network
 from wn_rl.replay.persistence import ReplayArchive
 from wn_rl.replay.replay import Replay
-from wn_rl.replay.samplers import UniformSampler
+from wn_rl.replay.samplers import Sampler, UniformSampler
 from wn_rl.replay.storage_choice import make_storage
 from wn_rl.schedules import LinearSchedule, RunLength
 from wn_rl.settings import DQNSettings
@@ -57,7 +57,7 @@ def make_chain(
 def make_toy_module(
     folder: Path, *, total_agent_steps: int = 2000, iteration_agent_steps: int = 1000, normalizer: str = "weight_norm",
     learning_rate: float = 3e-3, n_step: int = 1, capacity: int = 4000, environments: ChainEnvironments | None = None,
-    sampler: UniformSampler | None = None, storage: str = "ram", head: str = "linear", max_repeats: int = 1,
+    sampler: Sampler | None = None, storage: str = "ram", head: str = "linear", max_repeats: int = 1,
     **changes: Any,
 ) -> DQN:  # fmt: skip
     chain = environments or make_chain()

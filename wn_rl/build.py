@@ -19,8 +19,9 @@ from wn_rl.errors import ConfigurationError
 from wn_rl.nn.optimizer_groups import make_parameter_groups
 from wn_rl.nn.q_network import QNetwork, make_q_network
 from wn_rl.replay.persistence import ReplayArchive
+from wn_rl.replay.prioritized_sampler import PrioritizedSampler
 from wn_rl.replay.replay import Replay
-from wn_rl.replay.samplers import UniformSampler
+from wn_rl.replay.samplers import Sampler, UniformSampler
 from wn_rl.replay.storage_choice import make_storage
 from wn_rl.schedules import LinearSchedule, RunLength
 from wn_rl.settings import DQNSettings
@@ -70,6 +71,15 @@ def make_network(description: dict[str, Any], generator: torch.Generator | None)
     return make_q_network(**{**description, "frame_shape": tuple(description["frame_shape"])}, generator=generator)
 
 
+def make_sampler(config: DictConfig) -> Sampler:
+    """What decides which transitions of the replay are drawn."""
+    if config.replay.sampler == "uniform":
+        return UniformSampler()
+    return PrioritizedSampler(
+        priority_exponent=config.replay.priority_exponent, importance_exponent=config.replay.importance_exponent
+    )
+
+
 def make_replay(config: DictConfig, environments: VectorEnvironment) -> Replay:
     """The replay, without its memory yet."""
     device = make_device(config)
@@ -78,7 +88,8 @@ def make_replay(config: DictConfig, environments: VectorEnvironment) -> Replay:
         stack_size=config.network.stack_size, n_step=config.replay.n_step, gamma=config.replay.gamma,
         reward_clip=config.replay.reward_clip,
         life_loss_ends_discount=config.protocol.life_loss_ends_discount,
-        storage=make_storage(config.replay.storage, device), sampler=UniformSampler(), device=device,
+        storage=make_storage(config.replay.storage, device), sampler=make_sampler(config),
+        device=device,
     )  # fmt: skip
 
 

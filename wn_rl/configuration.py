@@ -29,7 +29,10 @@ CHANGEABLE_ON_RESUME = (
 """What a resumed run may be told anew: its length, what is shown and kept, how many threads work, where the replay
 lies, and by which of the ways that do the same an update is computed."""
 
-ADDED_SETTINGS = {"exploration.max_repeats": 1}
+ADDED_SETTINGS = {
+    "exploration.max_repeats": 1,
+    "replay.sampler": "uniform", "replay.priority_exponent": 0.5, "replay.importance_exponent": 0.5,
+}  # fmt: skip
 """What came after the first runs were saved, with what those did: runs of before go on with it."""
 
 

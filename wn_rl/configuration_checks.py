@@ -18,7 +18,8 @@ _MINIMA = {
     "batch_size": 1, "samples_per_agent_step": 0, "learning_rate": 0, "target_period_updates": 1,
     "weight_decay": 0, "initialization_batch_size": 2, "initial_q_deviation": 1e-6, "exploration.initial_epsilon": 0,
     "exploration.final_epsilon": 0, "exploration.decay_agent_steps": 0, "exploration.max_repeats": 1,
-    "replay.capacity": 1, "replay.n_step": 1, "replay.gamma": 0,
+    "replay.capacity": 1, "replay.n_step": 1, "replay.gamma": 0, "replay.priority_exponent": 0,
+    "replay.importance_exponent": 0,
     "evaluation.episodes": 0, "evaluation.epsilon": 0, "evaluation.num_envs": 1,
     "evaluation.seed": 0, "seed": 0, "video.period_iterations": 0, "video.max_seconds": 1, "video.scale": 1,
     "checkpoint.keep_last": 1, "checkpoint.keep_best": 0,
@@ -27,7 +28,14 @@ _MINIMA = {
     "num_envs": 1, "num_threads": 1, "num_env_threads": 1, "minibatch_parts": 1, "network.hidden_units": 1,
     "network.stack_size": 1,
 }  # fmt: skip
-_SHARES = ("exploration.initial_epsilon", "exploration.final_epsilon", "evaluation.epsilon", "replay.gamma")
+_SHARES = (
+    "exploration.initial_epsilon",
+    "exploration.final_epsilon",
+    "evaluation.epsilon",
+    "replay.gamma",
+    "replay.priority_exponent",
+    "replay.importance_exponent",
+)
 _WHOLE_NUMBERS = tuple(
     key for key in _MINIMA
     if key not in {
@@ -106,6 +114,7 @@ def _check_words(config: DictConfig) -> None:
         "initialization": ("data_dependent", "random"),
         "error_function": ("mse", "huber"),
         "replay.storage": ("auto", *STORAGE_NAMES),
+        "replay.sampler": ("uniform", "prioritized"),
     }
     for key, words in known.items():
         word = OmegaConf.select(config, key)

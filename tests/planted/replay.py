@@ -7,9 +7,11 @@ _COMPRESSED = "wn_rl/replay/compressed_storage.py"
 _LANES = "wn_rl/replay/lanes.py"
 _MEMORY = "wn_rl/replay/memory.py"
 _PERSISTENCE = "wn_rl/replay/persistence.py"
+_PRIORITIZED = "wn_rl/replay/prioritized_sampler.py"
 _REPLAY = "wn_rl/replay/replay.py"
 _SAMPLERS = "wn_rl/replay/samplers.py"
 _SEGMENTS = "wn_rl/replay/segments.py"
+_SUM_TREE = "wn_rl/replay/sum_tree.py"
 _ORACLE = "tests/test_replay.py::test_exactly_the_complete_transitions_with_all_their_frames_stored_are_sampled"
 _MID_EPISODE = "tests/test_replay_persistence.py::test_what_is_loaded_in_mid_episode_continues_it"
 
@@ -68,7 +70,7 @@ PLANTED = [
     {
         "number": 12,
         "file": _REPLAY,
-        "old": '        self._sampler.load_state_dict(get_entry(state, "sampler", dict))\n',
+        "old": '        self._sampler.load_state_dict(get_entry(state, "sampler", dict), valid=self._columns.valid)\n',
         "new": "",
         "test": "tests/test_replay_persistence.py::test_what_a_sampler_remembers_is_saved_and_loaded",
     },
@@ -264,5 +266,47 @@ PLANTED = [
         "new": "<= free",
         "test": "tests/test_replay_memory.py::"
         "test_auto_leaves_a_quarter_of_the_memory_to_others_and_does_not_guess[9.2-compressed]",
+    },
+    {
+        "number": 0,
+        "file": _PRIORITIZED,
+        "old": "self._tree.set(rows, 0.0)",
+        "new": "pass",
+        "test": "tests/test_prioritized_sampler.py::test_what_is_no_longer_valid_is_not_drawn",
+    },
+    {
+        "number": 0,
+        "file": _PRIORITIZED,
+        "old": "self._tree.set(rows, float(self._largest[0]))",
+        "new": "self._tree.set(rows, 1.0)",
+        "test": "tests/test_prioritized_sampler.py::test_what_is_new_has_the_largest_priority_so_far",
+    },
+    {
+        "number": 0,
+        "file": _PRIORITIZED,
+        "old": "(priority.min() / priority)",
+        "new": "(priority / priority.max())",
+        "test": "tests/test_prioritized_sampler.py::test_weights_are_those_of_the_paper[0.5]",
+    },
+    {
+        "number": 0,
+        "file": _PRIORITIZED,
+        "old": '        copy_array(self._largest, state, "largest")\n',
+        "new": "        self._largest = priorities.max(keepdims=True)\n",
+        "test": "tests/test_replay_persistence.py::test_what_a_sampler_remembers_is_saved_and_loaded",
+    },
+    {
+        "number": 0,
+        "file": _PRIORITIZED,
+        "old": "dtype=torch.float64, generator=generator)",
+        "new": "dtype=torch.float64)",
+        "test": "tests/test_prioritized_sampler.py::test_the_generator_given_is_the_only_source_of_chance",
+    },
+    {
+        "number": 0,
+        "file": _SUM_TREE,
+        "old": "parents.reshape(-1)[nodes] = children[nodes].sum(axis=1, dtype=np.float64)",
+        "new": "parents.reshape(-1)[nodes] += np.float64(weights)",
+        "test": "tests/test_prioritized_sampler.py::test_a_sum_tree_depends_on_its_weights_alone",
     },
 ]

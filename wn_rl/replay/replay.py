@@ -83,7 +83,8 @@ class Replay:
     def required_bytes(self) -> int:
         """Bytes that a full replay takes on the storage's device and, if another, the host together."""
         num_rows = self.lanes.num_rows
-        return self._storage.required_bytes(num_rows, self.frame_shape) + num_rows * BYTES_PER_ROW
+        others = num_rows * BYTES_PER_ROW + self._sampler.required_bytes(num_rows)
+        return self._storage.required_bytes(num_rows, self.frame_shape) + others
 
     def describe_memory(self) -> str:
         """What a full replay takes, where, and how much is free there."""
@@ -244,4 +245,4 @@ class Replay:
         self._columns.load_state_dict(get_entry(state, "columns", dict))
         self.lanes.load_state_dict(get_entry(state, "lanes", dict))
         self._accumulator.load_state_dict(get_entry(state, "accumulator", dict))
-        self._sampler.load_state_dict(get_entry(state, "sampler", dict))
+        self._sampler.load_state_dict(get_entry(state, "sampler", dict), valid=self._columns.valid)

@@ -1,8 +1,8 @@
 """Which transitions a minibatch is made of.
 
 The replay says which rows are valid; a sampler draws among them and says how much each draw weighs. The
-uniform sampler needs no memory of its own. A prioritized one keeps its priorities up to date through
-``on_new`` and ``on_invalid``, and has ``update_priorities`` called after each update.
+uniform sampler needs no memory of its own. A prioritized one (prioritized_sampler.py) keeps its priorities up
+to date through ``on_new`` and ``on_invalid``, and has ``update_priorities`` called after each update.
 """
 
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -26,6 +26,9 @@ class Draw(NamedTuple):
 @runtime_checkable
 class Sampler(Protocol):
     """Draws valid rows. Rows of lane l and slot s are numbered l L + s."""
+
+    def required_bytes(self, num_rows: int) -> int:
+        """Bytes that it takes on the host for that many rows."""
 
     def allocate(self, num_rows: int) -> None:
         """Take the memory for that many rows, none of them valid."""
@@ -52,12 +55,20 @@ class Sampler(Protocol):
     def state_dict(self) -> dict[str, Tensor]:
         """What must be saved, the validity of rows excepted."""
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what was saved, after ``allocate``."""
+    def load_state_dict(self, state: dict[str, Any], *, valid: Bool[np.ndarray, "R"]) -> None:
+        """Take over what was saved, after ``allocate``; ``valid`` says which rows may be drawn.
+
+        Raises:
+            ConfigurationError: the state is damaged.
+        """
 
 
 class UniformSampler:
     """Every valid transition with the same probability, independently: weight 1."""
+
+    def required_bytes(self, num_rows: int) -> int:
+        """Nothing."""
+        return 0
 
     def allocate(self, num_rows: int) -> None:
         """Nothing to allocate."""
@@ -112,5 +123,5 @@ class UniformSampler:
         """Nothing to save."""
         return {}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: dict[str, Any], *, valid: Bool[np.ndarray, "R"]) -> None:
         """Nothing to load."""
