@@ -8,6 +8,7 @@ from torch import nn
 
 from tests.networks import ALL_NORMALIZERS, draw_frames, make_network
 from wn_rl.errors import ConfigurationError
+from wn_rl.folded_network import FoldedNetwork
 from wn_rl.nn.heads import NUM_QUANTILES
 from wn_rl.nn.normalizers import after_update
 from wn_rl.nn.q_network import make_q_network
@@ -167,6 +168,26 @@ def test_autocast_computes_nearly_the_same_values_in_float32_outputs(normalizer)
         rough = network(draw_frames()).q_values
     assert rough.dtype == torch.float32
     torch.testing.assert_close(rough, network(draw_frames()).q_values, rtol=0.1, atol=0.1)
+
+
+@pytest.mark.parametrize("head", ["linear", "dueling", "quantile"])
+@pytest.mark.parametrize("is_folded", [True, False])
+def test_values_differ_by_less_than_bfloat16_can_tell(head, is_folded):
+    """Around 100 bfloat16 goes by halves."""
+    network = make_network("weight_norm", head=head).eval()
+
+    def compute() -> torch.Tensor:
+        acting = FoldedNetwork(network, dtype=torch.bfloat16) if is_folded else network
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=not is_folded):
+            return acting(draw_frames()) if is_folded else acting(draw_frames()).q_values
+
+    biases = [layer.bias for layer in network.head.output_layers]
+    with torch.no_grad():
+        biases[0] += 100
+    before = compute()
+    with torch.no_grad():
+        biases[0] += 0.01
+    torch.testing.assert_close(compute() - before, torch.full_like(before, 0.01), rtol=0.01, atol=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from wn_rl.callbacks.weight_statistics import WeightStatistics
 from wn_rl.dqn import DQN
 from wn_rl.replay.prioritized_sampler import PrioritizedSampler
 from wn_rl.replay.samplers import Sampler
+from wn_rl.saved_run import _check_tensors
 
 TOTAL = 800
 
@@ -181,3 +182,16 @@ def test_every_normalizer_resumes_exactly(tmp_path: Path, normalizer: str) -> No
     parts = Path(shutil.copytree(whole, tmp_path / "parts"))
     next(parts.glob("checkpoints/000000300*")).replace(parts / LAST_CHECKPOINT)
     assert_equal(describe(train(parts, normalizer=normalizer, total=600), parts), expected)
+
+
+def test_a_checkpoint_whose_output_layers_were_bfloat16_goes_on(tmp_path: Path) -> None:
+    """As they were in the network that acts and in the target; but numbers may not be rounded."""
+    module = make_toy_module(tmp_path, folded_dtype=torch.bfloat16)
+    own = module.state_dict()
+    name = "acting.network.head.output.weight"
+    assert own[name].dtype == torch.float32
+    _check_tensors({**own, name: own[name].bfloat16()}, own)
+    module.load_state_dict({**own, name: own[name].bfloat16()})
+    assert module.state_dict()[name].dtype == torch.float32
+    with pytest.raises(ValueError, match=f"its {name} is torch.float64"):
+        _check_tensors({**own, name: own[name].double()}, own)

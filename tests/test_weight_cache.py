@@ -131,7 +131,7 @@ def test_lent_weights_give_the_gradients_that_computed_ones_give(normalizer, tor
 def test_lent_weights_in_bfloat16_give_gradients_that_point_where_float32_points():
     network, frames = make_large_network("weight_norm"), draw_frames(8)
     expected = compute_gradients(network, frames)
-    folded = make_folded(network).to(torch.bfloat16)
+    folded = make_folded(network).reduce_precision_(torch.bfloat16)
     fold_(network, folded)
     make_folded(network)  # elsewhere and in another precision: that is not what is lent
     with torch.autocast("cpu", torch.bfloat16):

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import cast
 
 import torch
 from jaxtyping import Float32, UInt8
 from torch import Tensor, nn
 
 from wn_rl.nn.folding import fold_, make_folded, pair_layers
+from wn_rl.nn.q_network import QNetwork
 from wn_rl.nn.weight_cache import lent_weights
 from wn_rl.types import QOutput
 
@@ -19,12 +21,12 @@ class FoldedNetwork(nn.Module):
 
     Args:
         online: the network that is trained.
-        dtype: the precision of the copy.
+        dtype: the precision of the copy, but for its output layers, which are float32 as ever.
     """
 
-    def __init__(self, online: nn.Module, *, dtype: torch.dtype) -> None:
+    def __init__(self, online: QNetwork, *, dtype: torch.dtype) -> None:
         super().__init__()
-        self.network = make_folded(online).to(dtype)
+        self.network = cast(QNetwork, make_folded(online)).reduce_precision_(dtype)
         self._pairs = pair_layers(online, self.network)
         self._moment = -1
 

@@ -124,7 +124,10 @@ def _check_tensors(saved: dict[str, Any], own: dict[str, Any]) -> None:
     if saved.keys() != own.keys():
         raise ValueError("its weights are of another network")
     for name, value in own.items():
-        if (saved[name].shape, saved[name].dtype) != (value.shape, value.dtype):
+        is_exact = (
+            torch.promote_types(saved[name].dtype, value.dtype) == value.dtype
+        )  # bfloat16 output layers, of before
+        if saved[name].shape != value.shape or not is_exact:
             raise ValueError(f"its {name} is {saved[name].dtype} {tuple(saved[name].shape)}, not {tuple(value.shape)}")
 
 

@@ -1,6 +1,8 @@
 """What turns features into Q-values? Heads, by name.
 
 The linear layer of Mnih et al. 2015, the dueling streams of Wang et al. 2016, the quantiles of Dabney et al. 2018.
+Output layers compute in float32, whatever the rest does: bfloat16 knows 128 numbers between 1 and 2, and the values of
+two actions often differ by less than that.
 """
 
 from collections.abc import Callable
@@ -16,6 +18,12 @@ from wn_rl.types import QOutput
 
 NUM_QUANTILES = 32
 """Of the return of an action; Dabney et al. have 200, and each is compared with each."""
+
+
+def apply_in_float32(layer: nn.Module, features: Float[Tensor, "B F"]) -> Float[Tensor, "B O"]:
+    """``layer(features)``, where the layer's weights are float32 (or better), and the features in any precision."""
+    with torch.autocast(features.device.type, enabled=False):
+        return layer(features.to(torch.promote_types(features.dtype, torch.float32))).float()
 
 
 class LinearHead(nn.Module):
@@ -39,7 +47,7 @@ class LinearHead(nn.Module):
         return [self.output]
 
     def forward(self, features: Float[Tensor, "B F"]) -> QOutput:
-        return QOutput(q_values=self.output(features).float())
+        return QOutput(q_values=apply_in_float32(self.output, features))
 
 
 class DuelingHead(nn.Module):
@@ -74,7 +82,9 @@ class DuelingHead(nn.Module):
         return [self.value[-1], self.advantage[-1]]
 
     def forward(self, features: Float[Tensor, "B F"]) -> QOutput:
-        value, advantage = self.value(features).float(), self.advantage(features).float()
+        value, advantage = (
+            apply_in_float32(stream[-1], stream[:-1](features)) for stream in (self.value, self.advantage)
+        )
         return QOutput(q_values=value + advantage - advantage.mean(dim=1, keepdim=True))
 
 
@@ -103,7 +113,7 @@ class QuantileHead(nn.Module):
         return [self.output]
 
     def forward(self, features: Float[Tensor, "B F"]) -> QOutput:
-        quantiles = self.output(features).float().unflatten(1, (-1, NUM_QUANTILES))
+        quantiles = apply_in_float32(self.output, features).unflatten(1, (-1, NUM_QUANTILES))
         return QOutput(q_values=quantiles.mean(dim=2), quantiles=quantiles)
 
 

@@ -1,5 +1,7 @@
 """What is a Q-network? A torso and a head, every affine layer of them passed through one normalizer."""
 
+import copy
+
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
@@ -43,6 +45,14 @@ class QNetwork(nn.Module):
         initialize_from_data(self, observations, generator=generator)
         for layer in self.head.output_layers:
             scale_(layer, q_deviation)
+
+    def reduce_precision_(self, dtype: torch.dtype) -> "QNetwork":
+        """Convert all but the output layers, which stay float32 (see heads.py)."""
+        exact = [copy.deepcopy(layer.state_dict()) for layer in self.head.output_layers]
+        self.to(dtype)
+        for layer, state in zip(self.head.output_layers, exact, strict=True):
+            layer.float().load_state_dict(state)
+        return self
 
     def forward(self, observations: UInt8[Tensor, "B S H W"]) -> QOutput:
         if torch.compiler.is_compiling():  # which fuses the layers' own computation of w
