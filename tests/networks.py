@@ -24,8 +24,9 @@ def make_generator(seed: int) -> torch.Generator:
 
 
 def make_network(
-    normalizer: str, *, torso: str = "nature", head: str = "linear", hidden_units: int = 24, seed: int = 0
-) -> QNetwork:
+    normalizer: str, *, torso: str = "nature", head: str = "linear", hidden_units: int = 24, seed: int = 0,
+    center_pixels: bool = False,
+) -> QNetwork:  # fmt: skip
     return make_q_network(
         torso=torso,
         head=head,
@@ -35,6 +36,7 @@ def make_network(
         frame_shape=FRAME_SHAPE,
         hidden_units=hidden_units,
         generator=make_generator(seed),
+        center_pixels=center_pixels,
     )
 
 

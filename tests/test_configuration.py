@@ -196,6 +196,11 @@ def test_the_streams_of_a_run_are_apart_and_follow_from_its_seed() -> None:
         (["learning_rate=fast"], "learning_rate=fast: needs a number"),
         (["num_envs=2.5"], "num_envs=2.5: needs a whole number"),
         (["num_envs=-1"], "num_envs=-1: needs a number of at least 1"),
+        (
+            ["network.center_pixels=true", "initialization=random"],
+            "say initialization=data_dependent, or",
+        ),
+        (["network.center_pixels=1"], "network.center_pixels=1: needs true or false"),
         (["replay.sampler=rank"], "replay.sampler=rank: unknown; known: uniform, prioritized"),
         (["replay.priority_exponent=2"], "replay.priority_exponent=2: needs a number between 0 and 1"),
         (["replay.gamma=1.5"], "replay.gamma=1.5: needs a number between 0 and 1"),

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.networks import draw_frames, make_trained
+from tests.networks import draw_frames, make_network, make_trained
 from tests.toy_runs import make_toy_module, make_trainer
 from wn_rl.batch_loss import BatchLossFunction
 from wn_rl.errors import ConfigurationError
@@ -115,3 +115,15 @@ def test_other_layers_are_refused_in_a_line(normalizer: str) -> None:
     with pytest.raises(ConfigurationError, match="say minibatch_parts=1, or normalizer=weight_norm") as refusal:
         make_loss(make_trained(normalizer), 2, torch.float32)
     assert "\n" not in str(refusal.value)
+
+
+def test_parts_see_the_mean_frame_that_was_found_after_they_were_made() -> None:
+    network = make_network("weight_norm", center_pixels=True)
+    whole, parts = (make_loss(network, num_parts, torch.float32) for num_parts in (1, 2))
+    network.initialize_from_data(draw_frames(32, seed=5), 1.0, None)
+    for compute in (whole, parts):
+        compute.target.sync(network, 0)
+    for expected, found in zip(*(compute(draw_batch(6), 0) for compute in (whole, parts)), strict=True):
+        torch.testing.assert_close(found, expected)
+    (copy_of_it, _) = parts._parts._copies  # type: ignore[union-attr]
+    assert copy_of_it.torso.layers[0].mean.equal(network.torso.layers[0].mean)  # type: ignore[union-attr, operator]

@@ -16,8 +16,8 @@ from wn_rl.acting.drawing import YELLOW
 from wn_rl.acting.recorder import record_episode
 from wn_rl.acting.saliency import SaliencyFilter, make_saliency_function, paint_saliency
 from wn_rl.nn.folding import make_folded
+from wn_rl.nn.pixels import ScalePixels
 from wn_rl.nn.saliency import compute_saliency
-from wn_rl.nn.torsos import ScalePixels
 from wn_rl.types import QOutput
 
 
@@ -26,7 +26,7 @@ class LinearNetwork(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.scale = ScalePixels()
+        self.scale = ScalePixels(None)
         generator = torch.Generator().manual_seed(0)
         self.weight = nn.Parameter(torch.randn(3, 2, 4, 5, generator=generator), requires_grad=False)
 

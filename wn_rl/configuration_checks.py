@@ -43,7 +43,7 @@ _WHOLE_NUMBERS = tuple(
         "weight_statistics.dormant_threshold", "weight_statistics.rank_threshold",
     }
 )  # fmt: skip
-_SWITCHES = ("double", "progress")
+_SWITCHES = ("double", "progress", "network.center_pixels")
 _OPTIONAL_LIMITS = ("max_gradient_norm", "replay.reward_clip")
 _LARGEST = {
     "num_envs": 4096,  # emulators, of some megabytes each
@@ -128,6 +128,11 @@ def _check_combinations(config: DictConfig) -> None:
         raise ConfigurationError(
             f"network.head=quantile learns by quantile Huber regression, not by error_function={config.error_function};"
             " say error_function=huber"
+        )
+    if config.network.center_pixels and config.initialization != "data_dependent":
+        raise ConfigurationError(
+            f"network.center_pixels=true takes the mean frame from the data of the first weights, and initialization="
+            f"{config.initialization} looks at none; say initialization=data_dependent, or network.center_pixels=false"
         )
     if config.minibatch_parts > 1:
         _check_parts(config)

@@ -76,6 +76,8 @@ def _share(network: nn.Module) -> nn.Module:
     for parameter, original in zip(shared.parameters(), network.parameters(), strict=True):
         parameter.data = original.data
         parameter.requires_grad_(True)
+    for buffer, shown in zip(shared.buffers(), network.buffers(), strict=True):
+        buffer.set_(shown)  # type: ignore[call-overload]  # PyTorch's stubs know storages alone
     return shared
 
 

@@ -208,7 +208,7 @@ def _count_plain_bytes(description: dict[str, Any]) -> int:
     left = normalizer if normalizer == "layer_norm" else "none"  # the one that folding leaves
     with torch.device("meta"):
         network = _make_plain_network({"network": {**description["network"], "normalizer": left}})
-    return 4 * sum(value.numel() for value in network.state_dict().values())
+    return sum(value.nbytes for value in network.state_dict().values())
 
 
 def _make_plain_network(description: dict[str, Any]) -> nn.Module:

@@ -11,6 +11,7 @@ from wn_rl.nn.heads import HEADS, Head
 from wn_rl.nn.initialization import initialize_from_data, scale_
 from wn_rl.nn.names import look_up
 from wn_rl.nn.normalizers import make_normalizer
+from wn_rl.nn.pixels import ScalePixels
 from wn_rl.nn.torsos import TORSOS, Torso
 from wn_rl.nn.weight_cache import cached_weights
 from wn_rl.types import QOutput
@@ -37,11 +38,16 @@ class QNetwork(nn.Module):
     ) -> None:
         """Data-dependent initialization (see initialization.py) with Q-values of mean 0 and deviation ``q_deviation``.
 
+        Pixels are centered on these observations first, where the network centers them.
+
         (In the quantile head that is each quantile's deviation, and their mean has less.)
 
         The paper has 1. Less is worth it where rewards are rare: a target takes the maximum of the first Q-values for
         a truth, which is then a deviation or so above it, and which rewards must outweigh.
         """
+        for module in self.modules():
+            if isinstance(module, ScalePixels):
+                module.center_(observations)
         initialize_from_data(self, observations, generator=generator)
         for layer in self.head.output_layers:
             scale_(layer, q_deviation)
@@ -71,10 +77,12 @@ def make_q_network(
     frame_shape: tuple[int, int],
     hidden_units: int,
     generator: torch.Generator | None,
+    center_pixels: bool = False,
 ) -> QNetwork:
-    """A Q-network of the torso ("nature", "mlp"), head ("linear", "dueling", "quantile") and normalizer of these names.
+    """A Q-network of the torso ("nature", "small", "mlp"), head ("linear", ...) and normalizer of these names.
 
-    ``hidden_units`` is the width of the last hidden layer (of each stream in the dueling head). The
+    ``hidden_units`` is the width of the last hidden layer (of each stream in the dueling head); ``center_pixels``
+    whether pixels are centered on the frames of ``initialize_from_data`` (agents of before do not say). The
     parameters are drawn from ``generator`` (PyTorch's global one if None) as PyTorch's layers draw them, the
     same for every normalizer; ``initialize_from_data`` draws them as the weight-normalization paper does.
     Raises ConfigurationError for an unknown name and for frames that are too small for the torso.
@@ -86,6 +94,7 @@ def make_q_network(
         stack_size=stack_size,
         frame_shape=frame_shape,
         hidden_units=None if head_entry.has_hidden_layer else hidden_units,
+        center_pixels=center_pixels,
         normalizer=normalize,
         generator=generator,
     )

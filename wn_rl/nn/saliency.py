@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float32, UInt8
 from torch import Tensor, nn
 
-from wn_rl.nn.torsos import ScalePixels
+from wn_rl.nn.pixels import ScalePixels
 
 
 def compute_saliency(

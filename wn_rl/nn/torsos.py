@@ -1,6 +1,6 @@
 """What turns a stack of frames into features? Torsos, by name: the convolutions of Mnih et al., and an MLP.
 
-A torso takes u8 observations [B, S, H, W], scales them by 1/255 itself, and returns features [B, F]. Every
+A torso takes u8 observations [B, S, H, W], scales (and centers) them itself, and returns features [B, F]. Every
 affine layer passes through the normalizer. Without ``hidden_units`` the last hidden layer is left to the
 head, as the dueling head needs.
 """
@@ -13,32 +13,14 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from wn_rl.errors import ConfigurationError
-from wn_rl.nn import cpu_kernels
 from wn_rl.nn.layers import make_conv2d, make_linear
 from wn_rl.nn.normalizers import Normalizer
-from wn_rl.nn.weight_norm import uses_plain_operations
+from wn_rl.nn.pixels import ScalePixels
 
 # Channels, kernel and stride of each convolution.
 NATURE_CONVOLUTIONS = ((32, 8, 4), (64, 4, 2), (64, 3, 1))  # Mnih et al. 2015, Methods
 SMALL_CONVOLUTIONS = ((16, 8, 4), (32, 4, 2))  # Mnih et al. 2013, Section 4.1
 MLP_UNITS = 64  # first layer of the toy torso
-
-
-class ScalePixels(nn.Module):
-    """u8 pixels to [0, 1]: x / 255, in the autocast dtype where autocast is on, else in the network's dtype."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.factor: Tensor
-        self.register_buffer("factor", torch.tensor(1 / 255), persistent=False)
-
-    def forward(self, observations: UInt8[Tensor, "B S H W"]) -> Float[Tensor, "B S H W"]:
-        device_type = observations.device.type
-        autocast = torch.is_autocast_enabled(device_type)
-        dtype = torch.get_autocast_dtype(device_type) if autocast else self.factor.dtype
-        if not uses_plain_operations() and cpu_kernels.can_scale(observations, dtype):
-            return cpu_kernels.scale_pixels(observations, 1 / 255, dtype)
-        return observations.to(dtype).mul_(self.factor.to(dtype))
 
 
 class WidthToDepth(nn.Module):
@@ -84,11 +66,12 @@ class ConvolutionalTorso(nn.Module):
         stack_size: int,
         frame_shape: tuple[int, int],
         hidden_units: int | None,
+        center_pixels: bool,
         normalizer: Normalizer,
         generator: torch.Generator | None,
     ) -> None:
         super().__init__()
-        layers: list[nn.Module] = [ScalePixels()]
+        layers: list[nn.Module] = [ScalePixels(frame_shape if center_pixels else None)]
         channels, (height, width) = stack_size, frame_shape
         for out_channels, kernel, stride in convolutions:
             height, width = (height - kernel) // stride + 1, (width - kernel) // stride + 1
@@ -124,11 +107,12 @@ class MLPTorso(nn.Module):
         stack_size: int,
         frame_shape: tuple[int, int],
         hidden_units: int | None,
+        center_pixels: bool,
         normalizer: Normalizer,
         generator: torch.Generator | None,
     ) -> None:
         super().__init__()
-        layers: list[nn.Module] = [ScalePixels(), nn.Flatten()]
+        layers: list[nn.Module] = [ScalePixels(frame_shape if center_pixels else None), nn.Flatten()]
         self.num_features = stack_size * frame_shape[0] * frame_shape[1]
         for num_units in [MLP_UNITS] if hidden_units is None else [MLP_UNITS, hidden_units]:
             linear = make_linear(self.num_features, num_units, generator=generator)
