@@ -99,8 +99,8 @@ PLANTED = [
     },
     {
         "number": 18, "file": "wn_rl/nn/heads.py",
-        "old": "self.output(features).float().unflatten(1, (-1, NUM_QUANTILES))",
-        "new": "self.output(features).float().unflatten(1, (NUM_QUANTILES, -1)).transpose(1, 2)",
+        "old": "apply_in_float32(self.output, features).unflatten(1, (-1, NUM_QUANTILES))",
+        "new": "apply_in_float32(self.output, features).unflatten(1, (NUM_QUANTILES, -1)).transpose(1, 2)",
         "test": "tests/test_q_network.py::test_quantiles_lie_together_per_action_and_their_mean_is_the_value",
     },
     {
