@@ -140,6 +140,8 @@ def test_buffers_and_parameters_outside_affine_layers_are_copied():
 def test_copy_in_bfloat16_and_channels_last_is_the_rounded_weight(normalizer):
     network = make_signed(normalizer)
     exact = make_folded(network).state_dict()
+    folded = make_folded(network).reduce_precision_(torch.bfloat16)
+    assert folded.head.output.weight.equal(exact["head.output.weight"])  # converted there and back it would be rounded
     folded = make_folded(make_network(normalizer)).reduce_precision_(torch.bfloat16)
     fold_(network, folded.to(memory_format=torch.channels_last))
     for name, tensor in folded.state_dict().items():
