@@ -127,7 +127,8 @@ def learn(compiled):
     target.sync(network, 0)
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-4, fused=True)
     compute = BatchLossFunction(
-        network, acting, target, double=True, error_function="mse", num_parts=1, compiled=compiled
+        network, acting, target, double=True, error_function="mse", advantage_learning=0.5, num_parts=1,
+        compiled=compiled,
     )
     for moment, batch in enumerate(batches):
         optimizer.zero_grad()

@@ -107,7 +107,8 @@ OTHER_WORDS = {
 OTHER_NUMBERS = {
     "replay.gamma": 0.9, "exploration.initial_epsilon": 0.9, "exploration.final_epsilon": 0.2,
     "evaluation.epsilon": 0.2, "protocol.repeat_action_probability": 0.1, "protocol.frame_skip": 2,
-    "optimizer.betas": [0.5, 0.9], "replay.priority_exponent": 0.7, "replay.importance_exponent": 0.7,
+    "optimizer.betas": [0.5, 0.9], "advantage_learning": 0.5,
+    "replay.priority_exponent": 0.7, "replay.importance_exponent": 0.7,
 }  # fmt: skip
 # They say where and how results are written, and how the process is started: they have tests of their own.
 ELSEWHERE = {"resume", "run_dir", "name", "accelerator", "optimizer._partial_"}
@@ -203,6 +204,8 @@ def test_the_streams_of_a_run_are_apart_and_follow_from_its_seed() -> None:
         (["network.center_pixels=1"], "network.center_pixels=1: needs true or false"),
         (["replay.sampler=rank"], "replay.sampler=rank: unknown; known: uniform, prioritized"),
         (["replay.priority_exponent=2"], "replay.priority_exponent=2: needs a number between 0 and 1"),
+        (["advantage_learning=1"], "advantage_learning=1: needs a number of at most 0.99"),
+        (["advantage_learning=-0.5"], "advantage_learning=-0.5: needs a number of at least 0"),
         (["replay.gamma=1.5"], "replay.gamma=1.5: needs a number between 0 and 1"),
         (["evaluation.epsilon=2"], "evaluation.epsilon=2: needs a number between 0 and 1"),
         (["accelerator=tpu"], "accelerator=tpu: unknown; known: auto, cpu, gpu"),

@@ -29,19 +29,32 @@ def compute_q_values(module: DQN) -> np.ndarray:
         pytest.param("weight_norm", {"double": True}, marks=pytest.mark.slow),
         pytest.param("none", {"error_function": "huber"}, marks=pytest.mark.slow),
         pytest.param("layer_norm", {}, marks=pytest.mark.slow),
-        pytest.param("weight_norm", {"head": "quantile", "double": True}, marks=pytest.mark.slow),
+        pytest.param(
+            "weight_norm", {"head": "quantile", "double": True, "total_agent_steps": 3000}, marks=pytest.mark.slow
+        ),
     ],
 )
 def test_the_chain_is_learned_to_within_five_hundredths(
     tmp_path: Path, normalizer: str, changes: dict[str, Any]
 ) -> None:
-    module = make_toy_module(
-        tmp_path, total_agent_steps=1500, iteration_agent_steps=500, samples_per_agent_step=16,
-        target_period_updates=10, normalizer=normalizer, **changes,
-    )  # fmt: skip
+    settings = {"total_agent_steps": 1500, "iteration_agent_steps": 500, "samples_per_agent_step": 16, **changes}
+    module = make_toy_module(tmp_path, target_period_updates=10, normalizer=normalizer, **settings)
     make_trainer(module, tmp_path, []).fit(module)
     optimal = make_chain().compute_optimal_q_values(GAMMA)[: NUM_STATES - 1]
     np.testing.assert_allclose(compute_q_values(module), optimal, atol=0.05)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, pytest.param({"head": "quantile", "double": True, "total_agent_steps": 3000}, marks=pytest.mark.slow)],
+)
+def test_advantage_learning_keeps_the_best_values_and_doubles_the_gaps(tmp_path: Path, changes: dict[str, Any]) -> None:
+    settings = {"total_agent_steps": 2000, "iteration_agent_steps": 500, "samples_per_agent_step": 16, **changes}
+    module = make_toy_module(tmp_path, target_period_updates=10, advantage_learning=0.5, **settings)
+    make_trainer(module, tmp_path, []).fit(module)
+    optimal = make_chain().compute_optimal_q_values(GAMMA)[: NUM_STATES - 1]
+    best = optimal.max(axis=1, keepdims=True)
+    np.testing.assert_allclose(compute_q_values(module), best - 2 * (best - optimal), atol=0.05)
 
 
 class UpdateRecorder(Callback):

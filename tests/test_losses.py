@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from wn_rl.errors import ConfigurationError
+from wn_rl.losses.advantage_learning import compute_advantage
 from wn_rl.losses.q_learning import compute_q_learning_loss
 
 Q_TM1 = [[1.0, 2.0, 3.5], [4.0, 5.5, 6.0], [-1.0, 0.25, 0.5]]
@@ -73,6 +74,13 @@ def test_gradient_reaches_the_chosen_action_alone_and_no_target() -> None:
 def test_every_transition_has_one_loss_and_one_priority() -> None:
     loss, priority = compute(Q_T)
     assert loss.shape == priority.shape == (3,)
+
+
+def test_an_advantage_is_0_or_how_far_the_executed_action_is_below_the_best() -> None:
+    q_tm1 = torch.tensor(Q_TM1, requires_grad=True)
+    advantage = compute_advantage(q_tm1, torch.tensor(A_TM1))
+    assert advantage.tolist() == [-1.5, -2.0, 0.0]
+    assert not advantage.requires_grad
 
 
 def test_unknown_error_function_is_refused_with_the_known_ones() -> None:

@@ -32,6 +32,7 @@ DEFAULTS: dict[str, Any] = {
     "samples_per_agent_step": 8,
     "target_period_updates": 25,
     "double": False,
+    "advantage_learning": 0.0,
     "error_function": "mse",
     "max_gradient_norm": None,
     "data_dependent_initialization": True,

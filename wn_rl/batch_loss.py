@@ -7,6 +7,7 @@ from torch import nn
 
 from wn_rl.failures import is_memory_error
 from wn_rl.folded_network import FoldedNetwork
+from wn_rl.losses.advantage_learning import compute_advantage
 from wn_rl.losses.q_learning import compute_q_learning_loss
 from wn_rl.losses.quantile_regression import compute_quantile_loss
 from wn_rl.minibatch_parts import MinibatchParts
@@ -24,6 +25,7 @@ class BatchLossFunction:
         network, acting, target: the online network, its folded copy, and the target network.
         double: whether the online network selects the action that the target network evaluates.
         error_function: "mse" or "huber", of values; quantiles have their own.
+        advantage_learning: alpha of advantage learning; 0 is Q-learning.
         num_parts: into how many parts a minibatch is taken, each computed by a thread (``MinibatchParts``).
         compiled: whether to compile.
 
@@ -33,10 +35,10 @@ class BatchLossFunction:
 
     def __init__(
         self, network: QNetwork, acting: FoldedNetwork, target: FoldedNetwork, *,
-        double: bool, error_function: str, num_parts: int, compiled: bool,
+        double: bool, error_function: str, advantage_learning: float, num_parts: int, compiled: bool,
     ) -> None:  # fmt: skip
         self.network, self.acting, self.target = network, acting, target
-        self.double, self.error_function = double, error_function
+        self.double, self.error_function, self.advantage_learning = double, error_function, advantage_learning
         self._parts = MinibatchParts(network, acting, num_parts) if num_parts > 1 else None
         self._shall_compile = compiled
         self._compiled: Callable[[nn.Module, Batch], BatchLoss] | None = None
@@ -62,7 +64,10 @@ class BatchLossFunction:
 
     def _compare(self, batch: Batch, output_tm1: QOutput, output_t: QOutput, selector: QOutput) -> BatchLoss:
         """Distributions by their quantiles where the head has them, else values."""
-        experience = (batch.a_tm1, batch.r_t, batch.discount_t)
+        r_t = batch.r_t
+        if self.advantage_learning > 0:
+            r_t = r_t + self.advantage_learning * compute_advantage(output_tm1.q_values, batch.a_tm1)
+        experience = (batch.a_tm1, r_t, batch.discount_t)
         if output_tm1.quantiles is not None and output_t.quantiles is not None:
             loss, priority = compute_quantile_loss(
                 output_tm1.quantiles, *experience, output_t.quantiles, selector.q_values

@@ -173,6 +173,7 @@ def make_settings(config: DictConfig) -> DQNSettings:
         samples_per_agent_step=config.samples_per_agent_step,
         target_period_updates=config.target_period_updates,
         double=config.double,
+        advantage_learning=config.advantage_learning,
         error_function=config.error_function,
         max_gradient_norm=config.max_gradient_norm,
         data_dependent_initialization=config.initialization == "data_dependent",

@@ -16,6 +16,7 @@ from wn_rl.replay.storage_choice import STORAGE_NAMES
 _MINIMA = {
     "total_agent_steps": 1, "iteration_agent_steps": 1, "chunk_agent_steps": 1, "warmup_agent_steps": 1,
     "batch_size": 1, "samples_per_agent_step": 0, "learning_rate": 0, "target_period_updates": 1,
+    "advantage_learning": 0,
     "weight_decay": 0, "initialization_batch_size": 2, "initial_q_deviation": 1e-6, "exploration.initial_epsilon": 0,
     "exploration.final_epsilon": 0, "exploration.decay_agent_steps": 0, "exploration.max_repeats": 1,
     "replay.capacity": 1, "replay.n_step": 1, "replay.gamma": 0, "replay.priority_exponent": 0,
@@ -39,8 +40,8 @@ _SHARES = (
 _WHOLE_NUMBERS = tuple(
     key for key in _MINIMA
     if key not in {
-        *_SHARES, "samples_per_agent_step", "learning_rate", "weight_decay", "initial_q_deviation",
-        "weight_statistics.dormant_threshold", "weight_statistics.rank_threshold",
+        *_SHARES, "samples_per_agent_step", "advantage_learning", "learning_rate", "weight_decay",
+        "initial_q_deviation", "weight_statistics.dormant_threshold", "weight_statistics.rank_threshold",
     }
 )  # fmt: skip
 _SWITCHES = ("double", "progress", "network.center_pixels")
@@ -48,6 +49,7 @@ _OPTIONAL_LIMITS = ("max_gradient_norm", "replay.reward_clip")
 _LARGEST = {
     "num_envs": 4096,  # emulators, of some megabytes each
     "exploration.max_repeats": 1_000_000,
+    "advantage_learning": 0.99,  # 1 - alpha divides
     "replay.n_step": 255,  # a byte per transition
     "network.stack_size": 256,
     "video.scale": 20,

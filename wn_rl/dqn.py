@@ -46,7 +46,7 @@ class DQN(lightning.LightningModule):
         self.compute_loss = BatchLossFunction(
             network, self.acting, self.target,
             double=settings.double, error_function=settings.error_function, num_parts=settings.minibatch_parts,
-            compiled=settings.compile,
+            advantage_learning=settings.advantage_learning, compiled=settings.compile,
         )  # fmt: skip
         self.make_optimizer, self.settings = make_optimizer, settings
         self.collector, self.replay, self.archive, self.generator = collector, replay, archive, generator

@@ -20,6 +20,7 @@ class DQNSettings:
         samples_per_agent_step: transitions learned from per agent step (B x updates / agent steps).
         target_period_updates: updates between two synchronizations of the target network.
         double: whether the online network selects the action that the target network evaluates.
+        advantage_learning: alpha of advantage learning, in [0, 1); 0 is Q-learning.
         error_function: "mse" or "huber".
         max_gradient_norm: global norm to which gradients are clipped; None leaves them.
         data_dependent_initialization: whether a minibatch of real frames sets the first scales and biases.
@@ -38,6 +39,7 @@ class DQNSettings:
     samples_per_agent_step: float
     target_period_updates: int
     double: bool
+    advantage_learning: float
     error_function: str
     max_gradient_norm: float | None
     data_dependent_initialization: bool

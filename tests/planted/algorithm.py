@@ -8,6 +8,24 @@ PARTS_TEST = "tests/test_minibatch_parts.py::test_loss_and_gradient_are_those_of
 
 PLANTED = [
     {
+        "number": 2, "file": "wn_rl/losses/advantage_learning.py",
+        "old": "- q_tm1.amax(dim=1)",
+        "new": "- q_tm1.mean(dim=1)",
+        "test": "tests/test_losses.py::test_an_advantage_is_0_or_how_far_the_executed_action_is_below_the_best",
+    },
+    {
+        "number": 2, "file": "wn_rl/batch_loss.py",
+        "old": "r_t = r_t + self.advantage_learning",
+        "new": "r_t = r_t - self.advantage_learning",
+        "test": "tests/test_dqn.py::test_advantage_learning_keeps_the_best_values_and_doubles_the_gaps[changes0]",
+    },
+    {
+        "number": 23, "file": "wn_rl/losses/advantage_learning.py",
+        "old": "@torch.no_grad()\n",
+        "new": "",
+        "test": "tests/test_losses.py::test_an_advantage_is_0_or_how_far_the_executed_action_is_below_the_best",
+    },
+    {
         "number": 1, "file": "wn_rl/batch_loss.py",
         "old": "self.target.compute(batch.s_t)",
         "new": "self.target.compute(batch.s_tm1)",
