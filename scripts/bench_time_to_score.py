@@ -41,7 +41,7 @@ def read_evaluations(run: Path) -> list[dict[str, Any]]:
 def train(seed: int, words: list[str], *, score: float, minutes: float, run: Path) -> Outcome:
     """Train one seed until it reaches the score, ends, or has had its minutes."""
     command = [
-        sys.executable, "-m", "wn_rl.train", "preset=quick", "evaluation.episodes=20", "evaluation.num_envs=10",
+        sys.executable, "-m", "wn_rl.train", "preset=quick", "evaluation.episodes=20", "evaluation.num_envs=20",
         "video.period_iterations=0", *words, f"seed={seed}", f"run_dir={run}",
     ]  # fmt: skip
     begin = time.monotonic()
