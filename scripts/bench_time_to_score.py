@@ -1,11 +1,12 @@
 """How many minutes until an agent plays well? What a user waits for, from nothing, with several seeds.
 
     python scripts/bench_time_to_score.py game=Pong score=18
-    python scripts/bench_time_to_score.py game=Breakout score=30 seeds=0,1 minutes=60 protocol=nature
+    python scripts/bench_time_to_score.py game=Breakout score=30 seeds=0,1 minutes=60 protocol=nature runs=runs/minutes
 
 Trains with ``preset=quick`` and evaluates 20 whole games at the end of each iteration, until their mean return reaches
-the score. The minutes are those of the clock, from the start of the command, evaluations included. Everything but
-``score``, ``seeds`` and ``minutes`` (after which a seed counts as not having reached it) goes to the training as it is.
+the score. The minutes are those of the clock, from the start of the command, evaluations included. ``minutes`` is when
+a seed counts as not having reached it, ``runs`` a new folder that the run folders stay in. Everything but these two,
+``score`` and ``seeds`` goes to the training as it is.
 """
 
 import json
@@ -18,7 +19,7 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-DEFAULTS = {"score": "18", "seeds": "0,1,2", "minutes": "90"}
+DEFAULTS = {"score": "18", "seeds": "0,1,2", "minutes": "90", "runs": ""}
 POLL_SECONDS = 2
 
 
@@ -76,7 +77,8 @@ def main() -> None:
     print("| seed | minutes | agent steps | best evaluation |\n|---|---|---|---|")
     for seed in map(int, own["seeds"].split(",")):
         with tempfile.TemporaryDirectory() as folder:
-            outcomes.append(train(seed, words, score=score, minutes=minutes, run=Path(folder) / "run"))
+            run = Path(own["runs"] or folder) / f"seed{seed}"
+            outcomes.append(train(seed, words, score=score, minutes=minutes, run=run))
         one = outcomes[-1]
         waited = f"{one.minutes:.1f}" if one.minutes < float("inf") else f"not within {minutes:g}"
         print(f"| {seed} | {waited} | {one.agent_steps:,} | {one.best:.1f} |", flush=True)
