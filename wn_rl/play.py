@@ -19,7 +19,7 @@ from wn_rl.envs.atari import AtariEnvironments
 from wn_rl.envs.protocols import Protocol
 from wn_rl.envs.rendering import EpisodeRecord
 from wn_rl.errors import ConfigurationError
-from wn_rl.processor import use_processor
+from wn_rl.processor import count_cores, use_processor
 from wn_rl.terminals import make_progress_bar
 
 
@@ -123,9 +123,9 @@ def evaluate_player(player: Player, config: DictConfig) -> tuple[dict[str, Any],
 
 
 def _find_num_threads(config: DictConfig) -> tuple[int, int]:
-    """Threads for the network and for the environments: as the configuration says, or their share of the cores."""
+    """Threads for the network and for the environments: as the configuration says, or what suits their taking turns."""
     found = []
-    for key, automatic in zip(("num_threads", "num_env_threads"), share_cores(), strict=True):
+    for key, automatic in (("num_threads", share_cores()[0]), ("num_env_threads", count_cores())):
         value = automatic if config[key] == "auto" else config[key]
         if not isinstance(value, int) or value < 1:
             raise ConfigurationError(f"{key}={value}: needs auto or a whole number of at least 1")

@@ -151,7 +151,7 @@ def _make_module(config: DictConfig, folder: Path) -> DQN:
     """
     use_processor(config.num_threads)
     try:
-        return build.make_module(config, build.make_environments(config, config.num_envs), folder)
+        return build.make_module(config, build.make_environments(config), folder)
     except (MemoryError, RuntimeError) as error:
         if not is_memory_error(error):
             raise
@@ -205,7 +205,7 @@ def _make_callbacks(
         max_seconds=config.video.max_seconds, scale=config.video.scale,
     )  # fmt: skip
     evaluation = Evaluation(
-        make_environments=lambda: build.make_environments(config, config.evaluation.num_envs), game=config.game,
+        make_environments=lambda: build.make_evaluation_environments(config), game=config.game,
         protocol=build.make_protocol(config), num_episodes=config.evaluation.episodes,
         epsilon=config.evaluation.epsilon, seed=config.evaluation.seed, stack_size=config.network.stack_size,
         run_dir=folder, listeners=[saving.on_evaluation, progress.on_evaluation, videos.on_evaluation],
