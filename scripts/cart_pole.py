@@ -151,8 +151,7 @@ def make_module(normalizer: str, *, learning_rate: float, seed: int, agent_steps
             initial=1.0, final=0.05, begin_agent_steps=warmup, duration_agent_steps=agent_steps // 4
         ),
         warmup_agent_steps=warmup, batch_size=64, samples_per_agent_step=32, target_period_updates=50, double=False,
-        advantage_learning=0.0,
-        error_function="huber", max_gradient_norm=None, data_dependent_initialization=True,
+        advantage_learning=0.0, error_function="huber", max_gradient_norm=None, data_dependent_initialization=True,
         initialization_batch_size=min(256, warmup), initial_q_deviation=1.0, seed=seed, folded_dtype=torch.float32,
         minibatch_parts=1, compile=False,
     )  # fmt: skip

@@ -49,19 +49,11 @@ def make_device(config: DictConfig) -> torch.device:
     return torch.device("cuda" if config.accelerator == "gpu" else "cpu")
 
 
-def make_environments(config: DictConfig) -> VectorEnvironment:
-    """The training environments, of the run's game and under its protocol; their threads start here."""
+def make_environments(config: DictConfig, *, num_envs: int, num_threads: int) -> VectorEnvironment:
+    """As many environments of the run's game, under its protocol; their threads start here."""
     return AtariEnvironments(
-        game=config.game, protocol=make_protocol(config), num_envs=config.num_envs, num_threads=config.num_env_threads
+        game=config.game, protocol=make_protocol(config), num_envs=num_envs, num_threads=num_threads
     )
-
-
-def make_evaluation_environments(config: DictConfig) -> VectorEnvironment:
-    """Those that evaluations play in, which the network waits for: its threads are free for them."""
-    return AtariEnvironments(
-        game=config.game, protocol=make_protocol(config), num_envs=config.evaluation.num_envs,
-        num_threads=config.num_threads + config.num_env_threads,
-    )  # fmt: skip
 
 
 def describe_network(config: DictConfig, environments: VectorEnvironment) -> dict[str, Any]:

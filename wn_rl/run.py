@@ -5,6 +5,7 @@ import logging
 import warnings
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -151,7 +152,8 @@ def _make_module(config: DictConfig, folder: Path) -> DQN:
     """
     use_processor(config.num_threads)
     try:
-        return build.make_module(config, build.make_environments(config), folder)
+        environments = build.make_environments(config, num_envs=config.num_envs, num_threads=config.num_env_threads)
+        return build.make_module(config, environments, folder)
     except (MemoryError, RuntimeError) as error:
         if not is_memory_error(error):
             raise
@@ -205,7 +207,11 @@ def _make_callbacks(
         max_seconds=config.video.max_seconds, scale=config.video.scale,
     )  # fmt: skip
     evaluation = Evaluation(
-        make_environments=lambda: build.make_evaluation_environments(config), game=config.game,
+        make_environments=partial(
+            build.make_environments, config, num_envs=config.evaluation.num_envs,
+            num_threads=config.num_threads + config.num_env_threads,  # the network waits meanwhile
+        ),
+        game=config.game,
         protocol=build.make_protocol(config), num_episodes=config.evaluation.episodes,
         epsilon=config.evaluation.epsilon, seed=config.evaluation.seed, stack_size=config.network.stack_size,
         run_dir=folder, listeners=[saving.on_evaluation, progress.on_evaluation, videos.on_evaluation],
