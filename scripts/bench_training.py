@@ -10,6 +10,7 @@ agent step and replay size; ratios are within a repetition, so that a machine th
 
 import argparse
 import json
+import shlex
 import statistics
 import subprocess
 import sys
@@ -80,8 +81,9 @@ def describe_machine() -> str:
         {**provenance["versions"], "stable-baselines3": version("stable-baselines3")},
     )
     named = ", ".join(f"{name} {number}" for name, number in versions.items())
+    command = shlex.join(["python", "scripts/bench_training.py", *sys.argv[1:]])
     return (
-        f"On {hardware['cores']} cores of {hardware['processor']}, by `python scripts/bench_training.py`, with {named}."
+        f"On {hardware['cores']} cores of {hardware['processor']}, by `{command}`, with {named}."
         " Median of the repetitions, with the least and the greatest."
     )
 

@@ -35,7 +35,7 @@ def make_loss(network: QNetwork, num_parts: int, dtype: torch.dtype, *, double: 
             if parameter.shape == source.shape:
                 parameter.copy_(source)
     return BatchLossFunction(
-        network, acting, target, double=double, error_function="huber", advantage_learning=0.0, num_parts=num_parts,
+        network, acting, target, double=double, error_function="huber", advantage_learning=0.5, num_parts=num_parts,
         compiled=False,
     )  # fmt: skip
 
@@ -70,8 +70,8 @@ def test_loss_and_gradient_are_those_of_the_whole(
     network = make_trained(normalizer, head=head)
     expected, expected_gradients = learn(network, num_parts=1, size=size, double=double)
     found, gradients = learn(network, num_parts=num_parts, size=size, double=double)
-    for one, other in zip(found, expected, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+    for one, other in zip(found, expected, strict=True):  # an error is as exact as the values that it is between
+        assert (one - other).norm() < 1e-5 * (other.norm() + expected.q_tm1.norm())
     assert gradients.keys() == expected_gradients.keys()
     for name, gradient in gradients.items():
         assert (gradient - expected_gradients[name]).norm() < 1e-5 * expected_gradients[name].norm() + 1e-7, name

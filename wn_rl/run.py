@@ -26,11 +26,7 @@ from wn_rl.callbacks.progress import TrainingProgress
 from wn_rl.callbacks.run_page import RunPage
 from wn_rl.callbacks.videos import Videos
 from wn_rl.callbacks.weight_statistics import WeightStatistics
-from wn_rl.configuration import (
-    resolve_configuration,
-    resume_configuration,
-    save_configuration,
-)
+from wn_rl.configuration import resolve_configuration, resume_configuration, save_configuration
 from wn_rl.dqn import DQN
 from wn_rl.errors import ConfigurationError
 from wn_rl.failures import MEMORY_ADVICE, explain_failure, is_memory_error, summarize_error
