@@ -115,7 +115,18 @@ def train_wn_rl(work: Work, **changes: Any) -> dict[str, Any]:
         replay.sample = stopwatch.timing("sampling", replay.sample)  # type: ignore[method-assign]
         replay.add = stopwatch.timing("storing", replay.add)  # type: ignore[method-assign]
         instrumented.acting.sync = stopwatch.timing("folding", module.acting.sync)
-        instrumented._update = stopwatch.timing("learning", module._update, inside=("sampling", "folding"))
+        instrumented.compute_loss = stopwatch.timing("losses", module.compute_loss, inside=("folding",))
+        instrumented.manual_backward = stopwatch.timing("gradients", module.manual_backward)
+        make_optimizer = module.make_optimizer
+
+        def make_timed_optimizer(network: Any) -> Any:
+            optimizer: Any = make_optimizer(network)
+            optimizer.step = stopwatch.timing("optimizer", optimizer.step)
+            return optimizer
+
+        module.make_optimizer = make_timed_optimizer
+        pieces = ("sampling", "folding", "losses", "gradients", "optimizer")
+        instrumented._update = stopwatch.timing("rest of an update", module._update, inside=pieces)
         collector.begin_round = stopwatch.timing("acting", collector.begin_round, inside=("environment",))  # type: ignore[method-assign]
         collector.end_round = stopwatch.timing("storing", collector.end_round, inside=("environment", "storing"))  # type: ignore[method-assign]
         run.train()
