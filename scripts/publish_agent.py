@@ -1,6 +1,7 @@
-"""Put the newest agent of a run among the trained agents that come with the project.
+"""Put an agent of a run, the newest or that of a checkpoint, among the trained agents that come with the project.
 
     python scripts/publish_agent.py runs/Pong/<run>                     100 whole games, into checkpoints/Pong
+    python scripts/publish_agent.py runs/Pong/<run>/checkpoints/000650000-19.4.ckpt
     python scripts/publish_agent.py runs/Pong/<run> --episodes 30 --into elsewhere
 
 The folder checkpoints/<Game> gets the folded weights (float16, unless that moves the mean return out of the interval
@@ -52,14 +53,15 @@ def write_video(agent: Agent, records: list[EpisodeRecord], path: Path) -> None:
     )  # fmt: skip
 
 
-def publish(run: Path, into: Path, episodes: int) -> Path:
+def publish(source: Path, into: Path, episodes: int) -> Path:
     """Make the folder of the agent and return it; one that was there is replaced when the new one is complete."""
-    agent = load_agent(run)
+    agent = load_agent(source)
+    run = source.parents[1] if source.suffix == ".ckpt" else source
     folder = into / agent.description["game"]
     unfinished = into / f".{folder.name}.unfinished"
     shutil.rmtree(unfinished, ignore_errors=True)
-    curve = read_learning_curve(run)
-    full, records = evaluate(run, episodes)
+    curve = [point for point in read_learning_curve(run) if point.agent_steps <= agent.description["agent_steps"]]
+    full, records = evaluate(source, episodes)
     save_agent(unfinished, agent.network, describe(agent), dtype=torch.float16)
     half, half_records = evaluate(unfinished, episodes)
     is_same = full["ci95_low"] <= half["mean"] <= full["ci95_high"]
@@ -76,11 +78,11 @@ def publish(run: Path, into: Path, episodes: int) -> Path:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=Path, help="a run folder")
+    parser.add_argument("source", type=Path, help="a run folder, or a .ckpt file in its checkpoints")
     parser.add_argument("--episodes", type=int, default=100)
     parser.add_argument("--into", type=Path, default=CHECKPOINTS)
     options = parser.parse_args()
-    print(publish(options.run, options.into, options.episodes))
+    print(publish(options.source, options.into, options.episodes))
     write_table(options.into)
 
 
