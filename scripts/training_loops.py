@@ -79,17 +79,12 @@ class Stopwatch:
         }
 
 
-def train_wn_rl(work: Work, **changes: Any) -> dict[str, Any]:
-    """This project, with all that a user gets: Lightning, TensorBoard, metrics.csv, checkpoint at the end."""
+def start_wn_rl(work: Work, folder: str, **changes: Any) -> Any:
+    """A run of this project with all that a user gets: Lightning, TensorBoard, metrics.csv, checkpoint at the end."""
     from hydra import compose, initialize_config_dir
-    from lightning.pytorch.callbacks import Callback
 
     from wn_rl.command_line import CONFIG_DIRECTORY
     from wn_rl.run import start_run
-
-    class Notes(Callback):
-        def on_train_batch_end(self, trainer: Any, pl_module: Any, *_: Any) -> None:
-            stopwatch.note(pl_module.agent_steps)
 
     settings = {
         "game": work.game, "precision": {"float32": "32-true", "bf16": "bf16-mixed"}[work.precision],
@@ -99,36 +94,50 @@ def train_wn_rl(work: Work, **changes: Any) -> dict[str, Any]:
         "video.period_iterations": 0, "progress": False, "accelerator": "cpu",
         "exploration.decay_agent_steps": work.settling, **changes,
     }  # fmt: skip
+    with initialize_config_dir(str(CONFIG_DIRECTORY), version_base="1.3"):
+        config = compose("train", [*(f"{key}={value}" for key, value in settings.items()), f"run_dir={folder}/run"])
+    return start_run(config, preset="dopamine")
+
+
+def time_update(module: Any, stopwatch: Stopwatch) -> None:
+    """Let the stopwatch time the pieces of each update of a module whose training has not begun."""
+    module.replay.sample = stopwatch.timing("sampling", module.replay.sample)
+    module.acting.sync = stopwatch.timing("folding", module.acting.sync)
+    module.compute_loss = stopwatch.timing("losses", module.compute_loss, inside=("folding",))
+    module.manual_backward = stopwatch.timing("gradients", module.manual_backward)
+    make_optimizer = module.make_optimizer
+
+    def make_timed_optimizer(network: Any) -> Any:
+        optimizer: Any = make_optimizer(network)
+        optimizer.step = stopwatch.timing("optimizer", optimizer.step)
+        return optimizer
+
+    module.make_optimizer = make_timed_optimizer
+    pieces = ("sampling", "folding", "losses", "gradients", "optimizer")
+    module._update = stopwatch.timing("rest of an update", module._update, inside=pieces)
+
+
+def train_wn_rl(work: Work, **changes: Any) -> dict[str, Any]:
+    """This project."""
+    from lightning.pytorch.callbacks import Callback
+
+    class Notes(Callback):
+        def on_train_batch_end(self, trainer: Any, pl_module: Any, *_: Any) -> None:
+            stopwatch.note(pl_module.agent_steps)
+
     stopwatch = Stopwatch(work)
     with tempfile.TemporaryDirectory() as folder:
-        with initialize_config_dir(str(CONFIG_DIRECTORY), version_base="1.3"):
-            overrides = [f"{key}={value}" for key, value in settings.items()]
-            config = compose("train", [*overrides, f"run_dir={folder}/run"])
-        run = start_run(config, preset="dopamine")
+        run = start_wn_rl(work, folder, **changes)
         run.trainer.callbacks.append(Notes())
-        module, collector, replay = run.module, run.module.collector, run.module.replay
-        environments: Any = collector.environments
+        collector, replay = run.module.collector, run.module.replay
+        time_update(run.module, stopwatch)
+        environments = collector.environments
         environments.send = stopwatch.timing("environment", environments.send)
         environments.receive = stopwatch.timing("environment", environments.receive)
         environments.reset = stopwatch.timing("environment", environments.reset)
-        instrumented: Any = module
-        replay.sample = stopwatch.timing("sampling", replay.sample)  # type: ignore[method-assign]
-        replay.add = stopwatch.timing("storing", replay.add)  # type: ignore[method-assign]
-        instrumented.acting.sync = stopwatch.timing("folding", module.acting.sync)
-        instrumented.compute_loss = stopwatch.timing("losses", module.compute_loss, inside=("folding",))
-        instrumented.manual_backward = stopwatch.timing("gradients", module.manual_backward)
-        make_optimizer = module.make_optimizer
-
-        def make_timed_optimizer(network: Any) -> Any:
-            optimizer: Any = make_optimizer(network)
-            optimizer.step = stopwatch.timing("optimizer", optimizer.step)
-            return optimizer
-
-        module.make_optimizer = make_timed_optimizer
-        pieces = ("sampling", "folding", "losses", "gradients", "optimizer")
-        instrumented._update = stopwatch.timing("rest of an update", module._update, inside=pieces)
-        collector.begin_round = stopwatch.timing("acting", collector.begin_round, inside=("environment",))  # type: ignore[method-assign]
-        collector.end_round = stopwatch.timing("storing", collector.end_round, inside=("environment", "storing"))  # type: ignore[method-assign]
+        replay.add = stopwatch.timing("storing", replay.add)
+        collector.begin_round = stopwatch.timing("acting", collector.begin_round, inside=("environment",))
+        collector.end_round = stopwatch.timing("storing", collector.end_round, inside=("environment", "storing"))
         run.train()
         return stopwatch.report(replay.required_bytes())
 
