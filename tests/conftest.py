@@ -8,7 +8,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when PyTorch is first impo
 import pytest
 from hypothesis import settings
 
-from tests import shape_checks  # the hook finds it as an attribute of the package
+from tests.helpers import shape_checks  # the hook finds it as an attribute of the package
 
 shape_checks.install()
 
@@ -24,7 +24,7 @@ def checked_shapes() -> None:
 @pytest.fixture(scope="module")
 def finished_toy_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a toy run that came to its end."""
-    from tests.killed_runs import make_run  # after the hook, and for those alone who ask
+    from tests.helpers.killed_runs import make_run  # after the hook, and for those alone who ask
 
     folder = tmp_path_factory.mktemp("finished")
     assert make_run(folder).train()

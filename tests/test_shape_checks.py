@@ -4,7 +4,7 @@ import pytest
 import torch
 from jaxtyping import TypeCheckError
 
-from tests.shape_checks import NUM_CHECKED_CALLS
+from tests.helpers.shape_checks import NUM_CHECKED_CALLS
 from wn_rl.losses.q_learning import compute_q_learning_loss
 
 VALUES, ACTIONS, NUMBERS = torch.zeros(3, 2), torch.zeros(3, dtype=torch.int64), torch.zeros(3)

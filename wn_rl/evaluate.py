@@ -2,7 +2,7 @@
 
 from omegaconf import DictConfig
 
-from wn_rl.command_line import run_command
+from wn_rl.app.command_line import run_command
 from wn_rl.errors import ConfigurationError
 
 
@@ -11,17 +11,18 @@ def main(config: DictConfig) -> None:
     if config.agent is None:
         raise ConfigurationError("agent is missing; name one, as in: python -m wn_rl.evaluate agent=runs/Pong/<run>")
 
-    from wn_rl.acting.reports import append_json_line, save_episodes
-    from wn_rl.callbacks.tables import print_evaluation_table
-    from wn_rl.play import evaluate_player, load_player
+    from wn_rl.app.player import evaluate_player, load_player
+    from wn_rl.runs.evaluations import append_json_line, save_episodes
+    from wn_rl.runs.layout import EPISODES_FOLDER, EVALUATIONS_FILE
+    from wn_rl.viewing.tables import print_evaluation_table
 
     player = load_player(config)
     folder = player.find_output_folder(config.output_dir)
     row, records = evaluate_player(player, config)
     print_evaluation_table(row)
-    append_json_line(folder / "evaluations.jsonl", row)
+    append_json_line(folder / EVALUATIONS_FILE, row)
     name = f"evaluate-{row['agent_steps']:09d}-{row['protocol']}-epsilon{config.epsilon}-seed{config.seed}"
-    save_episodes(folder / "episodes" / name, records)
+    save_episodes(folder / EPISODES_FOLDER / name, records)
     print(f"games: {folder / 'episodes' / name}; line: {folder / 'evaluations.jsonl'}")
 
 

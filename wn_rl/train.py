@@ -6,7 +6,7 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from wn_rl.command_line import run_command
+from wn_rl.app.command_line import run_command
 from wn_rl.envs.games import resolve_game
 from wn_rl.errors import ConfigurationError
 
@@ -18,7 +18,7 @@ def main(config: DictConfig) -> None:
     if config.game is not None:
         resolve_game(config.game)  # a misspelled game is told at once, before PyTorch is loaded
 
-    from wn_rl import run as runs
+    from wn_rl.app import training as runs
 
     if config.resume is None:
         run = runs.start_run(config, preset=HydraConfig.get().runtime.choices.get("preset"))

@@ -5,7 +5,7 @@ from contextlib import suppress
 
 from omegaconf import DictConfig
 
-from wn_rl.command_line import run_command
+from wn_rl.app.command_line import run_command
 from wn_rl.errors import ConfigurationError
 
 
@@ -22,19 +22,19 @@ def main(config: DictConfig) -> None:
     if not isinstance(config.scale, int) or config.scale < 1:
         raise ConfigurationError(f"scale={config.scale}: needs a whole number of at least 1")
     if config.run is not None:
-        from wn_rl import browsing
+        from wn_rl.app import watch_pages as browsing
 
         print(browsing.show_pages(config))
         return
     if config.live:
         if config.agent is None or config.episode is not None:
             raise ConfigurationError("live=true shows an agent that plays; name it with agent=..., and no episode")
-        from wn_rl.live import play_live
+        from wn_rl.app.watch_live import play_live
 
         with suppress(KeyboardInterrupt):  # while the agent is loaded
             print("\n".join(play_live(config)))
         return
-    from wn_rl import showing
+    from wn_rl.app import watch_games as showing
 
     for path in showing.show_agent(config) if config.episode is None else showing.show_episode(config):
         print(path)

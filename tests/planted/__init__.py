@@ -1,4 +1,4 @@
-"""Bugs to plant in the code, a list in each file: scripts/plant_bugs.py plants them, tests/planted_bugs.md reports."""
+"""Bugs to plant in the code, a list in each file: scripts/checks/plant_bugs.py plants them, tests/planted_bugs.md reports."""
 
 BUGS = {
     0: "others, found by ourselves",

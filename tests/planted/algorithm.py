@@ -2,148 +2,148 @@
 
 LOSS = "wn_rl/losses/q_learning.py"
 QUANTILE_LOSS = "wn_rl/losses/quantile_regression.py"
-DQN = "wn_rl/dqn.py"
-PARTS = "wn_rl/minibatch_parts.py"
-PARTS_TEST = "tests/test_minibatch_parts.py::test_loss_and_gradient_are_those_of_the_whole"
+DQN = "wn_rl/algorithms/dqn.py"
+PARTS = "wn_rl/learning/microbatches.py"
+PARTS_TEST = "tests/learning/test_microbatches.py::test_loss_and_gradient_are_those_of_the_whole"
 
 PLANTED = [
     {
         "number": 2, "file": "wn_rl/losses/advantage_learning.py",
         "old": "- q_tm1.amax(dim=1)",
         "new": "- q_tm1.mean(dim=1)",
-        "test": "tests/test_losses.py::test_an_advantage_is_0_or_how_far_the_executed_action_is_below_the_best",
+        "test": "tests/losses/test_q_learning.py::test_an_advantage_is_0_or_how_far_the_executed_action_is_below_the_best",
     },
     {
-        "number": 2, "file": "wn_rl/batch_loss.py",
+        "number": 2, "file": "wn_rl/learning/gradients.py",
         "old": "r_t = r_t + self.advantage_learning",
         "new": "r_t = r_t - self.advantage_learning",
-        "test": "tests/test_dqn.py::test_advantage_learning_keeps_the_best_values_and_doubles_the_gaps[changes0]",
+        "test": "tests/algorithms/test_dqn.py::test_advantage_learning_keeps_the_best_values_and_doubles_the_gaps[changes0]",
     },
     {
         "number": 23, "file": "wn_rl/losses/advantage_learning.py",
         "old": "@torch.no_grad()\n",
         "new": "",
-        "test": "tests/test_losses.py::test_an_advantage_is_0_or_how_far_the_executed_action_is_below_the_best",
+        "test": "tests/losses/test_q_learning.py::test_an_advantage_is_0_or_how_far_the_executed_action_is_below_the_best",
     },
     {
-        "number": 1, "file": "wn_rl/batch_loss.py",
+        "number": 1, "file": "wn_rl/learning/gradients.py",
         "old": "self.target.compute(batch.s_t)",
         "new": "self.target.compute(batch.s_tm1)",
-        "test": "tests/test_dqn.py::test_the_chain_is_learned_to_within_five_hundredths[weight_norm-changes0]",
+        "test": "tests/algorithms/test_dqn.py::test_the_chain_is_learned_to_within_five_hundredths[weight_norm-changes0]",
     },
     {
         "number": 2, "file": LOSS,
         "old": "q_tm1.gather(1, a_tm1.unsqueeze(1)).squeeze(1)",
         "new": "q_tm1.amax(dim=1)",
-        "test": "tests/test_losses.py::test_squared_error_matches_targets_worked_by_hand",
+        "test": "tests/losses/test_q_learning.py::test_squared_error_matches_targets_worked_by_hand",
     },
     {
         "number": 10, "file": DQN,
         "old": "(batch.weight * loss).mean()",
         "new": "loss.mean()",
-        "test": "tests/test_dqn.py::test_importance_weights_scale_the_loss_and_not_the_priorities",
+        "test": "tests/algorithms/test_dqn.py::test_importance_weights_scale_the_loss_and_not_the_priorities",
     },
     {
         "number": 11, "file": DQN,
         "old": "self.replay.update_priorities(batch.index, priority)",
         "new": "self.replay.update_priorities(batch.index, batch.weight * loss.detach())",
-        "test": "tests/test_dqn.py::test_importance_weights_scale_the_loss_and_not_the_priorities",
+        "test": "tests/algorithms/test_dqn.py::test_importance_weights_scale_the_loss_and_not_the_priorities",
     },
     {
         "number": 14, "file": DQN,
         "old": "if self.num_updates % self.settings.target_period_updates == 0:",
         "new": "if self.num_updates % self.settings.target_period_updates == 1:",
-        "test": "tests/test_dqn.py::test_the_target_moves_every_period_of_updates_and_never_between",
+        "test": "tests/algorithms/test_dqn.py::test_the_target_moves_every_period_of_updates_and_never_between",
     },
     {
         "number": 14, "file": DQN,
         "old": "if self.num_updates % self.settings.target_period_updates == 0:",
         "new": "if self.agent_steps // self.collector.num_envs % self.settings.target_period_updates == 0:",
-        "test": "tests/test_dqn.py::test_the_target_moves_every_period_of_updates_and_never_between",
+        "test": "tests/algorithms/test_dqn.py::test_the_target_moves_every_period_of_updates_and_never_between",
     },
     {
         "number": 15, "file": "wn_rl/acting/collector.py",
         "old": "        self.agent_steps += self.num_envs\n",
         "new": "        self.agent_steps += 4 * self.num_envs\n",
-        "test": "tests/test_dqn.py::test_agent_steps_count_actions_of_single_environments",
+        "test": "tests/algorithms/test_dqn.py::test_agent_steps_count_actions_of_single_environments",
     },
     {
-        "number": 16, "file": "wn_rl/build.py",
+        "number": 16, "file": "wn_rl/app/build.py",
         "old": "gamma=config.replay.gamma,",
         "new": "gamma=0.99,",
-        "test": "tests/test_configuration.py::test_every_setting_of_training_is_read",
+        "test": "tests/app/test_configuration.py::test_every_setting_of_training_is_read",
     },
     {
-        "number": 21, "file": "wn_rl/metrics.py",
+        "number": 21, "file": "wn_rl/learning/metrics.py",
         "old": '"train/absolute_td_error": td_error',
         "new": '"train/absolute_td_error": loss',
-        "test": "tests/test_metrics.py::test_every_metric_is_the_mean_of_what_it_is_named_after",
+        "test": "tests/learning/test_metrics.py::test_every_metric_is_the_mean_of_what_it_is_named_after",
     },
     {
         "number": 23, "file": LOSS,
         "old": "    with torch.no_grad():\n",
         "new": "    with torch.enable_grad():\n",
-        "test": "tests/test_losses.py::test_gradient_reaches_the_chosen_action_alone_and_no_target",
+        "test": "tests/losses/test_q_learning.py::test_gradient_reaches_the_chosen_action_alone_and_no_target",
     },
     {
         "number": 24, "file": LOSS,
         "old": "q_tm1.gather(1, a_tm1.unsqueeze(1)).squeeze(1)",
         "new": "q_tm1.gather(1, a_tm1.unsqueeze(1))",
-        "test": "tests/test_losses.py::test_every_transition_has_one_loss_and_one_priority",
+        "test": "tests/losses/test_q_learning.py::test_every_transition_has_one_loss_and_one_priority",
     },
     {
         "number": 1, "file": QUANTILE_LOSS,
         "old": "_select(quantiles_t, q_t_selector.argmax(dim=1))",
         "new": "_select(quantiles_tm1, q_t_selector.argmax(dim=1))",
-        "test": "tests/test_quantile_regression.py::test_the_loss_is_algorithm_1_of_dabney_et_al_2018",
+        "test": "tests/losses/test_quantile_regression.py::test_the_loss_is_algorithm_1_of_dabney_et_al_2018",
     },
     {
         "number": 18, "file": QUANTILE_LOSS,
         "old": "target.unsqueeze(1) - predicted.unsqueeze(2)",
         "new": "target.unsqueeze(2) - predicted.unsqueeze(1)",
-        "test": "tests/test_quantile_regression.py::test_descent_finds_the_quantiles_of_the_returns",
+        "test": "tests/losses/test_quantile_regression.py::test_descent_finds_the_quantiles_of_the_returns",
     },
     {
         "number": 18, "file": QUANTILE_LOSS,
         "old": "device=r_t.device) + 0.5)",
         "new": "device=r_t.device))",
-        "test": "tests/test_quantile_regression.py::test_descent_finds_the_quantiles_of_the_returns",
+        "test": "tests/losses/test_quantile_regression.py::test_descent_finds_the_quantiles_of_the_returns",
     },
     {
         "number": 23, "file": QUANTILE_LOSS,
         "old": "    with torch.no_grad():\n        target",
         "new": "    with torch.enable_grad():\n        target",
-        "test": "tests/test_quantile_regression.py::test_the_gradient_reaches_the_executed_action_alone_and_no_target",
+        "test": "tests/losses/test_quantile_regression.py::test_the_gradient_reaches_the_executed_action_alone_and_no_target",
     },
     {
-        "number": 18, "file": "wn_rl/nn/heads.py",
+        "number": 18, "file": "wn_rl/networks/heads.py",
         "old": "apply_in_float32(self.output, features).unflatten(1, (-1, NUM_QUANTILES))",
         "new": "apply_in_float32(self.output, features).unflatten(1, (NUM_QUANTILES, -1)).transpose(1, 2)",
-        "test": "tests/test_q_network.py::test_quantiles_lie_together_per_action_and_their_mean_is_the_value",
+        "test": "tests/networks/test_q_network.py::test_quantiles_lie_together_per_action_and_their_mean_is_the_value",
     },
     {
         "number": 25, "file": "wn_rl/callbacks/metrics_logging.py",
         "old": "        for logger in trainer.loggers:\n",
         "new": "        pl_module.replay.sample(1, pl_module.generator)\n        for logger in trainer.loggers:\n",
-        "test": "tests/test_run.py::test_callbacks_change_no_weight",
+        "test": "tests/app/test_training.py::test_callbacks_change_no_weight",
     },
     {
         "number": 30, "file": DQN,
         "old": "        self.target.sync(self.network, self.num_updates)\n\n",
         "new": "\n",
-        "test": "tests/test_dqn.py::test_data_dependent_initialization_runs_before_the_target_is_copied",
+        "test": "tests/algorithms/test_dqn.py::test_data_dependent_initialization_runs_before_the_target_is_copied",
     },
     {
-        "number": 9, "file": "wn_rl/batch_loss.py",
+        "number": 9, "file": "wn_rl/learning/gradients.py",
         "old": "            buffer.copy_(kept)\n",
         "new": "            assert buffer.shape == kept.shape\n",
-        "test": "tests/test_batch_loss.py::test_without_a_compiler_the_run_goes_on_as_it_would_without_compiling",
+        "test": "tests/learning/test_gradients.py::test_without_a_compiler_the_run_goes_on_as_it_would_without_compiling",
     },
     {
-        "number": 9, "file": "wn_rl/batch_loss.py",
+        "number": 9, "file": "wn_rl/learning/gradients.py",
         "old": "            self.acting.sync(self.network, moment)\n",
         "new": "            self.acting.sync(self.network, moment // 4)\n",
-        "test": "tests/test_batch_loss.py::test_double_q_learning_compiled_selects_by_the_newest_weights",
+        "test": "tests/learning/test_gradients.py::test_double_q_learning_compiled_selects_by_the_newest_weights",
     },
     {
         "number": 0, "file": PARTS,
@@ -170,15 +170,15 @@ PLANTED = [
         "test": f"{PARTS_TEST}[weight_norm-linear-2-16-True]",
     },
     {
-        "number": 0, "file": "wn_rl/threads.py",
+        "number": 0, "file": "wn_rl/system/threads.py",
         "old": "        wait(futures)\n",
         "new": "        len(futures)\n",
-        "test": "tests/test_threads.py::test_an_error_reaches_the_caller_when_all_have_ended[0]",
+        "test": "tests/system/test_threads.py::test_an_error_reaches_the_caller_when_all_have_ended[0]",
     },
     {
-        "number": 22, "file": "tests/test_schedules.py",
+        "number": 22, "file": "tests/learning/test_schedules.py",
         "old": "    assert length.num_iterations == 3\n",
         "new": "    assert (length.num_iterations, 4)\n",
-        "test": "tests/test_planted_bugs.py::test_no_assertion_is_of_a_tuple_which_is_always_true[test_schedules]",
+        "test": "tests/scripts/test_planted_bugs.py::test_no_assertion_is_of_a_tuple_which_is_always_true[test_schedules]",
     },
 ]  # fmt: skip

@@ -1,7 +1,7 @@
 """Bugs of tests/planted_bugs.md that the environments and the evaluator could have."""
 
 ATARI = "wn_rl/envs/atari.py"
-ATARI_TESTS = "tests/test_atari_environments.py"
+ATARI_TESTS = "tests/envs/test_atari_environments.py"
 
 PLANTED = [
     {
@@ -22,55 +22,55 @@ PLANTED = [
     },
     {
         "number": 8,
-        "file": "wn_rl/envs/toy.py",
+        "file": "tests/helpers/chain.py",
         "old": "            terminated=terminated,\n            truncated=("
         "self._elapsed_agent_steps >= self._max_episode_agent_steps) & ~terminated,",
         "new": "            terminated=terminated"
         " | (self._elapsed_agent_steps >= self._max_episode_agent_steps),\n"
         "            truncated=np.zeros_like(terminated),",
-        "test": "tests/test_toy_environments.py::test_the_time_limit_of_a_chain_truncates_and_the_goal_goes_first",
+        "test": "tests/envs/test_toy_environments.py::test_the_time_limit_of_a_chain_truncates_and_the_goal_goes_first",
     },
     {
         "number": 13,
         "file": "wn_rl/acting/policies.py",
         "old": "    explores = torch.rand(num_envs, generator=generator, dtype=torch.float64) < epsilon",
         "new": "    explores = (torch.rand(1, generator=generator) < epsilon).expand(num_envs)",
-        "test": "tests/test_policies.py::test_every_environment_tosses_its_own_coin",
+        "test": "tests/acting/test_policies.py::test_every_environment_tosses_its_own_coin",
     },
     {
         "number": 13,
         "file": "wn_rl/acting/policies.py",
         "old": "    random_actions = torch.randint(num_actions, (num_envs,), generator=generator)",
         "new": "    random_actions = torch.randint(num_actions, (1,), generator=generator).expand(num_envs)",
-        "test": "tests/test_policies.py::test_every_environment_draws_its_own_random_action",
+        "test": "tests/acting/test_policies.py::test_every_environment_draws_its_own_random_action",
     },
     {
         "number": 13,
         "file": "wn_rl/acting/policies.py",
         "old": "uniform = torch.rand(self._num_envs, generator=self.generator, dtype=torch.float64)",
         "new": "uniform = torch.rand(1, generator=self.generator, dtype=torch.float64).repeat(self._num_envs)",
-        "test": "tests/test_policies.py::test_every_environment_repeats_for_its_own_time",
+        "test": "tests/acting/test_policies.py::test_every_environment_repeats_for_its_own_time",
     },
     {
         "number": 0,
         "file": "wn_rl/acting/policies.py",
         "old": "begins = explores & (self._times_left == 0)",
         "new": "begins = explores",
-        "test": "tests/test_policies.py::test_what_is_repeated_follows_from_coins_actions_and_times",
+        "test": "tests/acting/test_policies.py::test_what_is_repeated_follows_from_coins_actions_and_times",
     },
     {
         "number": 12,
         "file": "wn_rl/acting/policies.py",
         "old": '            self._times_left.copy_(state["times_left"])\n',
         "new": "",
-        "test": "tests/test_policies.py::test_exploration_goes_on_in_the_middle_of_repeats",
+        "test": "tests/acting/test_policies.py::test_exploration_goes_on_in_the_middle_of_repeats",
     },
     {
         "number": 13,
-        "file": "wn_rl/acting/evaluator.py",
-        "old": "        self._generator = np.random.default_rng(exploration_sequence)",
-        "new": "        self._generator = np.random.default_rng(evaluation_seed)",
-        "test": "tests/test_evaluator.py::test_episodes_explore_by_streams_of_their_own",
+        "file": "wn_rl/system/seeding.py",
+        "old": "np.random.default_rng(exploration)",
+        "new": "np.random.default_rng(evaluation_seed)",
+        "test": "tests/acting/test_evaluator.py::test_episodes_explore_by_streams_of_their_own",
     },
     {
         "number": 15,
@@ -84,7 +84,7 @@ PLANTED = [
         "file": "wn_rl/acting/evaluator.py",
         "old": "            num_frames=len(self._actions) * protocol.frame_skip,",
         "new": "            num_frames=len(self._actions),",
-        "test": "tests/test_evaluator.py::test_returns_are_raw_and_reach_over_every_life_to_the_end_of_the_game",
+        "test": "tests/acting/test_evaluator.py::test_returns_are_raw_and_reach_over_every_life_to_the_end_of_the_game",
     },
     {
         "number": 28,
@@ -112,20 +112,20 @@ PLANTED = [
         "file": "wn_rl/acting/evaluator.py",
         "old": "        self._return += reward",
         "new": "        self._return += max(-1.0, min(1.0, reward))",
-        "test": "tests/test_evaluator.py::test_returns_are_raw_and_reach_over_every_life_to_the_end_of_the_game",
+        "test": "tests/acting/test_evaluator.py::test_returns_are_raw_and_reach_over_every_life_to_the_end_of_the_game",
     },
     {
         "number": 28,
         "file": "wn_rl/acting/evaluator.py",
         "old": "        for lane in np.flatnonzero(step.ended):\n            episode",
         "new": "        for lane in np.flatnonzero(step.ended | step.life_lost):\n            episode",
-        "test": "tests/test_evaluator.py::test_returns_are_raw_and_reach_over_every_life_to_the_end_of_the_game",
+        "test": "tests/acting/test_evaluator.py::test_returns_are_raw_and_reach_over_every_life_to_the_end_of_the_game",
     },
     {
         "number": 26,
         "file": "wn_rl/acting/frame_stack.py",
         "old": "        started = torch.zeros_like(self._observation)",
         "new": "        started = self._observation.clone()",
-        "test": "tests/test_policies.py::test_a_stack_forgets_the_episode_before_and_leaves_the_others_alone",
+        "test": "tests/acting/test_policies.py::test_a_stack_forgets_the_episode_before_and_leaves_the_others_alone",
     },
 ]

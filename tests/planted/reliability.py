@@ -1,17 +1,17 @@
 """Bugs to plant in what survives kills, damage and strangers; number 0 is none of the public list."""
 
-_FAULTS = "tests/test_faults.py::"
-_KILLS = "tests/test_kills.py::test_a_run_killed_between_any_two_changes_of_its_folder_ends_the_same"
+_FAULTS = "tests/app/test_faults.py::"
+_KILLS = "tests/app/test_kills.py::test_a_run_killed_between_any_two_changes_of_its_folder_ends_the_same"
 
 PLANTED = [
     {
-        "number": 0, "file": "wn_rl/checkpoint_files.py",
+        "number": 0, "file": "wn_rl/runs/checkpoint_file.py",
         "old": "        damaged = archive.testzip()\n",
         "new": "        damaged = None\n",
         "test": _FAULTS + "test_a_damaged_checkpoint_is_set_aside_and_the_one_before_is_taken[flipped]",
     },
     {
-        "number": 0, "file": "wn_rl/saved_run.py",
+        "number": 0, "file": "wn_rl/app/resume.py",
         "old": '        module.archive.check_files(state["replay"])\n',
         "new": "",
         "test": _FAULTS + "test_a_damaged_segment_sends_the_run_back_to_a_checkpoint_that_does_without[missing]",
@@ -47,27 +47,27 @@ PLANTED = [
         "test": _FAULTS + "test_the_best_and_the_newest_checkpoints_are_kept_with_their_segments",
     },
     {
-        "number": 0, "file": "wn_rl/run_folder.py",
+        "number": 0, "file": "wn_rl/runs/folder.py",
         "old": "        lock.acquire(timeout=0)\n",
         "new": "        pass\n",
         "test": _FAULTS + "test_two_trainers_do_not_share_a_run_folder_and_a_dead_one_does_not_block",
     },
     {
-        "number": 0, "file": "wn_rl/acting/agent.py",
+        "number": 0, "file": "wn_rl/runs/agent.py",
         "old": "    if _count_plain_bytes(description) > 2 * num_bytes:\n",
         "new": "    if False:\n",
-        "test": "tests/test_fuzzing.py::test_a_forged_agent_with_true_checksums_is_refused",
+        "test": "tests/app/test_fuzzing.py::test_a_forged_agent_with_true_checksums_is_refused",
     },
     {
-        "number": 0, "file": "wn_rl/build.py",
+        "number": 0, "file": "wn_rl/app/build.py",
         "old": "    if not issubclass(found, kind):\n",
         "new": "    if False:\n",
-        "test": "tests/test_configuration.py::test_what_cannot_work_is_refused_in_one_line",
+        "test": "tests/app/test_configuration.py::test_what_cannot_work_is_refused_in_one_line",
     },
     {
-        "number": 0, "file": "wn_rl/saved_run.py",
+        "number": 0, "file": "wn_rl/app/resume.py",
         "old": '        _check_optimizer(checkpoint["optimizer_states"], module.configure_optimizers())\n',
         "new": "",
-        "test": "tests/test_fuzzing.py::test_a_forged_checkpoint_with_true_checksums_is_refused",
+        "test": "tests/app/test_fuzzing.py::test_a_forged_checkpoint_with_true_checksums_is_refused",
     },
 ]  # fmt: skip

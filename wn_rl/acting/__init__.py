@@ -1,4 +1,1 @@
-"""Acting: from frames to observations to actions, in training (collector) and in evaluation (evaluator).
-
-The network is seen as a callable from observations to Q-values, and nothing more.
-"""
+"""Playing: policies, the collector of training steps, the evaluator of whole games, and the frame stack."""

@@ -17,19 +17,11 @@ from wn_rl.acting.policies import Exploration, QFunction
 from wn_rl.envs.call_order import NUM_SEEDS
 from wn_rl.errors import ConfigurationError
 from wn_rl.replay.replay import Replay
+from wn_rl.system.seeding import compute_training_seeds
 from wn_rl.types import Step, VectorEnvironment
-
-TRAINING_SPAWN_KEY = 1
-"""Keeps training's seeds apart from evaluation's, whatever the seeds of both."""
 
 NUM_RECENT_EPISODES = 100
 """Returns of training are reported as the mean over this many games, as the literature does."""
-
-
-def compute_training_seeds(seed: int, iteration: int, num_envs: int) -> Int64[np.ndarray, "N"]:
-    """The seeds of the N environments at the start of an iteration: distinct streams for (seed, iteration)."""
-    sequence = np.random.SeedSequence(seed, spawn_key=(TRAINING_SPAWN_KEY, iteration))
-    return (sequence.generate_state(num_envs, np.uint32) >> 1).astype(np.int64)
 
 
 class Collector:

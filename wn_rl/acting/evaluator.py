@@ -18,11 +18,8 @@ from wn_rl.acting.frame_stack import FrameStack
 from wn_rl.acting.policies import QFunction, select_actions
 from wn_rl.envs.protocols import Protocol
 from wn_rl.envs.rendering import EpisodeRecord
+from wn_rl.system.seeding import make_bootstrap_generator, spawn_episode
 from wn_rl.types import Step, VectorEnvironment
-
-# Keep the seeds of evaluation and of the bootstrap apart from training's (1), whatever the seeds of all.
-EVALUATION_SPAWN_KEY = 2
-BOOTSTRAP_SPAWN_KEY = 3
 
 NUM_RESAMPLES = 10_000
 RESAMPLES_PER_BLOCK = 500  # bounds the memory of the bootstrap
@@ -123,7 +120,7 @@ def summarize_returns(records: list[EpisodeRecord], seed: int) -> EvaluationSumm
 def compute_bootstrap_interval(values: Sequence[float], seed: int) -> tuple[float, float]:
     """The 95 % percentile bootstrap interval of a mean (Efron 1979), a function of the values and ``seed``."""
     sample = np.array(values, dtype=np.float64)
-    generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(BOOTSTRAP_SPAWN_KEY,)))
+    generator = make_bootstrap_generator(seed)
     resampled_means = np.concatenate(
         [
             sample[generator.integers(len(sample), size=(RESAMPLES_PER_BLOCK, len(sample)))].mean(axis=1)
@@ -138,11 +135,8 @@ class _Episode:
     """A game being played: its number gives its environment seed and its stream of exploration."""
 
     def __init__(self, number: int, evaluation_seed: int) -> None:
-        sequence = np.random.SeedSequence(evaluation_seed, spawn_key=(EVALUATION_SPAWN_KEY, number))
-        environment_sequence, exploration_sequence = sequence.spawn(2)
         self.number = number
-        self.environment_seed = int(environment_sequence.generate_state(1, np.uint32)[0] >> 1)  # [0, 2^31)
-        self._generator = np.random.default_rng(exploration_sequence)
+        self.environment_seed, self._generator = spawn_episode(evaluation_seed, number)
         self._actions: list[int] = []
         self._return = 0.0
 

@@ -8,20 +8,19 @@ import torch
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from wn_rl.acting.agent import FORMAT, save_agent
-from wn_rl.callbacks.checkpoint_folder import CheckpointFolder
+from wn_rl.algorithms.dqn import DQN
 from wn_rl.callbacks.interruption import Interruption
 from wn_rl.callbacks.metrics_logging import describe_divergence
-from wn_rl.checkpoint_files import read_checkpoint, write_checkpoint
-from wn_rl.dqn import DQN
 from wn_rl.errors import ConfigurationError
-from wn_rl.files import sync_folder
-
-AGENT_FOLDER = "agent"
+from wn_rl.runs.agent import FORMAT, save_agent
+from wn_rl.runs.checkpoint_file import read_checkpoint, write_checkpoint
+from wn_rl.runs.checkpoint_folder import CheckpointFolder
+from wn_rl.runs.layout import AGENT_FOLDER
+from wn_rl.system.files import sync_folder
 
 
 class DurableCheckpointIO(TorchCheckpointIO):
-    """Lightning's reading and writing of checkpoints, durable and distrustful (see wn_rl/checkpoint_files.py)."""
+    """Lightning's reading and writing of checkpoints, durable and distrustful (see wn_rl/runs/checkpoint_file.py)."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         """Write the whole file, or raise OSError and leave what was there."""

@@ -10,17 +10,15 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
-from wn_rl.acting.agent import make_q_function
 from wn_rl.acting.evaluator import evaluate_agent, summarize_returns
-from wn_rl.acting.reports import append_json_line, keep_training_rows, make_evaluation_row, save_episodes
-from wn_rl.dqn import DQN
+from wn_rl.algorithms.dqn import DQN
 from wn_rl.envs.protocols import Protocol
 from wn_rl.envs.rendering import EpisodeRecord
 from wn_rl.nn.folding import make_folded
+from wn_rl.runs.agent import make_q_function
+from wn_rl.runs.evaluations import append_json_line, keep_training_rows, make_evaluation_row, save_episodes
+from wn_rl.runs.layout import EPISODES_FOLDER, EVALUATIONS_FILE
 from wn_rl.types import VectorEnvironment
-
-EVALUATIONS_FILE = "evaluations.jsonl"
-EPISODES_FOLDER = "episodes"
 
 
 class _InterruptedError(Exception):

@@ -6,9 +6,9 @@ from typing import Any
 import lightning
 from lightning.pytorch.callbacks import Callback
 
-from wn_rl.callbacks.metrics_csv import MetricsCSV
-from wn_rl.dqn import DQN
+from wn_rl.algorithms.dqn import DQN
 from wn_rl.errors import ConfigurationError
+from wn_rl.runs.metrics_csv import MetricsCSV
 
 
 class MetricsLogging(Callback):

@@ -9,13 +9,13 @@ import lightning
 from lightning.pytorch.callbacks import ProgressBar
 from rich.console import Console
 
-from wn_rl.callbacks.screens import Message, make_screen
-from wn_rl.callbacks.status import compute_status
-from wn_rl.callbacks.status_display import StatusDisplay
-from wn_rl.callbacks.tables import EvaluationLine
-from wn_rl.callbacks.time_left import TimeLeftEstimator
-from wn_rl.dqn import DQN
-from wn_rl.status import TrainingStatus
+from wn_rl.algorithms.dqn import DQN
+from wn_rl.callbacks.run_status import compute_status
+from wn_rl.viewing.screens import Message, make_screen
+from wn_rl.viewing.status import TrainingStatus
+from wn_rl.viewing.status_display import StatusDisplay
+from wn_rl.viewing.tables import EvaluationLine
+from wn_rl.viewing.time_left import TimeLeftEstimator
 
 
 class TrainingProgress(ProgressBar):

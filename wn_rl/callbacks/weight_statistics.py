@@ -4,12 +4,11 @@ import time
 from typing import Any
 
 import lightning
-import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
-from wn_rl.dqn import DQN
+from wn_rl.algorithms.dqn import DQN
 from wn_rl.nn.folding import make_folded
 from wn_rl.nn.statistics import (
     NORM_EXPONENTS,
@@ -20,9 +19,7 @@ from wn_rl.nn.statistics import (
     find_weight_units,
     name_layers,
 )
-
-# Keeps these states apart from the streams of training, evaluation and the bootstrap, whatever the seeds of all.
-STATISTICS_SPAWN_KEY = 4
+from wn_rl.system.seeding import make_statistics_generator
 
 
 class WeightStatistics(Callback):
@@ -125,8 +122,7 @@ class WeightStatistics(Callback):
         return statistics
 
     def _describe_units(self, module: DQN) -> dict[str, Tensor]:
-        sequence = np.random.SeedSequence(self._seed, spawn_key=(STATISTICS_SPAWN_KEY, module.agent_steps))
-        generator = torch.Generator().manual_seed(int(sequence.generate_state(1, np.uint64)[0] >> 1))
+        generator = make_statistics_generator(self._seed, module.agent_steps)
         observations = module.replay.sample(self._num_states, generator).s_tm1
         with torch.autocast(module.device.type, enabled=False):
             return compute_activation_statistics(

@@ -1,5 +1,1 @@
-"""Games: ALE's vector environment under our contract, evaluation protocols, toy environments, rendering.
-
-Every environment here keeps the contract of ``wn_rl.types.VectorEnvironment``. Nothing is imported by this
-file, so that asking for an unknown game fails before torch or the emulator is loaded.
-"""
+"""Environments under one contract, the rules of play, and stored games played again."""

@@ -1,4 +1,1 @@
-"""Networks: weight normalization and its rivals, torsos, heads, initialization and folding.
-
-This room knows no reinforcement learning beyond the shape of a Q-network's output.
-"""
+"""Weight normalization as a library: layers, rivals, initialization, conversion and folding of any network."""

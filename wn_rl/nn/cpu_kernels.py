@@ -23,7 +23,7 @@ from numba.core import types
 from numba.extending import overload
 from torch import Tensor
 
-from wn_rl.processor import count_cores
+from wn_rl.system.cpu import count_cores
 
 KNOWN_DTYPES = (torch.float32, torch.bfloat16)
 SMALLEST_SHARED = 2**18  # numbers below which handing rows to other threads costs more than it saves

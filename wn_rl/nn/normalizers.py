@@ -13,7 +13,6 @@ from typing import Protocol, cast, runtime_checkable
 from torch import nn
 
 from wn_rl.nn.conversion import weight_normalize
-from wn_rl.nn.names import look_up
 from wn_rl.nn.normalized_layers import (
     BATCH_EPSILON,
     BATCH_MOMENTUM,
@@ -23,6 +22,7 @@ from wn_rl.nn.normalized_layers import (
     NormProjection,
     SpectralNorm,
 )
+from wn_rl.system.registry import look_up
 
 
 @runtime_checkable

@@ -6,7 +6,7 @@ in microseconds: nothing is decompressed in vain, and no frame waits for others.
 the same dictionary saves a tenth to a third of the time of sampling and takes two to four times the memory (lz4
 with a key frame as the dictionary, up to 1,100 bytes); blosc2 frame by frame takes 350 to 2,900 bytes and is slower;
 blocks of 8 or 16 consecutive frames take as little memory, and more time, since most of a block is not asked for.
-``scripts/bench_replay.py`` measures what is here.
+``scripts/benchmarks/bench_replay.py`` measures what is here.
 
 A dictionary is trained anew on recent frames from time to time, as play reaches screens never seen before. Each
 frame is decompressed with what it was compressed with; a dictionary goes when its last frame is overwritten.

@@ -17,12 +17,12 @@ from wn_rl.errors import ConfigurationError
 from wn_rl.replay.accumulator import Accumulator
 from wn_rl.replay.columns import BYTES_PER_ROW, Columns
 from wn_rl.replay.lanes import Lanes
-from wn_rl.replay.memory import compute_free_bytes, describe_need
+from wn_rl.replay.replay_settings import ReplaySettings
 from wn_rl.replay.samplers import Sampler
 from wn_rl.replay.saved_state import get_entry
-from wn_rl.replay.settings import ReplaySettings
 from wn_rl.replay.stacks import stack_frames
 from wn_rl.replay.storage import FrameStorage
+from wn_rl.system.memory import compute_free_bytes, describe_need
 from wn_rl.types import Batch, Step
 
 

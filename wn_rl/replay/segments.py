@@ -26,7 +26,7 @@ import zstandard
 from jaxtyping import UInt8
 
 from wn_rl.errors import ConfigurationError
-from wn_rl.files import TEMPORARY_SUFFIX, remove_if_possible, write_whole
+from wn_rl.system.files import TEMPORARY_SUFFIX, remove_if_possible, write_whole
 
 MAGIC = b"WNRLSEG1"
 COMPRESSION_LEVEL = 3

@@ -7,8 +7,8 @@ import torch
 
 from wn_rl.errors import ConfigurationError
 from wn_rl.replay.compressed_storage import CompressedFrameStorage
-from wn_rl.replay.memory import compute_free_bytes
 from wn_rl.replay.storage import FrameStorage, RamFrameStorage
+from wn_rl.system.memory import compute_free_bytes
 
 STORAGE_NAMES = ("ram", "compressed", "device")
 """Without ``auto``, which becomes one of them before anything is made."""

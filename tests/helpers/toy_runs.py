@@ -1,0 +1,105 @@
+"""Runs of DQN on the chain whose Q* is known, small enough to take a second."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import Callback
+
+from tests.helpers.chain import ChainEnvironments
+from wn_rl.acting.collector import Collector
+from wn_rl.algorithms.dqn import DQN
+from wn_rl.callbacks.checkpoint import DurableCheckpointIO
+from wn_rl.learning.schedules import LinearSchedule, RunLength
+from wn_rl.learning.settings import DQNSettings
+from wn_rl.networks.q_network import make_q_network
+from wn_rl.nn.optimizer_groups import make_parameter_groups
+from wn_rl.replay.persistence import ReplayArchive
+from wn_rl.replay.replay import Replay
+from wn_rl.replay.samplers import Sampler, UniformSampler
+from wn_rl.replay.storage_choice import make_storage
+
+NUM_STATES = 5
+GAMMA = 0.9
+STACK_SIZE = 1
+FRAME_SHAPE = (4, 4)
+
+DEFAULTS: dict[str, Any] = {
+    "warmup_agent_steps": 200,
+    "batch_size": 32,
+    "samples_per_agent_step": 8,
+    "target_period_updates": 25,
+    "double": False,
+    "advantage_learning": 0.0,
+    "error_function": "mse",
+    "max_gradient_norm": None,
+    "data_dependent_initialization": True,
+    "initialization_batch_size": 64,
+    "initial_q_deviation": 1.0,
+    "seed": 3,
+    "folded_dtype": torch.float32,
+    "minibatch_parts": 1,
+    "compile": False,
+}
+
+
+def make_chain(
+    num_envs: int = 4, max_episode_agent_steps: int = 12, slip_probability: float = 0.0
+) -> ChainEnvironments:
+    return ChainEnvironments(
+        num_envs=num_envs, num_states=NUM_STATES, slip_probability=slip_probability, goal_reward=1.0,
+        start_reward=0.1, starts_anywhere=True, max_episode_agent_steps=max_episode_agent_steps,
+        frame_shape=FRAME_SHAPE,
+    )  # fmt: skip
+
+
+def make_toy_module(
+    folder: Path, *, total_agent_steps: int = 2000, iteration_agent_steps: int = 1000, normalizer: str = "weight_norm",
+    learning_rate: float = 3e-3, n_step: int = 1, capacity: int = 4000, environments: ChainEnvironments | None = None,
+    sampler: Sampler | None = None, storage: str = "ram", head: str = "linear", max_repeats: int = 1,
+    **changes: Any,
+) -> DQN:  # fmt: skip
+    chain = environments or make_chain()
+    replay = Replay(
+        capacity=capacity, num_lanes=chain.num_envs, frame_shape=FRAME_SHAPE, stack_size=STACK_SIZE, n_step=n_step,
+        gamma=GAMMA, reward_clip=1.0, life_loss_ends_discount=False,
+        storage=make_storage(storage, torch.device("cpu")), sampler=sampler or UniformSampler(),
+        device=torch.device("cpu"),
+    )  # fmt: skip
+    collector = Collector(
+        environments=chain, replay=replay, stack_size=STACK_SIZE, device=torch.device("cpu"),
+        generator=torch.Generator().manual_seed(11), max_repeats=max_repeats,
+    )  # fmt: skip
+    network = make_q_network(
+        torso="mlp", head=head, normalizer=normalizer, num_actions=2, stack_size=STACK_SIZE,
+        frame_shape=FRAME_SHAPE, hidden_units=32, generator=torch.Generator().manual_seed(12),
+    )  # fmt: skip
+    settings = DQNSettings(
+        run_length=RunLength(
+            total_agent_steps=total_agent_steps, iteration_agent_steps=iteration_agent_steps, chunk_agent_steps=100,
+            num_envs=chain.num_envs,
+        ),
+        epsilon=LinearSchedule(initial=1.0, final=0.3, begin_agent_steps=200, duration_agent_steps=800),
+        **{**DEFAULTS, **changes},
+    )  # fmt: skip
+    return DQN(
+        network=network, make_optimizer=partial(_make_adam, learning_rate), collector=collector, replay=replay,
+        archive=ReplayArchive(replay, folder / "replay"), generator=torch.Generator().manual_seed(13),
+        settings=settings,
+    )  # fmt: skip
+
+
+def _make_adam(learning_rate: float, network: torch.nn.Module) -> torch.optim.Optimizer:
+    return torch.optim.Adam(make_parameter_groups(network, weight_decay=0.0), lr=learning_rate)
+
+
+def make_trainer(module: DQN, folder: Path, callbacks: list[Callback], **changes: Any) -> lightning.Trainer:
+    return lightning.Trainer(
+        accelerator="cpu", devices=1, max_epochs=module.settings.run_length.num_iterations, logger=False,
+        callbacks=callbacks, enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
+        enable_checkpointing=any(isinstance(c, lightning.pytorch.callbacks.Checkpoint) for c in callbacks),
+        default_root_dir=folder, plugins=[DurableCheckpointIO()],
+        **changes,
+    )  # fmt: skip

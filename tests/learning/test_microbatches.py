@@ -1,0 +1,130 @@
+"""A minibatch that is learned in parts has the loss and the gradient that it has as a whole."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.helpers.networks import draw_frames, make_network, make_trained
+from tests.helpers.toy_runs import make_toy_module, make_trainer
+from wn_rl.errors import ConfigurationError
+from wn_rl.learning.gradients import BatchLossFunction
+from wn_rl.networks.folded_network import FoldedNetwork
+from wn_rl.networks.q_network import QNetwork
+from wn_rl.types import Batch, BatchLoss
+
+
+def draw_batch(size: int) -> Batch:
+    generator = torch.Generator().manual_seed(size)
+    return Batch(
+        s_tm1=draw_frames(size, seed=2), a_tm1=torch.randint(5, (size,), generator=generator),
+        r_t=torch.randn(size, generator=generator), discount_t=torch.rand(size, generator=generator),
+        s_t=draw_frames(size, seed=3), weight=torch.rand(size, generator=generator), index=torch.arange(size),
+    )  # fmt: skip
+
+
+def make_loss(network: QNetwork, num_parts: int, dtype: torch.dtype, *, double: bool = True) -> BatchLossFunction:
+    """The target is not the network, so that the two can be told apart."""
+    other = make_trained("none")
+    acting, target = FoldedNetwork(network, dtype=dtype), FoldedNetwork(network, dtype=dtype)
+    with torch.no_grad():
+        for parameter, source in zip(target.parameters(), other.parameters(), strict=False):
+            if parameter.shape == source.shape:
+                parameter.copy_(source)
+    return BatchLossFunction(
+        network, acting, target, double=double, error_function="huber", advantage_learning=0.5, num_parts=num_parts,
+        compiled=False,
+    )  # fmt: skip
+
+
+def learn(
+    network: QNetwork, *, num_parts: int, size: int, dtype: torch.dtype = torch.float32, double: bool = True
+) -> tuple[BatchLoss, dict[str, Tensor]]:
+    """Loss and gradient of the second of two updates by gradient descent."""
+    network = copy.deepcopy(network)
+    compute = make_loss(network, num_parts, dtype, double=double)
+    batch = draw_batch(size)
+    with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+        for moment in range(2):
+            network.zero_grad()
+            result = compute(batch, moment)
+            (batch.weight * result.loss).mean().backward()
+            gradients = {name: parameter.grad.clone() for name, parameter in network.named_parameters()}  # type: ignore[union-attr]
+            with torch.no_grad():
+                for parameter in network.parameters():
+                    parameter -= 0.05 * parameter.grad  # type: ignore[operator]
+    return BatchLoss(*(tensor.detach() for tensor in result)), gradients
+
+
+@pytest.mark.parametrize(
+    ("num_parts", "size", "double"), [(2, 16, True), (2, 7, False), (3, 7, True), (3, 4, False), (2, 1, True)]
+)
+@pytest.mark.parametrize("head", ["linear", "dueling", "quantile"])
+@pytest.mark.parametrize("normalizer", ["weight_norm", "none"])
+def test_loss_and_gradient_are_those_of_the_whole(
+    normalizer: str, head: str, num_parts: int, size: int, double: bool
+) -> None:
+    network = make_trained(normalizer, head=head)
+    expected, expected_gradients = learn(network, num_parts=1, size=size, double=double)
+    found, gradients = learn(network, num_parts=num_parts, size=size, double=double)
+    for one, other in zip(found, expected, strict=True):  # an error is as exact as the values that it is between
+        assert (one - other).norm() < 1e-5 * (other.norm() + expected.q_tm1.norm())
+    assert gradients.keys() == expected_gradients.keys()
+    for name, gradient in gradients.items():
+        assert (gradient - expected_gradients[name]).norm() < 1e-5 * expected_gradients[name].norm() + 1e-7, name
+
+
+@pytest.mark.parametrize("normalizer", ["weight_norm", "none"])
+def test_in_bfloat16_the_gradient_is_as_near_to_the_exact_one(normalizer: str) -> None:
+    network = make_trained(normalizer)
+    _, exact = learn(network, num_parts=1, size=16)
+    errors = []
+    for num_parts in (1, 2):
+        _, gradients = learn(network, num_parts=num_parts, size=16, dtype=torch.bfloat16)
+        assert all(gradient.dtype == torch.float32 for gradient in gradients.values())
+        differences = torch.cat([(gradients[name] - exact[name]).flatten() for name in exact])
+        errors.append(differences.norm() / torch.cat([gradient.flatten() for gradient in exact.values()]).norm())
+    assert errors[1] < 1.2 * errors[0]
+
+
+def test_the_copies_learn_nothing_by_themselves() -> None:
+    network = make_trained("weight_norm")
+    compute = make_loss(network, 2, torch.float32)
+    before = copy.deepcopy(compute.acting.state_dict())
+    compute(draw_batch(4), 0).loss.mean().backward()
+    assert all(torch.equal(tensor, before[name]) for name, tensor in compute.acting.state_dict().items())
+    assert all(parameter.grad is None and not parameter.requires_grad for parameter in compute.acting.parameters())
+
+
+def train(folder: Path, **changes: Any) -> Tensor:
+    module = make_toy_module(folder, total_agent_steps=600, double=True, **changes)
+    make_trainer(module, folder, []).fit(module)
+    return torch.cat([parameter.detach().flatten() for parameter in module.network.parameters()])
+
+
+def test_a_run_in_parts_is_the_same_every_time_and_learns_as_one_without(tmp_path: Path) -> None:
+    first, second = (train(tmp_path / name, minibatch_parts=2) for name in ("1", "2"))
+    assert torch.equal(first, second)
+    torch.testing.assert_close(first, train(tmp_path / "3"), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("normalizer", ["batch_norm", "layer_norm", "weight_norm_mean_only_batch_norm", "projection"])
+def test_other_layers_are_refused_in_a_line(normalizer: str) -> None:
+    with pytest.raises(ConfigurationError, match="say minibatch_parts=1, or normalizer=weight_norm") as refusal:
+        make_loss(make_trained(normalizer), 2, torch.float32)
+    assert "\n" not in str(refusal.value)
+
+
+def test_parts_see_the_mean_frame_that_was_found_after_they_were_made() -> None:
+    network = make_network("weight_norm", center_pixels=True)
+    whole, parts = (make_loss(network, num_parts, torch.float32) for num_parts in (1, 2))
+    network.initialize_from_data(draw_frames(32, seed=5), 1.0, None)
+    for compute in (whole, parts):
+        compute.target.sync(network, 0)
+    for expected, found in zip(*(compute(draw_batch(6), 0) for compute in (whole, parts)), strict=True):
+        torch.testing.assert_close(found, expected)
+    (copy_of_it, _) = parts._parts._copies  # type: ignore[union-attr]
+    assert copy_of_it.torso.layers[0].mean.equal(network.torso.layers[0].mean)  # type: ignore[union-attr, operator]

@@ -1,0 +1,48 @@
+"""Schedules and the division of a run, worked by hand."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wn_rl.learning.schedules import LinearSchedule, RunLength
+
+
+@pytest.mark.parametrize(
+    ("agent_steps", "value"),
+    [(0, 1.0), (100, 1.0), (150, 0.775), (200, 0.55), (299, 0.1045), (300, 0.1), (9999, 0.1)],
+)
+def test_epsilon_falls_linearly_from_the_end_of_the_warmup(agent_steps: int, value: float) -> None:
+    schedule = LinearSchedule(initial=1.0, final=0.1, begin_agent_steps=100, duration_agent_steps=200)
+    assert schedule(agent_steps) == pytest.approx(value)
+
+
+def test_a_schedule_without_duration_jumps() -> None:
+    schedule = LinearSchedule(initial=1.0, final=0.1, begin_agent_steps=100, duration_agent_steps=0)
+    assert (schedule(99), schedule(100)) == (1.0, 0.1)
+
+
+def test_the_last_iteration_may_be_shorter() -> None:
+    length = RunLength(total_agent_steps=250, iteration_agent_steps=100, chunk_agent_steps=30, num_envs=4)
+    assert length.num_iterations == 3
+    assert [length.compute_iteration_end(i) for i in range(3)] == [100, 200, 250]
+
+
+@given(
+    total=st.integers(1, 500), iteration=st.integers(1, 200), chunk=st.integers(1, 70), num_envs=st.integers(1, 40),
+    warmup=st.integers(0, 50),
+)  # fmt: skip
+def test_chunks_bring_every_iteration_exactly_to_its_end(
+    total: int, iteration: int, chunk: int, num_envs: int, warmup: int
+) -> None:
+    length = RunLength(
+        total_agent_steps=total, iteration_agent_steps=iteration, chunk_agent_steps=chunk, num_envs=num_envs
+    )
+    agent_steps = min(warmup, total)
+    for i in range(length.num_iterations):
+        rounds = []
+        for c in range(length.num_chunks):
+            rounds.append(length.compute_num_rounds(agent_steps, i, c))
+            agent_steps += rounds[-1] * num_envs
+        assert max(rounds) - min(rounds) <= 1
+        end = length.compute_iteration_end(i)
+        assert end <= agent_steps < end + max(num_envs, warmup + 1)

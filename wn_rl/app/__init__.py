@@ -1,0 +1,1 @@
+"""What the commands do: command line, configuration, building, training, resuming, playing, failures."""

@@ -1,0 +1,67 @@
+"""What all commands share: Hydra's configuration, and errors as one line without a traceback."""
+
+import errno
+import os
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import NoReturn
+
+import hydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from wn_rl.errors import ConfigurationError
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+CONFIG_DIRECTORY = next(folder for folder in (_PACKAGE / "configs", _PACKAGE.parent / "configs") if folder.is_dir())
+"""Inside an installed package, else at the top of the working copy."""
+
+EXIT_MISUSE = 2
+EXIT_CLOSED_PIPE = 128 + 13  # as a shell counts a command that SIGPIPE ended
+_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO)
+
+
+def run_command(config_name: str, function: Callable[[DictConfig], None]) -> None:
+    """Parse the command line over ``configs/<config_name>.yaml`` and call ``function`` with what it says.
+
+    What the user can mend (wrong key, word or value) ends in one line on stderr and exit status 2.
+    """
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing several lines
+    job = partial(_run_job, function)
+    try:
+        try:
+            hydra.main(version_base="1.3", config_path=str(CONFIG_DIRECTORY), config_name=config_name)(job)()
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:  # whoever reads has enough, as in --help | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still to be written
+        sys.exit(EXIT_CLOSED_PIPE)
+    except (HydraException, OmegaConfBaseException) as error:
+        _exit_with(error)
+
+
+def _run_job(function: Callable[[DictConfig], None], config: DictConfig) -> None:
+    """One run of a command; an error of the user's ends the process here, before Hydra adds a line of its own."""
+    try:
+        function(config)
+    except (ConfigurationError, OmegaConfBaseException) as error:
+        _exit_with(error)
+    except OSError as error:
+        if error.errno not in _DISK_ERRORS:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        _exit_with(ConfigurationError(f"{where}{error.strerror}; make room, or name another folder"))
+
+
+def _exit_with(error: Exception) -> NoReturn:
+    print(f"error: {_as_one_line(error)}", file=sys.stderr)
+    sys.exit(EXIT_MISUSE)
+
+
+def _as_one_line(error: Exception) -> str:
+    """The message without Hydra's line breaks and without its advice on stack traces."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    return " ".join(line for line in lines if line and "HYDRA_FULL_ERROR" not in line)

@@ -1,0 +1,54 @@
+"""Why did training stop, and what can the user do? One line, whatever was raised; the traceback goes to a file."""
+
+import traceback
+from pathlib import Path
+
+from wn_rl.errors import ConfigurationError
+from wn_rl.runs.layout import ERROR_FILE
+from wn_rl.system.files import write_whole
+from wn_rl.system.memory import is_memory_error
+
+MEMORY_ADVICE = "free some, or lower replay.capacity, num_envs, batch_size or evaluation.num_envs in a new run"
+
+
+def explain_failure(
+    error: Exception, *, folder: Path, agent_steps: int, saved_agent_steps: int | None
+) -> ConfigurationError:
+    """The error to show instead: what happened, what to do, and where the run can be gone on from.
+
+    Args:
+        error: whatever ended training.
+        folder: the run folder; the traceback is written there, if that is possible.
+        agent_steps: how far the run was.
+        saved_agent_steps: how far its last checkpoint is, None if it has none yet.
+    """
+    if saved_agent_steps is None:
+        going_on = f"it had no checkpoint yet; begin anew with: python -m wn_rl.train resume={folder}"
+    else:
+        going_on = (
+            f"its checkpoint of {saved_agent_steps:,} agent steps is whole; go on from there with:"
+            f" python -m wn_rl.train resume={folder}"
+        )
+    if isinstance(error, ConfigurationError):
+        return ConfigurationError(f"{error}. {going_on}")
+    if is_memory_error(error):
+        advice = f"memory is short: {summarize_error(error)}; {MEMORY_ADVICE}"
+    elif isinstance(error, OSError):
+        where = f" ({error.filename})" if error.filename else ""
+        advice = f"a file cannot be written or read: {error.strerror or error}{where}; make room, or make it writable"
+    else:
+        advice = f"{type(error).__name__}: {summarize_error(error)}{_write_traceback(error, folder)}"
+    return ConfigurationError(f"training stopped after {agent_steps:,} agent steps: {advice}. {going_on}")
+
+
+def summarize_error(error: Exception) -> str:
+    """The first 300 characters of its message, on one line."""
+    return " ".join(str(error).split())[:300] or type(error).__name__
+
+
+def _write_traceback(error: Exception, folder: Path) -> str:
+    try:
+        write_whole(folder / ERROR_FILE, "".join(traceback.format_exception(error)).encode())
+    except OSError:
+        return ""
+    return f" (the traceback is in {folder / ERROR_FILE})"

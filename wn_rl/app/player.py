@@ -1,0 +1,134 @@
+"""What evaluating and watching share: an agent from disk, the game that it plays, and a number of whole games."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+
+from wn_rl.acting.evaluator import evaluate_agent, summarize_returns
+from wn_rl.acting.policies import QFunction
+from wn_rl.app.configuration import resolve_accelerator, share_cores
+from wn_rl.envs.atari import AtariEnvironments
+from wn_rl.envs.protocols import Protocol
+from wn_rl.envs.rendering import EpisodeRecord
+from wn_rl.errors import ConfigurationError
+from wn_rl.runs.agent import Agent, load_agent
+from wn_rl.runs.evaluations import make_evaluation_row
+from wn_rl.runs.layout import AGENT_FOLDER, CHECKPOINT_FOLDER
+from wn_rl.system.cpu import count_cores, use_processor
+from wn_rl.system.terminals import make_progress_bar
+from wn_rl.viewing.saliency_pictures import SaliencyFunction, make_saliency_function
+
+
+@dataclass(frozen=True)
+class Player:
+    """An agent with the rules that it is to play by.
+
+    Attributes:
+        agent: the network and what is known of it.
+        game: canonical name.
+        protocol: the agent's own, or the one that the user asks for.
+        device: where the network computes.
+    """
+
+    agent: Agent
+    game: str
+    protocol: Protocol
+    device: torch.device
+
+    def make_q_function(self) -> QFunction:
+        """Observations to Q-values."""
+        return self.agent.make_q_function(self.device)
+
+    def make_saliency_function(self) -> SaliencyFunction:
+        """An observation and an action to what the action's value depends on."""
+        return make_saliency_function(self.agent.network.to(self.device))
+
+    def find_output_folder(self, output_dir: str | None) -> Path:
+        """Where results go: ``output_dir``, else the run folder or agent folder; it exists on return."""
+        source = self.agent.source
+        beside = source.parent if source.name == AGENT_FOLDER else source
+        if source.suffix == ".ckpt":
+            beside = source.parent.parent if source.parent.name == CHECKPOINT_FOLDER else source.parent
+        folder = beside if output_dir is None else Path(output_dir)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigurationError(f"output_dir={folder} cannot be made: {error.strerror}; name another") from error
+        if not os.access(folder, os.W_OK):
+            raise ConfigurationError(f"output_dir={folder} cannot be written to; name another with output_dir=...")
+        return folder
+
+
+def load_player(config: DictConfig) -> Player:
+    """Load ``config.agent`` and settle protocol, device and threads.
+
+    Raises:
+        ConfigurationError: there is no such agent, or a number is out of range.
+    """
+    for key, minimum in (("episodes", 1), ("num_envs", 1), ("seed", 0)):
+        if not isinstance(config[key], int) or config[key] < minimum:
+            raise ConfigurationError(f"{key}={config[key]}: needs a whole number of at least {minimum}")
+    if not isinstance(config.epsilon, int | float) or not 0 <= config.epsilon <= 1:
+        raise ConfigurationError(f"epsilon={config.epsilon}: needs a number between 0 and 1")
+    agent = load_agent(Path(config.agent))
+    values = agent.description["protocol"]
+    if config.get("protocol") is not None:
+        values = OmegaConf.to_container(config.protocol, resolve=True)
+    protocol = Protocol.from_values({str(key): value for key, value in values.items()})
+    use_processor(_find_num_threads(config)[0])
+    device = torch.device("cuda" if resolve_accelerator(config.accelerator) == "gpu" else "cpu")
+    return Player(agent, agent.description["game"], protocol, device)
+
+
+def play_episodes(player: Player, config: DictConfig) -> list[EpisodeRecord]:
+    """Play ``config.episodes`` whole games, with a progress bar on stderr where that is a terminal."""
+    environments = AtariEnvironments(
+        game=player.game, protocol=player.protocol, num_envs=min(config.num_envs, config.episodes),
+        num_threads=_find_num_threads(config)[1],
+    )  # fmt: skip
+    num_actions = player.agent.description["network"]["num_actions"]
+    if environments.num_actions != num_actions or environments.frame_shape != player.agent.frame_shape:
+        environments.close()
+        raise ConfigurationError(
+            f"the agent chooses among {num_actions} actions, {player.game} has {environments.num_actions} under this"
+            " protocol: it was trained on another game, or under another protocol.full_action_space"
+        )
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    try:
+        with make_progress_bar(*columns, transient=True) as progress:
+            task = progress.add_task(f"playing {player.game}", total=config.episodes)
+            return evaluate_agent(
+                q_function=player.make_q_function(), environments=environments, game=player.game,
+                protocol=player.protocol, num_episodes=config.episodes, epsilon=config.epsilon, seed=config.seed,
+                stack_size=player.agent.stack_size, device=player.device,
+                on_episode=lambda record: progress.advance(task),
+            )  # fmt: skip
+    finally:
+        environments.close()
+
+
+def evaluate_player(player: Player, config: DictConfig) -> tuple[dict[str, Any], list[EpisodeRecord]]:
+    """Play ``config.episodes`` whole games; the row of ``evaluations.jsonl`` that they come to, and the games."""
+    records = play_episodes(player, config)
+    row = make_evaluation_row(
+        summary=summarize_returns(records, config.seed), game=player.game, protocol=player.protocol.name,
+        epsilon=config.epsilon, seed=config.seed, agent_steps=player.agent.description["agent_steps"],
+        source="evaluate",
+    )  # fmt: skip
+    return row, records
+
+
+def _find_num_threads(config: DictConfig) -> tuple[int, int]:
+    """Threads for the network and for the environments: as the configuration says, or what suits their taking turns."""
+    found = []
+    for key, automatic in (("num_threads", share_cores()[0]), ("num_env_threads", count_cores())):
+        value = automatic if config[key] == "auto" else config[key]
+        if not isinstance(value, int) or value < 1:
+            raise ConfigurationError(f"{key}={value}: needs auto or a whole number of at least 1")
+        found.append(value)
+    return found[0], found[1]

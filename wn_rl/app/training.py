@@ -1,0 +1,249 @@
+"""A run: its folder, its trainer, and what is told when it ends."""
+
+import json
+import logging
+import warnings
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import lightning
+from filelock import FileLock
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import Logger
+from omegaconf import DictConfig, OmegaConf
+
+from wn_rl.algorithms.dqn import DQN
+from wn_rl.app import build
+from wn_rl.app.configuration import resolve_configuration, resume_configuration, save_configuration
+from wn_rl.app.failures import MEMORY_ADVICE, explain_failure, summarize_error
+from wn_rl.app.resume import check_settings, find_checkpoint
+from wn_rl.callbacks.checkpoint import DurableCheckpointIO, RunCheckpoint
+from wn_rl.callbacks.evaluation import Evaluation
+from wn_rl.callbacks.interruption import Interruption
+from wn_rl.callbacks.metrics_logging import MetricsLogging
+from wn_rl.callbacks.page_writing import RunPage
+from wn_rl.callbacks.progress import TrainingProgress
+from wn_rl.callbacks.video_recording import Videos
+from wn_rl.callbacks.weight_statistics import WeightStatistics
+from wn_rl.errors import ConfigurationError
+from wn_rl.runs.evaluations import keep_training_rows
+from wn_rl.runs.folder import choose_run_folder, lock_run_folder, make_run_folder, remove_leftovers
+from wn_rl.runs.layout import EVALUATIONS_FILE, PROVENANCE_FILE
+from wn_rl.runs.metrics_csv import MetricsCSV
+from wn_rl.runs.provenance import describe_provenance
+from wn_rl.system.cpu import use_processor
+from wn_rl.system.files import write_whole
+from wn_rl.system.memory import is_memory_error
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run, ready to go.
+
+    Attributes:
+        folder: where everything is written.
+        trainer, module: Lightning's trainer and the algorithm.
+        interruption: who knows whether the user stopped it.
+        saving: who writes checkpoints, and knows how far the last one is.
+        checkpoint: where to go on from; None for a new run.
+        lock: keeps other trainers out of the folder, until ``train`` has ended.
+    """
+
+    folder: Path
+    trainer: lightning.Trainer
+    module: DQN
+    interruption: Interruption
+    saving: RunCheckpoint
+    checkpoint: Path | None
+    lock: FileLock
+
+    def train(self) -> bool:
+        """Train to the end; False if the user stopped the run before.
+
+        Raises:
+            ConfigurationError: training cannot go on (disk full, memory short, learning diverged, an environment
+                failed, ...): in one line that says from where it can be gone on; the traceback is in ``error.log``.
+        """
+        try:
+            self.trainer.fit(self.module, ckpt_path=self.checkpoint, weights_only=True)
+        except Exception as error:
+            raise explain_failure(
+                error, folder=self.folder, agent_steps=self.module.agent_steps,
+                saved_agent_steps=self.saving.saved_agent_steps,
+            ) from error  # fmt: skip
+        finally:
+            self.close()
+        if self.interruption.is_requested:
+            print(f"stopped after {self.module.agent_steps:,} agent steps; a checkpoint is written. Go on with:")
+            print(f"  python -m wn_rl.train resume={self.folder}")
+            return False
+        print(f"done: {self.module.agent_steps:,} agent steps in {self.folder}. Now:")
+        print(f"  python -m wn_rl.evaluate agent={self.folder}")
+        print(f"  python -m wn_rl.watch agent={self.folder}")
+        print(f"  python -m wn_rl.watch run={self.folder} open=true")
+        return True
+
+    def close(self) -> None:
+        """Stop the threads and let others into the folder."""
+        with suppress(Exception):  # of environments that have failed
+            self.module.collector.environments.close()
+        self.module.archive.close()
+        self.lock.release()
+
+
+def start_run(config: DictConfig, *, preset: str | None) -> Run:
+    """Begin a new run in a folder of its own.
+
+    Raises:
+        ConfigurationError: before anything is written, where the configuration cannot work.
+    """
+    resolved = resolve_configuration(config)
+    build.check_targets(resolved)
+    resolved.preset = preset
+    folder = choose_run_folder(resolved)
+    resolved.run_dir = str(folder)
+    _quieten()
+    module = _make_module(resolved, folder)
+    make_run_folder(folder)
+    lock = lock_run_folder(folder)
+    return _make_run(resolved, folder, module, lock)
+
+
+def resume_run(config: DictConfig, *, overrides: list[str], folder: Path) -> Run:
+    """Go on from the newest good checkpoint of a run folder; from the beginning, if it was killed before its first.
+
+    Raises:
+        ConfigurationError: there is nothing to go on from, another trainer works there, or the command line asks for
+            another run.
+    """
+    resolved = resume_configuration(config, overrides, folder)
+    resolved.run_dir = str(folder)  # it may have been moved
+    build.check_targets(resolved)
+    _quieten()
+    lock = lock_run_folder(folder)
+    try:
+        remove_leftovers(folder)
+        module = _make_module(resolved, folder)
+        found = find_checkpoint(folder, module)
+        if found is None:
+            print(f"{folder} was stopped before its first checkpoint: it begins anew")
+            return _make_run(resolved, folder, module, lock)
+        path, state = found
+        check_settings(state, resolved, folder)
+        agent_steps = state["wn_rl"]["collector"]["agent_steps"]
+        return _make_run(resolved, folder, module, lock, checkpoint=path, agent_steps=agent_steps)
+    except BaseException:
+        lock.release()
+        raise
+
+
+def _make_module(config: DictConfig, folder: Path) -> DQN:
+    """The algorithm and its environments.
+
+    Raises:
+        ConfigurationError: memory is short.
+    """
+    use_processor(config.num_threads)
+    try:
+        environments = build.make_environments(config, num_envs=config.num_envs, num_threads=config.num_env_threads)
+        return build.make_module(config, environments, folder)
+    except (MemoryError, RuntimeError) as error:
+        if not is_memory_error(error):
+            raise
+        raise ConfigurationError(f"memory is short: {summarize_error(error)}; {MEMORY_ADVICE}") from error
+
+
+def _make_run(
+    config: DictConfig, folder: Path, module: DQN, lock: FileLock, *,
+    checkpoint: Path | None = None, agent_steps: int | None = None,
+) -> Run:  # fmt: skip
+    """The run with its trainer, from the beginning or from a checkpoint that was written after ``agent_steps``."""
+    save_configuration(config, folder)
+    provenance = describe_provenance()
+    write_whole(folder / PROVENANCE_FILE, (json.dumps(provenance, indent=2) + "\n").encode())
+    metrics_csv = MetricsCSV(folder)
+    if checkpoint is None:  # it may have been killed before its first
+        metrics_csv.keep_rows(0)
+        keep_training_rows(folder / EVALUATIONS_FILE, 0)
+    interruption = Interruption()
+    saving = RunCheckpoint(
+        run_dir=folder, agent_description=_describe_agent(config, module, provenance), interruption=interruption,
+        keep_last=config.checkpoint.keep_last, keep_best=config.checkpoint.keep_best,
+    )  # fmt: skip
+    trainer = lightning.Trainer(
+        accelerator=config.accelerator, devices=1, precision=config.precision, deterministic=config.deterministic,
+        max_epochs=module.settings.run_length.num_iterations,
+        logger=_make_loggers(config, metrics_csv, agent_steps), plugins=[DurableCheckpointIO()],
+        callbacks=_make_callbacks(config, folder, metrics_csv, interruption, saving),
+        enable_progress_bar=config.progress, enable_model_summary=False, num_sanity_val_steps=0,
+        log_every_n_steps=1, default_root_dir=folder,
+    )  # fmt: skip
+    print(f"replay.storage={config.replay.storage}: up to {module.replay.describe_memory()}")
+    return Run(folder, trainer, module, interruption, saving, checkpoint, lock)
+
+
+def _make_loggers(config: DictConfig, metrics_csv: MetricsCSV, agent_steps: int | None) -> list[Logger]:
+    loggers: list[Logger] = [metrics_csv]
+    if config.logger is not None and "_target_" in config.logger:
+        logger = build.make_logger(config, keep_until_agent_steps=agent_steps)
+        logger.log_hyperparams(build.as_dict(config))
+        loggers.append(logger)
+    return loggers
+
+
+def _make_callbacks(
+    config: DictConfig, folder: Path, metrics_csv: MetricsCSV, interruption: Interruption, saving: RunCheckpoint
+) -> list[Callback]:
+    progress = TrainingProgress()
+    videos = Videos(
+        run_dir=folder, period_iterations=config.video.period_iterations,
+        max_seconds=config.video.max_seconds, scale=config.video.scale,
+    )  # fmt: skip
+    evaluation = Evaluation(
+        make_environments=partial(
+            build.make_environments, config, num_envs=config.evaluation.num_envs,
+            num_threads=config.num_threads + config.num_env_threads,  # the network waits meanwhile
+        ),
+        game=config.game,
+        protocol=build.make_protocol(config), num_episodes=config.evaluation.episodes,
+        epsilon=config.evaluation.epsilon, seed=config.evaluation.seed, stack_size=config.network.stack_size,
+        run_dir=folder, listeners=[saving.on_evaluation, progress.on_evaluation, videos.on_evaluation],
+        on_round=progress.on_evaluation_round,
+    )  # fmt: skip
+    weight_statistics = WeightStatistics(**build.as_dict(config.weight_statistics), seed=config.seed)
+    return [
+        interruption,
+        MetricsLogging(metrics_csv),
+        weight_statistics,
+        *([progress] if config.progress else []),
+        evaluation,
+        videos,
+        RunPage(run_dir=folder),
+        saving,
+    ]
+
+
+def _describe_agent(config: DictConfig, module: DQN, provenance: dict[str, object]) -> dict[str, Any]:
+    """What a saved agent says of itself besides its counters."""
+    return {
+        "game": config.game,
+        "protocol": OmegaConf.to_container(config.protocol, resolve=True),
+        "network": build.describe_network(config, module.collector.environments),
+        "normalizer": config.normalizer,
+        "config": OmegaConf.to_container(config, resolve=True),
+        **provenance,
+    }
+
+
+def _quieten() -> None:
+    """Lightning's advice on hardware and data loaders does not apply to a range of chunks."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    # The folded networks are in evaluation mode, and stay so.
+    warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")
+    warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\).*")  # Lightning's own
+    # The data is in the replay, which is saved: a checkpoint amid an iteration resumes exactly.
+    warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before the epoch")
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")

@@ -1,0 +1,58 @@
+"""A frozen plain copy of the online network: what acts, and what the targets are computed with."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import cast
+
+import torch
+from jaxtyping import Float32, UInt8
+from torch import Tensor, nn
+
+from wn_rl.networks.q_network import QNetwork
+from wn_rl.nn.folding import fold_, make_folded, pair_layers
+from wn_rl.nn.weight_cache import lent_weights
+from wn_rl.types import QOutput
+
+
+class FoldedNetwork(nn.Module):
+    """The online network as of its last ``sync``, in plain weights: normalization costs nothing here.
+
+    The whole state moves at once: weights, biases and the effect of running statistics.
+
+    Args:
+        online: the network that is trained.
+        dtype: the precision of the copy, but for its output layers, which are float32 as ever.
+    """
+
+    def __init__(self, online: QNetwork, *, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.network = cast(QNetwork, make_folded(online)).reduce_precision_(dtype)
+        self._pairs = pair_layers(online, self.network)
+        self._moment = -1
+
+    def forward(self, observation: UInt8[Tensor, "B S H W"]) -> Float32[Tensor, "B A"]:
+        """Q-values; no gradient flows."""
+        return self.compute(observation).q_values
+
+    @torch.no_grad()
+    def compute(self, observation: UInt8[Tensor, "B S H W"]) -> QOutput:
+        """All that the head returns; no gradient flows."""
+        return self.network(observation)
+
+    def sync(self, online: nn.Module, moment: int) -> "FoldedNetwork":
+        """Copy the online network now, in place, unless it was copied at this ``moment`` (its number of updates)."""
+        if moment != self._moment:
+            fold_(online, self.network)
+            self._moment = moment
+        return self
+
+    @contextmanager
+    def lend_weights(self, online: nn.Module, moment: int) -> Iterator[None]:
+        """Inside, weight-normalized layers of ``online`` use the w of this copy, as of ``moment``, and compute none.
+
+        For forward passes in the copy's precision. A network without such layers is left alone.
+        """
+        if self._pairs:
+            self.sync(online, moment)
+        with lent_weights(self._pairs):
+            yield

@@ -1,0 +1,1 @@
+"""One run on disk: its files, agents, checkpoints, metrics and evaluations, and what a score is worth."""

@@ -1,0 +1,233 @@
+"""A saved agent: what plays, and all that must be known to play it again and to believe its score.
+
+An agent is a folder with two files: ``weights.safetensors``, the folded network (plain weights: what was weight
+normalization in training is one multiplication done for good), and ``agent.json``, which names the game, the
+protocol, the network, how it was trained, and the sha256 of both. Neither can carry code.
+
+A new agent's weights are written as ``weights.safetensors.next``, then its description, then the weights get their
+name: whenever the writer is killed, the description fits one of the two.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float32, UInt8
+from safetensors import SafetensorError
+from safetensors.torch import load as load_safetensors
+from safetensors.torch import save as save_safetensors
+from torch import Tensor, nn
+
+from wn_rl.envs.games import resolve_game
+from wn_rl.envs.protocols import Protocol
+from wn_rl.errors import ConfigurationError
+from wn_rl.networks.q_network import make_q_network
+from wn_rl.nn.folding import make_folded
+from wn_rl.nn.normalizers import make_normalizer
+from wn_rl.runs.checkpoint_file import read_checkpoint
+from wn_rl.runs.layout import AGENT_FOLDER, DESCRIPTION_FILE, NEXT_WEIGHTS_FILE, WEIGHTS_FILE
+from wn_rl.system.files import read_limited, write_whole
+
+FORMAT = 1
+MAX_DESCRIPTION_BYTES = 2**20
+
+DESCRIPTION_CHECKSUM = "description_sha256"
+# What building a network of a stranger's description may raise.
+_WRONG_CONTENT = (ValueError, LookupError, TypeError, AttributeError, RuntimeError, ArithmeticError, MemoryError)
+_REQUIRED_KEYS = ("format", "game", "protocol", "network", "agent_steps")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Agent:
+    """A network that plays one game.
+
+    Attributes:
+        description: what ``agent.json`` holds.
+        network: folded, in float32 and evaluation mode.
+        source: the file or folder that it came from.
+    """
+
+    description: dict[str, Any]
+    network: nn.Module
+    source: Path
+
+    @property
+    def stack_size(self) -> int:
+        """S, the frames in an observation."""
+        return int(self.description["network"]["stack_size"])
+
+    @property
+    def frame_shape(self) -> tuple[int, int]:
+        """(H, W) of the frames that it looks at."""
+        height, width = self.description["network"]["frame_shape"]
+        return int(height), int(width)
+
+    def make_q_function(self, device: torch.device) -> Callable[[UInt8[Tensor, "B S H W"]], Float32[Tensor, "B A"]]:
+        """The network as a function from observations to Q-values, on a device."""
+        return make_q_function(self.network.to(device))
+
+
+def make_q_function(network: nn.Module) -> Callable[[UInt8[Tensor, "B S H W"]], Float32[Tensor, "B A"]]:
+    """A network as a function from observations to float32 Q-values, without gradients."""
+
+    @torch.inference_mode()
+    def compute_q_values(observation: UInt8[Tensor, "B S H W"]) -> Float32[Tensor, "B A"]:
+        return network(observation).q_values.float()
+
+    return compute_q_values
+
+
+def save_agent(
+    folder: Path, network: nn.Module, description: dict[str, Any], *, dtype: torch.dtype = torch.float32
+) -> None:
+    """Write the newest agent; whenever this is interrupted, the folder holds the one before or the new one.
+
+    Args:
+        folder: where ``weights.safetensors`` and ``agent.json`` go.
+        network: the online network; it is folded here.
+        description: what is known of it, its ``FORMAT`` included; the checksums are added.
+        dtype: of the weights in the file; whoever loads them computes in float32.
+
+    Raises:
+        OSError: the disk is full, or the folder cannot be written to.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    _finish_saving(folder)
+    folded = make_folded(network).to(dtype)
+    weights = save_safetensors({name: value.contiguous() for name, value in folded.state_dict().items()})
+    complete = {**description, "sha256": hashlib.sha256(weights).hexdigest()}
+    complete[DESCRIPTION_CHECKSUM] = _compute_description_checksum(complete)
+    write_whole(folder / NEXT_WEIGHTS_FILE, weights)
+    write_whole(folder / DESCRIPTION_FILE, (json.dumps(complete, indent=2) + "\n").encode())
+    (folder / NEXT_WEIGHTS_FILE).replace(folder / WEIGHTS_FILE)
+
+
+def _finish_saving(folder: Path) -> None:
+    """Give the weights their name that a killed writer did not: a second kill must not part them from agent.json."""
+    if not (folder / NEXT_WEIGHTS_FILE).exists() or not (folder / DESCRIPTION_FILE).exists():
+        return
+    checksum = hashlib.sha256((folder / NEXT_WEIGHTS_FILE).read_bytes()).hexdigest()
+    if checksum.encode() in (folder / DESCRIPTION_FILE).read_bytes():
+        (folder / NEXT_WEIGHTS_FILE).replace(folder / WEIGHTS_FILE)
+
+
+def _compute_description_checksum(description: dict[str, Any]) -> str:
+    """The sha256 of all else that agent.json says, however it is laid out."""
+    rest = {key: value for key, value in description.items() if key != DESCRIPTION_CHECKSUM}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+
+
+def load_agent(path: Path) -> Agent:
+    """Load an agent from a run folder, a folder under checkpoints/, or a checkpoint (``.ckpt``) of training.
+
+    Raises:
+        ConfigurationError: there is none, or its files are damaged; in one line. No code of the file runs.
+    """
+    if path.suffix == ".ckpt":
+        return _load_from_checkpoint(path)
+    for folder in (path, path / AGENT_FOLDER):
+        if (folder / DESCRIPTION_FILE).is_file():
+            return _load_from_folder(folder)
+    raise ConfigurationError(
+        f"agent={path}: no agent there; name a run folder, a .ckpt file, or a folder with {DESCRIPTION_FILE}"
+    )
+
+
+def _load_from_folder(folder: Path) -> Agent:
+    try:
+        description = json.loads(read_limited(folder / DESCRIPTION_FILE, MAX_DESCRIPTION_BYTES))
+        _check_description(description)
+        checksum = _compute_description_checksum(description)
+        if description.get(DESCRIPTION_CHECKSUM, checksum) != checksum:
+            raise ValueError(f"{DESCRIPTION_FILE} does not have the sha256 that it states: it is damaged")
+        weights = load_safetensors(_read_weights(folder, description))
+        network = _make_network(description, weights, is_folded=True)
+    except (OSError, SafetensorError, *_WRONG_CONTENT) as error:
+        raise _as_unreadable(folder, error) from error
+    return Agent(description=description, network=network, source=folder)
+
+
+def _read_weights(folder: Path, description: dict[str, Any]) -> bytes:
+    """The weights' file that the description is of; a file larger than the network is not read."""
+    max_bytes = _count_plain_bytes(description) + 2**20  # and a header
+    for name in (WEIGHTS_FILE, NEXT_WEIGHTS_FILE):
+        if name == WEIGHTS_FILE or (folder / name).exists():
+            content = read_limited(folder / name, max_bytes)
+            if hashlib.sha256(content).hexdigest() == description["sha256"]:
+                return content
+    raise ValueError(f"{WEIGHTS_FILE} does not have the sha256 that {DESCRIPTION_FILE} states")
+
+
+def _load_from_checkpoint(path: Path) -> Agent:
+    if not path.is_file():
+        raise ConfigurationError(f"agent={path}: no such file")
+    checkpoint = read_checkpoint(path)
+    try:
+        description = checkpoint["agent"]
+        _check_description(description)
+        prefix = "network."
+        weights = {
+            name.removeprefix(prefix): value
+            for name, value in checkpoint["state_dict"].items()
+            if name.startswith(prefix)
+        }
+        network = _make_network(description, weights, is_folded=False)
+    except _WRONG_CONTENT as error:
+        raise _as_unreadable(path, error) from error
+    return Agent(description=description, network=network, source=path)
+
+
+def _check_description(description: Any) -> None:
+    if type(description) is not dict:
+        raise ValueError("it holds no description of an agent")
+    missing = [key for key in _REQUIRED_KEYS if key not in description]
+    if missing:
+        raise ValueError(f"it says nothing of {', '.join(missing)}")
+    if description["format"] != FORMAT:
+        raise ValueError(f"format {description['format']} is not {FORMAT}, the one that this version reads")
+    resolve_game(description["game"])
+    Protocol.from_values(description["protocol"])
+    network = description["network"]
+    sizes = [network["hidden_units"], network["num_actions"], network["stack_size"], *network["frame_shape"]]
+    if any(type(size) is not int or size < 1 for size in sizes):
+        raise ValueError(f"its network cannot have the sizes {str(sizes)[:100]}")
+    if type(description["agent_steps"]) is not int:
+        raise ValueError("agent_steps is no whole number")
+
+
+def _count_plain_bytes(description: dict[str, Any]) -> int:
+    """Bytes of the folded network in float32; takes no memory for it, however large it is said to be."""
+    normalizer = description["network"]["normalizer"]
+    make_normalizer(normalizer)  # an unknown name is refused
+    left = normalizer if normalizer == "layer_norm" else "none"  # the one that folding leaves
+    with torch.device("meta"):
+        network = _make_plain_network({"network": {**description["network"], "normalizer": left}})
+    return sum(value.nbytes for value in network.state_dict().values())
+
+
+def _make_plain_network(description: dict[str, Any]) -> nn.Module:
+    network = description["network"]
+    return make_q_network(**{**network, "frame_shape": tuple(network["frame_shape"])}, generator=None)
+
+
+def _make_network(description: dict[str, Any], weights: dict[str, Tensor], *, is_folded: bool) -> nn.Module:
+    """The network of a description with these weights; ValueError, before it takes memory, where it is far larger."""
+    num_bytes = sum(value.untyped_storage().nbytes() for value in weights.values())
+    if _count_plain_bytes(description) > 2 * num_bytes:
+        raise ValueError("its weights are of a smaller network than its description")
+    network = _make_plain_network(description)
+    if is_folded:
+        network = make_folded(network)
+        network.load_state_dict({name: value.float() for name, value in weights.items()})
+        return network.eval()
+    network.load_state_dict(weights)
+    return make_folded(network).float().eval()
+
+
+def _as_unreadable(path: Path, error: Exception) -> ConfigurationError:
+    reason = " ".join(str(error).split())[:200]
+    return ConfigurationError(f"agent={path}: cannot be read: {reason or type(error).__name__}")

@@ -1,0 +1,66 @@
+"""A checkpoint as one file: how it is written durably, and how it is distrusted when it is read.
+
+The file is a zip archive of ``torch.save``, whose records lie there uncompressed and carry a CRC-32 each. PyTorch
+does not look at those when it loads (2.13 returns a flipped weight without a word), so they are checked here.
+"""
+
+import io
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from wn_rl.errors import ConfigurationError
+from wn_rl.system.files import write_whole
+
+MAX_PICKLED_BYTES = 2**24
+"""Of all but tensors, which PyTorch reads value by value: a run has some 100 kB of it, mostly the list of segments."""
+
+
+def write_checkpoint(path: Path, checkpoint: dict[str, Any]) -> None:
+    """Write plain containers and tensors to a file that is there whole or not at all, and survives a power failure.
+
+    Raises:
+        OSError: it cannot be written; what had the name before is untouched.
+    """
+    buffer = io.BytesIO()
+    torch.save(checkpoint, buffer)
+    write_whole(path, buffer.getbuffer())
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """What ``write_checkpoint`` wrote, on the host. No code of the file runs, and its sizes are not believed.
+
+    Raises:
+        ConfigurationError: there is no such file, it is damaged, or it is no checkpoint; in one line.
+    """
+    try:
+        _check_archive(path)
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        if type(checkpoint) is not dict:
+            raise ValueError(f"it holds a {type(checkpoint).__name__}, not the parts of a run")
+    except Exception as error:  # a damaged or foreign pickle raises whatever it likes
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise ConfigurationError(f"{path} cannot be read: {reason}") from error
+    return checkpoint
+
+
+def _check_archive(path: Path) -> None:
+    """Raise unless the file is a zip archive of uncompressed records, no larger than it and all as they were written.
+
+    A compressed record could unfold to more memory than there is; records that share bytes likewise.
+    """
+    if not path.is_file():  # nor a pipe, from which reading would never end
+        raise FileNotFoundError("there is no such file")
+    with zipfile.ZipFile(path) as archive:
+        records = archive.infolist()
+        if any(record.compress_type != zipfile.ZIP_STORED for record in records):
+            raise ValueError("its records are compressed, as no checkpoint's are")
+        if sum(record.file_size for record in records) > path.stat().st_size:
+            raise ValueError("its records claim more bytes than it has")
+        if any(record.filename.endswith(".pkl") and record.file_size > MAX_PICKLED_BYTES for record in records):
+            raise ValueError("what it holds besides tensors is larger than a run's")
+        damaged = archive.testzip()
+        if damaged is not None:
+            raise ValueError(f"it is damaged: the checksum of {damaged} is wrong")

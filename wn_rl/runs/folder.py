@@ -1,0 +1,71 @@
+"""The folder of a run: its name, that one trainer at a time writes into it, and what a killed one left there."""
+
+from datetime import datetime
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from omegaconf import DictConfig
+
+from wn_rl.errors import ConfigurationError
+from wn_rl.runs.layout import CONFIG_FILE, LOCK_FILE
+from wn_rl.system.files import TEMPORARY_SUFFIX, remove_if_possible
+
+
+def choose_run_folder(config: DictConfig) -> Path:
+    """``run_dir``, else runs/<Game>/<time>-<name>; never a folder in which a run has begun.
+
+    Raises:
+        ConfigurationError: a run has begun in ``run_dir``.
+    """
+    if config.run_dir is not None:
+        folder = Path(config.run_dir)
+        if (folder / CONFIG_FILE).exists():
+            raise ConfigurationError(
+                f"run_dir={folder} holds a run already; go on with resume={folder}, or name another"
+            )
+        return folder
+    stem = Path("runs") / config.game / f"{datetime.now():%Y-%m-%d_%H-%M-%S}-{config.name}"
+    return next(path for path in (stem, *(Path(f"{stem}-{n}") for n in range(2, 1000))) if not path.exists())
+
+
+def make_run_folder(folder: Path) -> None:
+    """Make the run folder and make sure that it can be written to.
+
+    Raises:
+        ConfigurationError: it cannot.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise ConfigurationError(
+            f"run_dir={folder} cannot be written to: {error.strerror}; name another with run_dir=..."
+        ) from error
+
+
+def lock_run_folder(folder: Path) -> FileLock:
+    """Keep other trainers out until the lock is released, or this process is gone, however it ends.
+
+    The operating system holds the lock and not the file, which may stay: a dead process never blocks.
+
+    Raises:
+        ConfigurationError: another trainer works there, or nothing can be written there.
+    """
+    lock = FileLock(folder / LOCK_FILE)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise ConfigurationError(
+            f"{folder}: another process trains in this run folder; wait until it ends, or stop it first"
+        ) from None
+    except OSError as error:
+        raise ConfigurationError(f"{folder} cannot be written to: {error.strerror}; copy it to where it can") from error
+    return lock
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the half-written files of a process that was killed; call it while the folder is locked."""
+    for path in folder.rglob(f"*{TEMPORARY_SUFFIX}"):
+        remove_if_possible(path)

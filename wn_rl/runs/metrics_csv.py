@@ -1,0 +1,80 @@
+"""metrics.csv: one row per chunk and per evaluation, for any tool that reads tables."""
+
+import csv
+import io
+import os
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers import Logger
+
+from wn_rl.runs.layout import METRICS_FILE
+from wn_rl.system.files import write_whole
+
+
+class MetricsCSV(Logger):
+    """A Lightning logger that appends rows to one file; a new metric adds a column to all rows.
+
+    Args:
+        folder: the run folder; the complete rows of a file that is there already are kept.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self._path = folder / METRICS_FILE
+        self._columns: list[str] = ["agent_steps"]
+        self.num_rows = 0
+        self._write_all(self._read())
+
+    @property
+    def name(self) -> str:
+        """The name that Lightning shows."""
+        return "csv"
+
+    @property
+    def version(self) -> str:
+        """There is one file per run."""
+        return ""
+
+    def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
+        """The settings are in config.yaml."""
+
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        """Append one row; ``step`` is in agent steps."""
+        row = {"agent_steps": str(step), **{name: f"{value:.8g}" for name, value in metrics.items()}}
+        new_columns = [name for name in row if name not in self._columns]
+        if new_columns:
+            rows = self._read()
+            self._columns += new_columns
+            self._write_all([*rows, row])
+        else:
+            with self._path.open("a", newline="") as file:
+                csv.DictWriter(file, self._columns).writerow(row)
+            self.num_rows += 1
+
+    def keep_rows(self, num_rows: int) -> None:
+        """Drop the rows beyond the first ``num_rows``."""
+        self._write_all(self._read()[:num_rows])
+
+    def save(self) -> None:
+        """Force the rows to disk, before a checkpoint counts on them."""
+        with self._path.open("rb") as file:
+            os.fsync(file.fileno())
+
+    def _read(self) -> list[dict[str, str]]:
+        """The rows of the file; the last one of a run that was killed, or whose disk was full, may be incomplete."""
+        if not self._path.is_file():
+            return []
+        with self._path.open(newline="", encoding="utf-8", errors="replace") as file:
+            reader = csv.DictReader(file)
+            self._columns = list(reader.fieldnames or ["agent_steps"])
+            return [row for row in reader if None not in row and None not in row.values()]
+
+    def _write_all(self, rows: list[dict[str, str]]) -> None:
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, self._columns)
+        writer.writeheader()
+        writer.writerows(rows)
+        write_whole(self._path, text.getvalue().encode())
+        self.num_rows = len(rows)

@@ -1,0 +1,1 @@
+"""The machine: files, processor, memory, threads, terminals and seeds."""

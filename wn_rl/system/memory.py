@@ -1,0 +1,86 @@
+"""How much memory is free: the machine's, the container's, or the GPU's, whichever binds."""
+
+from pathlib import Path
+
+import torch
+
+_MEMORY_WORDS = ("allocate memory", "not enough memory", "out of memory")
+
+
+def compute_free_bytes(device: torch.device, *, root: Path = Path("/")) -> int | None:
+    """Bytes that can be allocated on ``device`` without swapping or being killed; None where nobody can say.
+
+    On a host, the least of MemAvailable and of what every enclosing control group (v1 or v2) leaves below its
+    limit; file cache that the kernel would give back counts as free. ``root`` is where /proc and /sys lie.
+    """
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    free = [_read_available(root / "proc/meminfo"), *_list_group_bytes(root)]
+    known = [num_bytes for num_bytes in free if num_bytes is not None]
+    return max(min(known), 0) if known else None
+
+
+def describe_need(num_bytes: int, *, free: int | None, device: torch.device) -> str:
+    """Bytes that are needed on ``device``, beside what ``compute_free_bytes`` says is free there."""
+    known = "nobody knows what is" if free is None else f"{free / 1e9:.2f} GB are"
+    return f"{num_bytes / 1e9:.2f} GB on {device}, where {known} free"
+
+
+def _read_text(path: Path) -> str:
+    """The file's text, empty where there is none."""
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
+
+
+def _read_available(meminfo: Path) -> int | None:
+    """MemAvailable in bytes."""
+    for line in _read_text(meminfo).splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024  # "MemAvailable:   24123456 kB"
+    return None
+
+
+def _list_group_bytes(root: Path) -> list[int | None]:
+    """Free bytes in this process's control groups, innermost first up to the root of each hierarchy."""
+    free: list[int | None] = []
+    for line in _read_text(root / "proc/self/cgroup").splitlines():
+        fields = line.split(":", 2)  # "0::/user.slice" (v2) or "5:memory:/docker/ab12" (v1)
+        if len(fields) != 3:
+            continue
+        _, controllers, group = fields
+        if controllers == "":
+            mount, names = root / "sys/fs/cgroup", ("memory.max", "memory.current", "inactive_file")
+        elif "memory" in controllers.split(","):
+            mount = root / "sys/fs/cgroup/memory"
+            names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+        else:
+            continue
+        # Inside a container the path may be the host's and not exist here; the mount's own root then binds.
+        folder = mount / group.lstrip("/")
+        while folder != mount.parent:
+            free.append(_read_group_bytes(folder, *names))
+            folder = folder.parent
+    return free
+
+
+def _read_group_bytes(folder: Path, limit_name: str, usage_name: str, cache_name: str) -> int | None:
+    """Limit minus usage plus reclaimable cache of one control group; None where it has no limit."""
+    limit = _read_text(folder / limit_name).strip()
+    usage = _read_text(folder / usage_name).strip()
+    if not limit.isdigit() or not usage.isdigit():  # v2 writes "max" where there is no limit
+        return None
+    cache = 0
+    for line in _read_text(folder / "memory.stat").splitlines():
+        name, _, value = line.partition(" ")
+        if name == cache_name and value.isdigit():
+            cache = int(value)
+    return int(limit) - int(usage) + cache
+
+
+def is_memory_error(error: Exception) -> bool:
+    """Whether memory was short; PyTorch's allocator on the host says so in a RuntimeError's words alone."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _MEMORY_WORDS)

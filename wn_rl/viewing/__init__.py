@@ -1,0 +1,1 @@
+"""For eyes: videos, overlays, live play, progress bars, pages and TensorBoard."""

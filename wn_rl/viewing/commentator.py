@@ -1,0 +1,116 @@
+"""What does the network make of a game, moment by moment? The overlay's pictures, from the emulator's frames."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+import torch
+from jaxtyping import Float32, UInt8
+
+from wn_rl.acting.frame_stack import FrameStack
+from wn_rl.acting.policies import QFunction
+from wn_rl.envs.atari import FRAME_SHAPE, AtariEnvironments
+from wn_rl.envs.protocols import Protocol
+from wn_rl.envs.rendering import START_AGENT_STEP, RenderedFrame
+from wn_rl.viewing.drawing import Picture
+from wn_rl.viewing.overlay import OverlayMoment, OverlayPainter
+from wn_rl.viewing.saliency_pictures import SaliencyFilter, SaliencyFunction
+
+FRAMES_PER_SECOND = 60  # of the console (NTSC)
+FIRST_CAPACITY = 1024  # agent steps
+
+
+class Commentator:
+    """Watches a game through the network's eyes, and tells beside it what the network makes of it.
+
+    Its observations are rebuilt frame by frame, as acting builds them, so its Q-values are those by which the
+    actions were chosen.
+
+    Args:
+        game, protocol: what is played.
+        find_action: the action of an agent step, once a frame of that step is there.
+        q_function: observations u8 [1, S, H, W] to Q-values f32 [1, A].
+        saliency_function: draws what the chosen action's value depends on; None draws nothing.
+        stack_size: S.
+        device: where observations are put.
+    """
+
+    def __init__(
+        self, *, game: str, protocol: Protocol, find_action: Callable[[int], int], q_function: QFunction,
+        saliency_function: SaliencyFunction | None, stack_size: int, device: torch.device,
+    ) -> None:  # fmt: skip
+        self._game, self._protocol, self._find_action = game, protocol, find_action
+        self._action_names = find_action_names(game, protocol)
+        self._q_function, self._saliency_function = q_function, saliency_function
+        self._saliency_filter = SaliencyFilter()
+        self._saliency: Float32[np.ndarray, "H W"] | None = None
+        self._frame_stack = FrameStack(1, stack_size, FRAME_SHAPE, device)
+        self._q_values = np.zeros((FIRST_CAPACITY, len(self._action_names)), dtype=np.float32)
+        self._rewards = np.zeros(FIRST_CAPACITY, dtype=np.float32)
+
+    def paint(self, frames: Iterable[RenderedFrame], *, scale: int) -> Iterator[Picture]:
+        """Every frame with the panel of its agent step; a reward or a lost life shows where it occurs.
+
+        The starting frames get the first step's panel, and so come when that step does.
+        """
+        start_frames: list[RenderedFrame] = []
+        step, lives = START_AGENT_STEP, 0
+        for frame in frames:
+            if frame.agent_step == START_AGENT_STEP:
+                start_frames.append(frame)
+                if frame.observation_frame is not None:
+                    self._frame_stack.start(frame.observation_frame[None], np.ones(1, dtype=np.bool_))
+                continue
+            if frame.agent_step > step:
+                self._look(frame.agent_step)
+            if step == START_AGENT_STEP:
+                painter = self._make_painter(frame.rgb.shape[:2], scale)
+                panel = painter.paint_panel(self._make_moment(0, start_frames[-1].lives))
+                yield from (painter.compose(start_frame.rgb, panel) for start_frame in start_frames)
+            self._rewards[frame.agent_step] += frame.reward
+            if frame.agent_step > step or frame.reward != 0 or frame.lives != lives:
+                step, lives = frame.agent_step, frame.lives
+                panel = painter.paint_panel(self._make_moment(step, lives))
+            yield painter.compose(frame.rgb, panel)
+            if frame.observation_frame is not None:
+                self._frame_stack.push(frame.observation_frame[None])
+
+    def _look(self, step: int) -> None:
+        """What the network makes of the observation before agent step ``step``."""
+        if step == len(self._rewards):
+            self._q_values = np.concatenate([self._q_values, np.zeros_like(self._q_values)])
+            self._rewards = np.concatenate([self._rewards, np.zeros_like(self._rewards)])
+        with torch.no_grad():
+            q_values = self._q_function(self._frame_stack.observation)  # [1, A]
+        self._q_values[step] = q_values[0].cpu().numpy()
+        if self._saliency_function is not None:
+            saliency = self._saliency_function(self._frame_stack.observation[0], self._find_action(step))
+            self._saliency = self._saliency_filter.update(saliency.cpu().numpy())
+
+    def _make_moment(self, step: int, lives: int) -> OverlayMoment:
+        return OverlayMoment(
+            observation=self._observe(),
+            q_values=self._q_values[: step + 1],
+            rewards=self._rewards[: step + 1],
+            action=self._find_action(step),
+            lives=lives,
+            saliency=self._saliency,
+        )
+
+    def _observe(self) -> UInt8[np.ndarray, "S H W"]:
+        return self._frame_stack.observation[0].cpu().numpy()
+
+    def _make_painter(self, picture_shape: tuple[int, int], scale: int) -> OverlayPainter:
+        return OverlayPainter(
+            game=self._game,
+            action_names=self._action_names,
+            picture_shape=picture_shape,
+            scale=scale,
+            agent_steps_per_second=FRAMES_PER_SECOND / self._protocol.frame_skip,
+        )
+
+
+def find_action_names(game: str, protocol: Protocol) -> tuple[str, ...]:
+    """The names of a game's actions, in the order of the Q-values."""
+    environments = AtariEnvironments(game=game, protocol=protocol, num_envs=1, num_threads=1)
+    environments.close()
+    return environments.action_names

@@ -1,0 +1,155 @@
+"""How a game that was played becomes a video: played again in full color, at the console's own speed."""
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from wn_rl.acting.policies import QFunction
+from wn_rl.envs.protocols import Protocol
+from wn_rl.envs.rendering import EpisodeRecord, render_episode
+from wn_rl.viewing.commentator import FRAMES_PER_SECOND, Commentator
+from wn_rl.viewing.drawing import Picture
+from wn_rl.viewing.saliency_pictures import SaliencyFunction
+from wn_rl.viewing.video import scale_up, write_poster, write_video
+
+POSTER_POSITION = 1 / 3  # of the video: the game is on, and its end is not given away
+
+
+def record_episode(
+    record: EpisodeRecord,
+    path: Path,
+    *,
+    scale: int,
+    overlay: bool,
+    q_function: QFunction | None,
+    stack_size: int,
+    device: torch.device,
+    max_frames: int | None = None,
+    on_frame: Callable[[int, int], None] | None = None,
+    saliency_function: SaliencyFunction | None = None,
+) -> int:
+    """Write a game as MP4, every emulator frame at 60 per second, and return the number of frames.
+
+    A picture to show before it plays is written beside it, as PNG of the same name.
+
+    Args:
+        record: the game.
+        path: the video to write; nothing half-written is ever left there.
+        scale: whole factor by which pictures are scaled up.
+        overlay: whether what the network sees, and its Q-values, are drawn beside the game.
+        q_function: observations u8 [1, S, H, W] to Q-values f32 [1, A]; only the overlay asks it.
+        stack_size: S.
+        device: where the overlay's observations are put.
+        max_frames: the video stops there; None shows the whole game.
+        on_frame: called after each frame with how many are done and how many there will be.
+        saliency_function: the overlay shows by it what the chosen action's value depends on; None: not.
+
+    Raises:
+        ConfigurationError: the emulator does not play the game as it was recorded.
+        ValueError: an overlay without a q_function.
+    """
+    if overlay and q_function is None:
+        raise ValueError("overlay=True draws Q-values: give the q_function of the agent that played")
+    frames = render_episode(record)
+    if q_function is not None and overlay:
+        commentator = Commentator(
+            game=record.game, protocol=Protocol.from_values(record.protocol_values),
+            find_action=lambda step: int(record.actions[step]), q_function=q_function,
+            saliency_function=saliency_function, stack_size=stack_size, device=device,
+        )  # fmt: skip
+        pictures = commentator.paint(frames, scale=scale)
+    else:
+        pictures = (scale_up(frame.rgb, scale) for frame in frames)
+    num_frames = record.num_frames if max_frames is None else min(max_frames, record.num_frames)
+    poster = _PosterKeeper(index=int(POSTER_POSITION * num_frames))
+    num_written = write_video(
+        path,
+        poster.watch(itertools.islice(pictures, max_frames)),
+        frames_per_second=FRAMES_PER_SECOND,
+        # the starting frames, 30 at most, are not in num_frames
+        on_frame=None if on_frame is None else lambda done: on_frame(min(done, num_frames), num_frames),
+    )
+    write_poster(path.with_suffix(".png"), poster.picture)
+    return num_written
+
+
+def record_best_median_worst(
+    records: Sequence[EpisodeRecord],
+    folder: Path,
+    *,
+    scale: int,
+    overlay: bool,
+    q_function: QFunction | None,
+    stack_size: int,
+    device: torch.device,
+    max_frames: int | None = None,
+    on_frame: Callable[[str, int, int], None] | None = None,
+    saliency_function: SaliencyFunction | None = None,
+) -> list[Path]:
+    """Write videos of three games, named as ``best-21.mp4``, ``median-18.mp4``, ``worst--3.mp4``.
+
+    The arguments are those of ``record_episode``, but ``on_frame`` is first given best, median or worst.
+
+    Returns:
+        the videos' paths, best first; the posters lie beside them.
+    """
+    paths = []
+    for rank, record in choose_best_median_worst(records).items():
+        path = folder / f"{rank}-{record.episode_return:.10g}.mp4"
+        record_episode(
+            record,
+            path,
+            scale=scale,
+            overlay=overlay,
+            q_function=q_function,
+            stack_size=stack_size,
+            device=device,
+            max_frames=max_frames,
+            on_frame=_prepend(on_frame, rank),
+            saliency_function=saliency_function,
+        )
+        paths.append(path)
+    return paths
+
+
+def choose_best_median_worst(records: Sequence[EpisodeRecord]) -> dict[str, EpisodeRecord]:
+    """The games with the highest, the median and the lowest return, as "best", "median" and "worst".
+
+    No game stands for two of them: of two games there are a best and a worst, of one a best. Of an even
+    number the median is the lower one in the middle.
+
+    Raises:
+        ValueError: no games.
+    """
+    if not records:
+        raise ValueError("no game was played: there is no best one")
+    falling = sorted(records, key=lambda record: -record.episode_return)
+    chosen = {"best": falling[0]}
+    if len(falling) > 2:
+        chosen["median"] = falling[len(falling) // 2]
+    if len(falling) > 1:
+        chosen["worst"] = falling[-1]
+    return chosen
+
+
+class _PosterKeeper:
+    """Lets pictures pass and keeps the one at ``index``, or the last one of fewer."""
+
+    def __init__(self, *, index: int) -> None:
+        self._index = index
+        self.picture: Picture = np.zeros((1, 1, 3), dtype=np.uint8)
+
+    def watch(self, pictures: Iterable[Picture]) -> Iterator[Picture]:
+        for index, picture in enumerate(pictures):
+            if index <= self._index:
+                self.picture = picture
+            yield picture
+
+
+def _prepend(on_frame: Callable[[str, int, int], None] | None, rank: str) -> Callable[[int, int], None] | None:
+    if on_frame is None:
+        return None
+    return lambda done, total: on_frame(rank, done, total)
