@@ -5,14 +5,14 @@ import torch
 from jaxtyping import TypeCheckError
 
 from tests.helpers.shape_checks import NUM_CHECKED_CALLS
-from wn_rl.losses.q_learning import compute_q_learning_loss
+from wn_rl.losses.q_learning import compute_value_loss
 
-VALUES, ACTIONS, NUMBERS = torch.zeros(3, 2), torch.zeros(3, dtype=torch.int64), torch.zeros(3)
+NUMBERS = torch.zeros(3)
 ONE_NUMBER = torch.zeros(1)  # for three transitions: it broadcasts
 
 
-def compute(r_t: torch.Tensor) -> None:
-    compute_q_learning_loss(VALUES, ACTIONS, r_t, NUMBERS, VALUES, VALUES, error_function="mse")
+def compute(predicted: torch.Tensor) -> None:
+    compute_value_loss(predicted, NUMBERS, error_function="mse")
 
 
 @pytest.mark.parametrize("test", [1, 2])

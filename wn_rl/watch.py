@@ -22,9 +22,9 @@ def main(config: DictConfig) -> None:
     if not isinstance(config.scale, int) or config.scale < 1:
         raise ConfigurationError(f"scale={config.scale}: needs a whole number of at least 1")
     if config.run is not None:
-        from wn_rl.app import watch_pages as browsing
+        from wn_rl.app import watch_pages
 
-        print(browsing.show_pages(config))
+        print(watch_pages.show_pages(config))
         return
     if config.live:
         if config.agent is None or config.episode is not None:
@@ -34,9 +34,9 @@ def main(config: DictConfig) -> None:
         with suppress(KeyboardInterrupt):  # while the agent is loaded
             print("\n".join(play_live(config)))
         return
-    from wn_rl.app import watch_games as showing
+    from wn_rl.app import watch_games
 
-    for path in showing.show_agent(config) if config.episode is None else showing.show_episode(config):
+    for path in watch_games.show_agent(config) if config.episode is None else watch_games.show_episode(config):
         print(path)
 
 

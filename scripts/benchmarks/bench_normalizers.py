@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from wn_rl.losses.q_learning import compute_q_learning_loss
+from wn_rl.losses.q_learning import compute_value_loss, select_action
 from wn_rl.networks.folded_network import FoldedNetwork
 from wn_rl.networks.q_network import make_q_network
 from wn_rl.nn.normalizers import NORMALIZERS, after_update
@@ -45,17 +45,15 @@ class Contestant:
         self.acting, self.target = (FoldedNetwork(self.network, dtype=dtype) for _ in range(2))
         groups = make_parameter_groups(self.network, weight_decay=0.0)
         self.optimizer = torch.optim.Adam(groups, lr=6.25e-5, eps=1.5e-4, fused=True)
-        self.num_updates = 0
 
     def compute_loss(self, frames: Tensor, actions: Tensor, rewards: Tensor) -> Tensor:
         """The loss of a minibatch whose next states are its states."""
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            with self.acting.lend_weights(self.network, self.num_updates):
+            with self.acting.lend_weights(self.network):
                 q_tm1 = self.network(frames).q_values.float()
             q_t = self.target(frames)
-        loss, _ = compute_q_learning_loss(
-            q_tm1, actions, rewards, torch.full_like(rewards, 0.99), q_t, q_t, error_function="mse"
-        )
+        target = rewards + 0.99 * q_t.amax(dim=1)
+        loss, _ = compute_value_loss(select_action(q_tm1, actions), target, error_function="mse")
         return loss.mean()
 
     def update(self, *minibatch: Tensor) -> None:
@@ -64,8 +62,8 @@ class Contestant:
         self.compute_loss(*minibatch).backward()
         self.optimizer.step()
         after_update(self.network)
-        self.num_updates += 1
-        self.acting.sync(self.network, self.num_updates)
+        self.acting.expire()
+        self.acting.sync(self.network)
 
     def compute_memory(self, *minibatch: Tensor) -> int:
         """Bytes of the network's state, gradients and optimizer, and of what the forward pass keeps."""

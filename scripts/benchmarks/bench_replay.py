@@ -11,7 +11,6 @@ the same minibatches, and prints a table. Minibatches are taken from the storage
 import argparse
 import statistics
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ import torch
 import yaml
 
 from wn_rl.acting.collector import Collector
+from wn_rl.acting.policies import Policy
 from wn_rl.app.command_line import CONFIG_DIRECTORY
 from wn_rl.envs.atari import FRAME_SHAPE, AtariEnvironments
 from wn_rl.envs.protocols import Protocol
@@ -85,20 +85,22 @@ def play(game: str, replay: Replay, agent_steps: int, agent: Path | None) -> Non
     protocol = Protocol.from_values(yaml.safe_load((CONFIG_DIRECTORY / "protocol" / "machado.yaml").read_text()))
     environments = AtariEnvironments(game=game, protocol=protocol, num_envs=NUM_ENVS, num_threads=NUM_ENVS)
     collector = Collector(
-        environments=environments, replay=replay, stack_size=STACK_SIZE, device=CPU,
-        generator=torch.Generator().manual_seed(0),
+        environments=environments, generator=torch.Generator().manual_seed(0),
     )  # fmt: skip
-    collector.begin_iteration(0, 0)
-    play_round: Callable[[], None] = collector.play_random_round
-    if agent is not None:
-        q_function = load_agent(agent).make_q_function(CPU)
-
-        def play_round() -> None:
-            collector.begin_round(q_function, EPSILON)
-            collector.end_round()
-
+    policy = (
+        Policy(lambda stacks: stacks, stack_size=STACK_SIZE, frame_shape=FRAME_SHAPE, device=CPU)
+        if agent is None else load_agent(agent).make_policy(CPU)
+    )  # fmt: skip
+    replay.start(collector.begin_iteration(0, 0), collector.every_lane)
     while collector.agent_steps < agent_steps:
-        play_round()
+        if agent is None:
+            collector.begin_random_round(policy)
+        else:
+            collector.begin_round(policy, EPSILON)
+        actions, step, first_frames = collector.end_round()
+        replay.add(step, actions)
+        if first_frames is not None:
+            replay.start(first_frames, step.ended)
     environments.close()
 
 

@@ -25,7 +25,7 @@ from scripts.publishing.marked_sections import replace_section
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "performance.md"
 BATCH_SIZES = (32, 128)
 NETWORK_SIZES = (1, 16, 64, 256)
-PIECES = ("losses", "gradients", "optimizer", "folding", "sampling", "rest of an update")
+PIECES = ("loss and gradient", "optimizer", "folding", "sampling", "rest of an update")
 NUM_UPDATES = 200
 REPETITIONS = 60
 MFLOP_FORWARD, MFLOP_GRADIENT = 18.7, 30.8  # of a sample in the network of Mnih et al. 2015; none for the frames
@@ -68,16 +68,18 @@ class Profiler(Callback):
         self.inside["the whole update"] = statistics.median(sum(one.values()) for one in updates) * 1e3
 
     def _time_pieces(self, module: Any) -> None:
+        def fold() -> None:
+            module.acting.expire()
+            module.acting.sync(module.network)
+
         batch = module.replay.sample(module.settings.batch_size, module.generator)
-        moments = iter(range(module.num_updates + 1, module.num_updates + 10**6))
         self.alone = {
-            "folding": time_alone(lambda: module.acting.sync(module.network, next(moments))),
+            "folding": time_alone(fold),
             "sampling": time_alone(lambda: module.replay.sample(module.settings.batch_size, module.generator)),
             "optimizer": time_alone(module.optimizers().step),
         }
-        module.num_updates = next(moments)
-        module.acting.sync(module.network, module.num_updates)
-        self.alone["losses"] = time_alone(lambda: module.compute_loss(batch, module.num_updates))
+        fold()
+        self.alone["loss and gradient"] = time_alone(lambda: module.compute_gradient(batch))
 
     def _time_network(self, module: Any) -> None:
         """A forward pass of plain weights, and its gradient, by one thread."""
@@ -105,7 +107,7 @@ def profile(batch_size: int, precision: str) -> Profiler:
     with tempfile.TemporaryDirectory() as folder:
         run = start_wn_rl(work, folder)
         run.trainer.callbacks.append(profiler)
-        time_update(run.module, profiler.stopwatch)
+        time_update(run.algorithm, profiler.stopwatch)
         run.train()
     return profiler
 

@@ -102,8 +102,7 @@ def time_update(module: Any, stopwatch: Stopwatch) -> None:
     """Let the stopwatch time the pieces of each update of a module whose training has not begun."""
     module.replay.sample = stopwatch.timing("sampling", module.replay.sample)
     module.acting.sync = stopwatch.timing("folding", module.acting.sync)
-    module.compute_loss = stopwatch.timing("losses", module.compute_loss, inside=("folding",))
-    module.manual_backward = stopwatch.timing("gradients", module.manual_backward)
+    module.compute_gradient = stopwatch.timing("loss and gradient", module.compute_gradient, inside=("folding",))
     make_optimizer = module.make_optimizer
 
     def make_timed_optimizer(network: Any) -> Any:
@@ -112,7 +111,7 @@ def time_update(module: Any, stopwatch: Stopwatch) -> None:
         return optimizer
 
     module.make_optimizer = make_timed_optimizer
-    pieces = ("sampling", "folding", "losses", "gradients", "optimizer")
+    pieces = ("sampling", "folding", "loss and gradient", "optimizer")
     module._update = stopwatch.timing("rest of an update", module._update, inside=pieces)
 
 
@@ -128,8 +127,8 @@ def train_wn_rl(work: Work, **changes: Any) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         run = start_wn_rl(work, folder, **changes)
         run.trainer.callbacks.append(Notes())
-        collector, replay = run.module.collector, run.module.replay
-        time_update(run.module, stopwatch)
+        collector, replay = run.algorithm.collector, run.algorithm.replay
+        time_update(run.algorithm, stopwatch)
         environments = collector.environments
         environments.send = stopwatch.timing("environment", environments.send)
         environments.receive = stopwatch.timing("environment", environments.receive)

@@ -76,7 +76,7 @@ class Watch(Callback):
             self._samples.append(take_sample(self._folder, self._began, trainer.current_epoch))
         if time.monotonic() > self._end:
             trainer.should_stop = True
-            pl_module.archive.write_new_frames()
+            pl_module.write_ahead()
             next(c for c in trainer.callbacks if isinstance(c, run.Interruption)).is_requested = True
 
 

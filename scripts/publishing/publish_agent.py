@@ -48,8 +48,8 @@ def write_video(agent: Agent, records: list[EpisodeRecord], path: Path) -> None:
     """The start of the game whose return is the median, in the game's own colors."""
     median = sorted(records, key=lambda record: record.episode_return)[len(records) // 2]
     record_episode(
-        median, path, scale=VIDEO_SCALE, overlay=False, q_function=None, stack_size=agent.stack_size,
-        device=torch.device("cpu"), max_frames=VIDEO_SECONDS * 60,
+        median, path, scale=VIDEO_SCALE, view=None,
+        max_frames=VIDEO_SECONDS * 60,
     )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from lightning.pytorch.callbacks import Callback
 
 from wn_rl.acting.collector import Collector
 from wn_rl.acting.evaluator import evaluate_agent
+from wn_rl.acting.policies import Policy, QFunction
 from wn_rl.algorithms.dqn import DQN
 from wn_rl.envs.call_order import CallOrder
 from wn_rl.envs.protocols import Protocol
@@ -118,9 +119,8 @@ class _Evaluations(Callback):
         if pl_module.current_epoch < NUM_ITERATIONS // 2:
             return
         records = evaluate_agent(
-            q_function=pl_module.acting, environments=CartPoleEnvironments(EVALUATION_EPISODES), game=GAME,
-            protocol=PROTOCOL, num_episodes=EVALUATION_EPISODES, epsilon=0.0, seed=EVALUATION_SEED, stack_size=1,
-            device=torch.device("cpu"), on_episode=None,
+            policy=pl_module.policy, environments=CartPoleEnvironments(EVALUATION_EPISODES), game=GAME,
+            protocol=PROTOCOL, num_episodes=EVALUATION_EPISODES, epsilon=0.0, seed=EVALUATION_SEED, on_episode=None,
         )  # fmt: skip
         self.returns.append(float(np.mean([record.episode_return for record in records])))
 
@@ -134,9 +134,7 @@ def make_module(normalizer: str, *, learning_rate: float, seed: int, agent_steps
         gamma=0.99, reward_clip=None, life_loss_ends_discount=False, storage=make_storage("ram", cpu),
         sampler=UniformSampler(), device=cpu,
     )  # fmt: skip
-    collector = Collector(
-        environments=environments, replay=replay, stack_size=1, device=cpu, generator=exploration
-    )  # fmt: skip
+    collector = Collector(environments=environments, generator=exploration)
     network = make_q_network(
         torso="mlp", head="linear", normalizer=normalizer, num_actions=2, stack_size=1,
         frame_shape=environments.frame_shape, hidden_units=64, generator=initialization,
@@ -156,9 +154,14 @@ def make_module(normalizer: str, *, learning_rate: float, seed: int, agent_steps
         minibatch_parts=1, compile=False,
     )  # fmt: skip
     return DQN(
-        network=network, make_optimizer=partial(_make_adam, learning_rate), collector=collector, replay=replay,
-        archive=ReplayArchive(replay, folder / "replay"), generator=sampling, settings=settings,
+        network=network, make_optimizer=partial(_make_adam, learning_rate), make_policy=_make_policy,
+        collector=collector, replay=replay, archive=ReplayArchive(replay, folder / "replay"), generator=sampling,
+        settings=settings,
     )  # fmt: skip
+
+
+def _make_policy(q_function: QFunction) -> Policy:
+    return Policy(q_function, stack_size=1, frame_shape=CartPoleEnvironments.frame_shape, device=torch.device("cpu"))
 
 
 def _make_adam(learning_rate: float, network: torch.nn.Module) -> torch.optim.Optimizer:

@@ -75,10 +75,10 @@ def train_on_atari(
             except ConfigurationError as error:
                 if "diverged" not in str(error):
                     raise
-                return Outcome(run.module.num_updates, math.nan, math.inf)
+                return Outcome(run.algorithm.num_updates, math.nan, math.inf)
         row = json.loads((run.folder / "evaluations.jsonl").read_text().splitlines()[-1])
-        td_error = run.module.metrics.latest["train/absolute_td_error"]
-        return Outcome(run.module.num_updates, row["mean"], td_error)
+        td_error = run.algorithm.metrics.latest["train/absolute_td_error"]
+        return Outcome(run.algorithm.num_updates, row["mean"], td_error)
 
 
 def list_runs(options: argparse.Namespace) -> list[dict[str, Any]]:

@@ -15,11 +15,11 @@ from tests.helpers.counting import (
     make_random_outcomes,
 )
 from tests.helpers.scalar_atari import MACHADO
-from wn_rl.acting.collector import compute_training_seeds
 from wn_rl.acting.evaluator import EvaluationSummary, evaluate_agent, summarize_returns
-from wn_rl.acting.policies import QFunction
+from wn_rl.acting.policies import Policy, QFunction
 from wn_rl.envs.atari import AtariEnvironments
 from wn_rl.envs.rendering import EpisodeRecord
+from wn_rl.system.seeding import compute_training_seeds
 from wn_rl.types import VectorEnvironment
 
 NUM_ROUNDS = 211
@@ -77,15 +77,13 @@ def evaluate(
     finished: list[EpisodeRecord] | None = None,
 ) -> list[EpisodeRecord]:
     return evaluate_agent(
-        q_function=q_function,
+        policy=Policy(q_function, stack_size=4, frame_shape=environments.frame_shape, device=torch.device("cpu")),
         environments=environments,
         game="Chain",
         protocol=MACHADO,
         num_episodes=num_episodes,
         epsilon=epsilon,
         seed=seed,
-        stack_size=4,
-        device=torch.device("cpu"),
         on_episode=None if finished is None else finished.append,
     )
 

@@ -6,14 +6,20 @@ import numpy as np
 import pytest
 import torch
 
-from wn_rl.acting.frame_stack import FrameStack
-from wn_rl.acting.policies import Exploration, epsilon_greedy, select_actions
+from wn_rl.acting.policies import Exploration, Policy, PolicyState, QFunction
 
 NUM_CALLS = 1500
 
 
 def make_generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
+
+
+def epsilon_greedy(q_values: torch.Tensor, epsilon: float, generator: torch.Generator) -> torch.Tensor:
+    """As training explores without repeats."""
+    num_envs, num_actions = q_values.shape
+    exploration = Exploration(num_envs=num_envs, num_actions=num_actions, max_repeats=1, generator=generator)
+    return exploration.choose(q_values.argmax(dim=1), epsilon)
 
 
 def draw_actions(num_envs: int, num_actions: int, epsilon: float) -> torch.Tensor:
@@ -26,9 +32,11 @@ def draw_actions(num_envs: int, num_actions: int, epsilon: float) -> torch.Tenso
 
 def test_without_exploration_every_environment_takes_its_best_action_and_the_first_of_equals() -> None:
     q_values = torch.tensor([[1.0, 3.0, 2.0], [2.0, 1.0, 2.0], [-1.0, -2.0, -0.5], [0.0, 0.0, 0.0]])
-    actions = epsilon_greedy(q_values, 0.0, make_generator())
-    assert actions.tolist() == [1, 0, 2, 0]
-    assert actions.dtype == torch.int64
+    policy = make_policy(stack_size=1, q_function=lambda stacks: q_values)
+    decision, _ = policy.act(make_frames(1, 2, 3, 4), np.ones(4, np.bool_), policy.begin(4))
+    assert decision.actions.tolist() == [1, 0, 2, 0]
+    assert decision.actions.dtype == torch.int64
+    assert decision.q_values is q_values
 
 
 def test_exploration_covers_all_actions_evenly_whatever_the_q_values() -> None:
@@ -72,12 +80,6 @@ def test_actions_come_from_the_given_stream_alone() -> None:
     assert not torch.equal(first, epsilon_greedy(torch.zeros(8, 18), 0.9, make_generator(8)))
 
 
-def test_selected_actions_follow_the_coins() -> None:
-    q_values = torch.tensor([[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
-    actions = select_actions(q_values, torch.tensor([True, False]), torch.tensor([0, 1]))
-    assert actions.tolist() == [0, 2]
-
-
 def make_exploration(num_envs: int, num_actions: int, max_repeats: int, seed: int = 0) -> Exploration:
     return Exploration(
         num_envs=num_envs, num_actions=num_actions, max_repeats=max_repeats, generator=make_generator(seed)
@@ -93,7 +95,9 @@ def test_without_repeats_training_explores_epsilon_greedily() -> None:
     exploration, generator = make_exploration(3, 4, max_repeats=1, seed=5), make_generator(5)
     for epsilon in (1.0, 0.5, 0.0, 0.5):
         q_values = torch.randn(3, 4, generator=make_generator(9))
-        assert torch.equal(exploration.choose(q_values, epsilon), epsilon_greedy(q_values, epsilon, generator))
+        assert torch.equal(
+            exploration.choose(q_values.argmax(dim=1), epsilon), epsilon_greedy(q_values, epsilon, generator)
+        )
     assert torch.equal(exploration.choose_random(), torch.randint(4, (3,), generator=generator))
 
 
@@ -137,22 +141,22 @@ def test_what_is_repeated_follows_from_coins_actions_and_times() -> None:
         left = max(left - 1, 0)
     q_values = torch.full((1, num_actions + 1), 0.0)
     q_values[0, num_actions] = 1.0  # never drawn: what is not explored is seen
-    chosen = [int(exploration.choose(q_values, epsilon)[0]) for _ in range(num_rounds)]
+    chosen = [int(exploration.choose(q_values.argmax(dim=1), epsilon)[0]) for _ in range(num_rounds)]
     assert [-1 if action == num_actions else action for action in chosen] == expected
     assert max(list_repeats([action for action in expected if action >= 0])) > 2
 
 
 def test_exploration_goes_on_in_the_middle_of_repeats() -> None:
     first, second = (make_exploration(5, 1000, max_repeats=50, seed=seed) for seed in (3, 4))
-    q_values = torch.zeros(5, 1000)
+    greedy = torch.zeros(5, dtype=torch.int64)
     for _ in range(20):
-        first.choose(q_values, 0.5)
+        first.choose(greedy, 0.5)
     state = first.state_dict()
     assert int(state["times_left"].max()) > 0
-    expected = [first.choose(q_values, 0.5).tolist() for _ in range(20)]
+    expected = [first.choose(greedy, 0.5).tolist() for _ in range(20)]
     assert second.is_sound(state)
     second.load_state_dict(state)
-    assert [second.choose(q_values, 0.5).tolist() for _ in range(20)] == expected
+    assert [second.choose(greedy, 0.5).tolist() for _ in range(20)] == expected
 
 
 @pytest.mark.parametrize(
@@ -174,37 +178,40 @@ def make_frames(*values: int) -> np.ndarray:
     return np.array(values, dtype=np.uint8)[:, None, None] * np.ones((1, 2, 3), dtype=np.uint8)
 
 
-def read_stacks(stack: FrameStack) -> list[list[int]]:
-    assert stack.observation.dtype == torch.uint8
-    assert tuple(stack.observation.shape[2:]) == (2, 3)
-    assert (stack.observation == stack.observation[:, :, :1, :1]).all()
-    return stack.observation[:, :, 0, 0].tolist()
+def make_policy(stack_size: int, q_function: QFunction = lambda stacks: torch.zeros(len(stacks), 3)) -> Policy:
+    return Policy(q_function, stack_size=stack_size, frame_shape=(2, 3), device=torch.device("cpu"))
+
+
+def read_stacks(state: PolicyState) -> list[list[int]]:
+    assert state.stack.dtype == torch.uint8
+    assert tuple(state.stack.shape[2:]) == (2, 3)
+    assert (state.stack == state.stack[:, :, :1, :1]).all()
+    return state.stack[:, :, 0, 0].tolist()
 
 
 def test_a_stack_begins_with_zeros_and_ends_with_the_newest_frame() -> None:
-    stack = FrameStack(2, 4, (2, 3), torch.device("cpu"))
-    stack.start(make_frames(1, 11), np.array([True, True]))
-    assert read_stacks(stack) == [[0, 0, 0, 1], [0, 0, 0, 11]]
+    policy = make_policy(stack_size=4)
+    state = policy.observe(make_frames(1, 11), np.array([True, True]), policy.begin(2))
+    assert read_stacks(state) == [[0, 0, 0, 1], [0, 0, 0, 11]]
     for step in range(2, 6):
-        stack.push(make_frames(step, 10 + step))
-    assert read_stacks(stack) == [[2, 3, 4, 5], [12, 13, 14, 15]]
+        _, state = policy.act(make_frames(step, 10 + step), np.array([False, False]), state)
+    assert read_stacks(state) == [[2, 3, 4, 5], [12, 13, 14, 15]]
 
 
 def test_a_stack_forgets_the_episode_before_and_leaves_the_others_alone() -> None:
-    stack = FrameStack(2, 3, (2, 3), torch.device("cpu"))
-    stack.start(make_frames(1, 11), np.array([True, True]))
-    stack.push(make_frames(2, 12))
-    stack.start(make_frames(7, 99), np.array([True, False]))
-    assert read_stacks(stack) == [[0, 0, 7], [0, 11, 12]]
+    policy = make_policy(stack_size=3)
+    state = policy.observe(make_frames(1, 11), np.array([True, True]), policy.begin(2))
+    state = policy.observe(make_frames(2, 12), np.array([False, False]), state)
+    state = policy.observe(make_frames(7, 13), np.array([True, False]), state)
+    assert read_stacks(state) == [[0, 0, 7], [11, 12, 13]]
 
 
 def test_an_observation_that_was_handed_out_never_changes() -> None:
-    stack = FrameStack(1, 2, (2, 3), torch.device("cpu"))
+    policy = make_policy(stack_size=2)
     frames = make_frames(1)
-    stack.start(frames, np.array([True]))
-    observation = stack.observation
-    copy = observation.clone()
+    state = policy.observe(frames, np.array([True]), policy.begin(1))
+    before = state.stack.clone()
     frames[:] = 200
-    stack.push(make_frames(2))
-    stack.start(make_frames(3), np.array([True]))
-    assert torch.equal(observation, copy)
+    policy.observe(make_frames(2), np.array([False]), state)
+    policy.observe(make_frames(3), np.array([True]), state)
+    assert torch.equal(state.stack, before)

@@ -14,6 +14,7 @@ from tests.helpers.toy_runs import GAMMA, NUM_STATES, make_chain, make_toy_modul
 from wn_rl.algorithms.dqn import DQN
 from wn_rl.learning.settings import DQNSettings
 from wn_rl.replay.samplers import UniformSampler
+from wn_rl.types import Batch, BatchLoss
 
 
 def compute_q_values(module: DQN) -> np.ndarray:
@@ -79,6 +80,23 @@ def test_the_target_moves_every_period_of_updates_and_never_between(tmp_path: Pa
     make_trainer(module, tmp_path, [recorder]).fit(module)
     assert module.num_updates == 8 * (600 - 200 - 4) // 32
     assert recorder.target_moved_after == list(range(7, module.num_updates, 7))
+
+
+@pytest.mark.parametrize("normalizer", ["weight_norm", "none"])
+def test_double_q_learning_selects_by_the_newest_weights(tmp_path: Path, normalizer: str) -> None:
+    module = make_toy_module(tmp_path, total_agent_steps=400, double=True, normalizer=normalizer)
+    compute_gradient, differences = module.compute_gradient, []
+
+    def compare(batch: Batch) -> BatchLoss:
+        with torch.no_grad():
+            online, selector = module.network(batch.s_t).q_values, module.acting(batch.s_t)
+        differences.append(float((online - selector).abs().max()))
+        return compute_gradient(batch)
+
+    module.compute_gradient = compare
+    make_trainer(module, tmp_path, []).fit(module)
+    assert len(differences) > 20
+    assert max(differences) < 1e-5
 
 
 def test_updates_keep_pace_with_agent_steps_and_begin_after_the_warmup(tmp_path: Path) -> None:

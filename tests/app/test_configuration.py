@@ -58,9 +58,9 @@ def describe_run(config: DictConfig, folder: Path, monkeypatch: pytest.MonkeyPat
     """Everything that a configuration decides, as text."""
     monkeypatch.setattr(build, "AtariEnvironments", StandInEnvironments)
     num_threads = torch.get_num_threads()
-    module = run._make_module(config, folder)
+    environments, module = run._make_algorithm(config, folder)
     run.make_run_folder(folder)
-    made = run._make_run(config, folder, module, run.lock_run_folder(folder), checkpoint=None)
+    made = run._make_run(config, folder, environments, module, run.lock_run_folder(folder), checkpoint=None)
     trainer = made.trainer
     description = {
         "environments": str(module.collector.environments.asked),
@@ -113,7 +113,7 @@ OTHER_NUMBERS = {
     "replay.priority_exponent": 0.7, "replay.importance_exponent": 0.7,
 }  # fmt: skip
 # They say where and how results are written, and how the process is started: they have tests of their own.
-ELSEWHERE = {"resume", "run_dir", "name", "accelerator", "optimizer._partial_"}
+ELSEWHERE = {"algorithm", "resume", "run_dir", "name", "accelerator", "optimizer._partial_"}
 
 
 def list_leaves(config: DictConfig, prefix: str = "") -> list[str]:
@@ -383,8 +383,7 @@ def test_a_run_on_a_gpu_is_told_that_this_machine_has_none(saved_run: Path, monk
 def test_an_edited_config_yaml_is_told_with_both_values(saved_run: Path, key: str) -> None:
     saved = load_configuration(saved_run)
     checkpoint = {
-        "wn_rl": {"collector": {"agent_steps": 1000}},
-        "agent": {"config": OmegaConf.to_container(saved, resolve=True)},
+        "agent": {"agent_steps": 1000, "config": OmegaConf.to_container(saved, resolve=True)},
     }
     check_settings(checkpoint, saved, saved_run)
     old = OmegaConf.select(saved, key)
@@ -396,8 +395,7 @@ def test_an_edited_config_yaml_is_told_with_both_values(saved_run: Path, key: st
 def test_a_run_cannot_become_shorter_than_it_is(saved_run: Path) -> None:
     saved = load_configuration(saved_run)
     checkpoint = {
-        "wn_rl": {"collector": {"agent_steps": 1000}},
-        "agent": {"config": OmegaConf.to_container(saved, resolve=True)},
+        "agent": {"agent_steps": 1000, "config": OmegaConf.to_container(saved, resolve=True)},
     }
     saved.total_agent_steps = 999
     with pytest.raises(ConfigurationError, match="total_agent_steps=999 is less than the 1000 that this run has done"):

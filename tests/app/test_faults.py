@@ -215,7 +215,7 @@ def test_a_run_that_ended_leaves_no_signal_handler_and_no_memory(tmp_path: Path)
     handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     made = make_run(tmp_path)
     assert made.train()
-    module = weakref.ref(made.module)
+    module = weakref.ref(made.algorithm)
     del made
     gc.collect()
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers

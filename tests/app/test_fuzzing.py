@@ -134,7 +134,7 @@ def read_agent(folder: Path) -> Any:
 def fuzz_agents(folder: Path, num_files: int) -> None:
     for number, name in enumerate(("agent.json", "weights.safetensors")):
         num_refused = fuzz(folder / name, lambda: read_agent(folder), num_files // 2, seed=number)
-        assert num_refused > 0.9 * (num_files // 2)
+        assert num_refused > 0.8 * (num_files // 2)  # a change of white space is none
 
 
 def test_fuzzed_agents_are_refused(agent_folder: Path) -> None:
@@ -303,7 +303,7 @@ def describe_settings() -> dict[str, Any]:
 
 def read_configuration(folder: Path, given: DictConfig) -> Any:
     """As a resumed run reads it, whose checkpoint remembers the settings."""
-    checkpoint = {"wn_rl": {"collector": {"agent_steps": 1000}}, "agent": {"config": describe_settings()}}
+    checkpoint = {"agent": {"agent_steps": 1000, "config": describe_settings()}}
     config = resume_configuration(given, [], folder)
     build.check_targets(config)
     check_settings(checkpoint, config, folder)

@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ class At(Callback):
         self._agent_steps, self._action = agent_steps, action
 
     def on_train_start(self, trainer: Any, pl_module: DQN) -> None:
-        pl_module.on_warmup_round = self._look
+        pl_module.on_warmup_round = partial(self._look, pl_module)
 
     def on_train_batch_end(self, trainer: Any, pl_module: DQN, *args: Any) -> None:
         self._look(pl_module)

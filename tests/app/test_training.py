@@ -27,7 +27,7 @@ from wn_rl.app.command_line import CONFIG_DIRECTORY
 from wn_rl.app.training import Run
 from wn_rl.envs.rendering import load_episode
 from wn_rl.errors import ConfigurationError
-from wn_rl.runs.agent import load_agent
+from wn_rl.runs.agent import load_agent, make_q_function
 from wn_rl.runs.checkpoint_file import read_checkpoint
 
 SMALL = [
@@ -54,7 +54,7 @@ def resume(folder: Path) -> Run:
 
 
 def get_weights(made: Run) -> bytes:
-    return b"".join(value.float().numpy().tobytes() for value in made.module.state_dict().values())
+    return b"".join(value.float().numpy().tobytes() for value in made.algorithm.state_dict().values())
 
 
 @pytest.fixture(scope="module")
@@ -207,8 +207,8 @@ def test_callbacks_change_no_weight(tmp_path: Path, finished: tuple[Path, bytes]
     assert len(made.trainer.callbacks) >= 5
     made.trainer.callbacks = []
     made.trainer.loggers = []
-    made.trainer.fit(made.module)
-    assert made.module.num_updates >= 50
+    made.trainer.fit(made.algorithm)
+    assert made.algorithm.num_updates >= 50
     assert get_weights(made) == finished[1]
 
 
@@ -244,7 +244,9 @@ def test_a_stored_game_is_shown_by_itself_and_as_an_agent_sees_it(
 ) -> None:
     episode = finished[0] / "episodes" / "000000600" / "001.npz"
     asked: list[bool] = []
-    monkeypatch.setattr(showing, "record_episode", lambda *words, **settings: asked.append(settings["overlay"]))
+    monkeypatch.setattr(
+        showing, "record_episode", lambda *words, **settings: asked.append(settings["view"] is not None)
+    )
     for words in ([], ["overlay=true", f"agent={finished[0]}"], [f"agent={finished[0]}"]):
         watch.main(compose_config("watch", f"episode={episode}", f"output_dir={tmp_path}", *words))
     assert asked == [False, True, False]
@@ -257,7 +259,7 @@ def test_a_stored_game_is_shown_by_itself_and_as_an_agent_sees_it(
 def test_an_agent_is_the_same_from_its_folder_and_from_a_checkpoint(finished: tuple[Path, bytes]) -> None:
     observation = torch.randint(0, 256, (5, 4, 84, 84), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
     agents = [load_agent(finished[0] / name) for name in ("", "agent", "checkpoints/last.ckpt")]
-    values = [agent.make_q_function(torch.device("cpu"))(observation) for agent in agents]
+    values = [make_q_function(agent.network)(observation) for agent in agents]
     assert torch.equal(values[0], values[1])
     torch.testing.assert_close(values[0], values[2], atol=1e-6, rtol=1e-5)
 

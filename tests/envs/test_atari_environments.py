@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tests.helpers.scalar_atari import MACHADO, NATURE, ODD, ScalarAtari
-from wn_rl.acting.frame_stack import FrameStack
+from wn_rl.acting.policies import Policy
 from wn_rl.envs.atari import AtariEnvironments
 from wn_rl.envs.protocols import Protocol
 from wn_rl.errors import ConfigurationError
@@ -38,13 +38,14 @@ def assert_equals_scalar_environments(
     lanes = range(len(seeds))
     environments = make_environments(game, protocol, len(seeds))
     oracles = [ScalarAtari(rom, protocol) for _ in seeds]
-    stack = FrameStack(len(seeds), 4, (84, 84), torch.device("cpu"))
-    stack.start(environments.reset(seeds=np.array(seeds)), np.ones(len(seeds), dtype=np.bool_))
+    policy = Policy(lambda stacks: stacks, stack_size=4, frame_shape=(84, 84), device=torch.device("cpu"))
+    frames, is_first = environments.reset(seeds=np.array(seeds)), np.ones(len(seeds), dtype=np.bool_)
+    state = policy.observe(frames, is_first, policy.begin(len(seeds)))
     lives = [0] * len(seeds)
 
     def reset_oracle(lane: int) -> None:
         expected = oracles[lane].reset(int(environments.episode_start_frames[lane]))
-        np.testing.assert_array_equal(stack.observation[lane], expected)
+        np.testing.assert_array_equal(state.stack[lane], expected)
         lives[lane] = oracles[lane].atari.ale.lives()
 
     for lane in lanes:
@@ -56,10 +57,10 @@ def assert_equals_scalar_environments(
     for _ in range(num_rounds):
         actions = generator.integers(environments.num_actions, size=len(seeds))
         step = play_step(environments, actions)
-        stack.push(step.frame)
+        before, state = state, policy.observe(step.frame, np.zeros_like(is_first), state)
         for lane in lanes:
             expected = oracles[lane].step(int(actions[lane]))
-            np.testing.assert_array_equal(stack.observation[lane], expected.stack)
+            np.testing.assert_array_equal(state.stack[lane], expected.stack)
             life_lost = 0 < expected.lives < lives[lane] and not expected.terminated
             got = (step.reward[lane], step.terminated[lane], step.truncated[lane], step.life_lost[lane])
             assert got == (expected.reward, expected.terminated, False, life_lost)
@@ -69,7 +70,9 @@ def assert_equals_scalar_environments(
             met["rewards"] += expected.reward != 0
             met["rewards_above_1"] += expected.reward > 1
         if step.ended.any():
-            stack.start(environments.reset(mask=step.ended), step.ended)
+            first_frames = environments.reset(mask=step.ended)
+            frames = np.where(step.ended[:, None, None], first_frames, step.frame)
+            state = policy.observe(frames, step.ended, before)
             for lane in np.flatnonzero(step.ended):
                 reset_oracle(lane)
     environments.close()

@@ -12,7 +12,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from tests.helpers.chain import ChainEnvironments
-from tests.helpers.toy_runs import STACK_SIZE, make_chain, make_toy_module, make_trainer
+from tests.helpers.toy_runs import make_chain, make_policy, make_toy_module, make_trainer
 from wn_rl.algorithms.dqn import DQN
 from wn_rl.app.resume import find_checkpoint
 from wn_rl.app.training import Run
@@ -72,7 +72,7 @@ def make_run(
     )
     evaluation = Evaluation(
         make_environments=make_chain, game="Pong", protocol=PROTOCOL, num_episodes=3, epsilon=0.1, seed=5,
-        stack_size=STACK_SIZE, run_dir=folder, listeners=[saving.on_evaluation], on_round=lambda done, total: None,
+        make_policy=make_policy, run_dir=folder, listeners=[saving.on_evaluation], on_round=lambda done, total: None,
     )  # fmt: skip
     trainer = make_trainer(module, folder, [interruption, MetricsLogging(metrics_csv), *callbacks, evaluation, saving])
     trainer.loggers = [metrics_csv]

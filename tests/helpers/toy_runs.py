@@ -10,6 +10,8 @@ from lightning.pytorch.callbacks import Callback
 
 from tests.helpers.chain import ChainEnvironments
 from wn_rl.acting.collector import Collector
+from wn_rl.acting.policies import Policy, QFunction
+from wn_rl.algorithms.algorithm import Algorithm
 from wn_rl.algorithms.dqn import DQN
 from wn_rl.callbacks.checkpoint import DurableCheckpointIO
 from wn_rl.learning.schedules import LinearSchedule, RunLength
@@ -69,8 +71,7 @@ def make_toy_module(
         device=torch.device("cpu"),
     )  # fmt: skip
     collector = Collector(
-        environments=chain, replay=replay, stack_size=STACK_SIZE, device=torch.device("cpu"),
-        generator=torch.Generator().manual_seed(11), max_repeats=max_repeats,
+        environments=chain, generator=torch.Generator().manual_seed(11), max_repeats=max_repeats,
     )  # fmt: skip
     network = make_q_network(
         torso="mlp", head=head, normalizer=normalizer, num_actions=2, stack_size=STACK_SIZE,
@@ -85,19 +86,23 @@ def make_toy_module(
         **{**DEFAULTS, **changes},
     )  # fmt: skip
     return DQN(
-        network=network, make_optimizer=partial(_make_adam, learning_rate), collector=collector, replay=replay,
-        archive=ReplayArchive(replay, folder / "replay"), generator=torch.Generator().manual_seed(13),
-        settings=settings,
+        network=network, make_optimizer=partial(_make_adam, learning_rate), make_policy=make_policy,
+        collector=collector, replay=replay, archive=ReplayArchive(replay, folder / "replay"),
+        generator=torch.Generator().manual_seed(13), settings=settings,
     )  # fmt: skip
+
+
+def make_policy(q_function: QFunction) -> Policy:
+    return Policy(q_function, stack_size=STACK_SIZE, frame_shape=FRAME_SHAPE, device=torch.device("cpu"))
 
 
 def _make_adam(learning_rate: float, network: torch.nn.Module) -> torch.optim.Optimizer:
     return torch.optim.Adam(make_parameter_groups(network, weight_decay=0.0), lr=learning_rate)
 
 
-def make_trainer(module: DQN, folder: Path, callbacks: list[Callback], **changes: Any) -> lightning.Trainer:
+def make_trainer(module: Algorithm, folder: Path, callbacks: list[Callback], **changes: Any) -> lightning.Trainer:
     return lightning.Trainer(
-        accelerator="cpu", devices=1, max_epochs=module.settings.run_length.num_iterations, logger=False,
+        accelerator="cpu", devices=1, max_epochs=module.run_length.num_iterations, logger=False,
         callbacks=callbacks, enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
         enable_checkpointing=any(isinstance(c, lightning.pytorch.callbacks.Checkpoint) for c in callbacks),
         default_root_dir=folder, plugins=[DurableCheckpointIO()],

@@ -100,7 +100,9 @@ UPDATED = """
 import sys
 from copy import deepcopy
 import torch
-from wn_rl.learning.gradients import BatchLossFunction
+from types import SimpleNamespace
+from wn_rl.algorithms.dqn import DQN
+from wn_rl.learning.gradients import make_gradient_function
 from wn_rl.networks.folded_network import FoldedNetwork
 from wn_rl.networks.q_network import make_q_network
 from wn_rl.types import Batch
@@ -124,20 +126,22 @@ batches = [
 def learn(compiled):
     network, losses = deepcopy(first), []
     acting, target = (FoldedNetwork(network, dtype=torch.float32).to(device) for _ in range(2))
-    target.sync(network, 0)
+    target.sync(network)
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-4, fused=True)
-    compute = BatchLossFunction(
-        network, acting, target, double=True, error_function="mse", advantage_learning=0.5, num_parts=1,
-        compiled=compiled,
-    )
+    settings = SimpleNamespace(double=True, error_function="mse", advantage_learning=0.5)
+    algorithm = SimpleNamespace(settings=settings, acting=acting, target=target)
+    def compute_loss(online, batch):
+        return DQN.compute_loss(algorithm, online, batch)
+    compute = make_gradient_function(network, acting, compute_loss, num_microbatches=1, compiled=compiled)
     for moment, batch in enumerate(batches):
         optimizer.zero_grad()
-        loss = compute(batch, moment).loss.mean()
-        loss.backward()
+        acting.sync(network)
+        loss = compute(batch).loss.mean()
         optimizer.step()
+        acting.expire()
         losses.append(loss.item())
         if moment == 6:
-            target.sync(network, moment + 1)  # in place: what is compiled must see it
+            target.expire(); target.sync(network)  # in place: what is compiled must see it
     return torch.tensor(losses)
 
 torch.testing.assert_close(learn(True), learn(False), rtol=1e-3, atol=1e-4)

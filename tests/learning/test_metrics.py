@@ -9,12 +9,8 @@ from wn_rl.learning.metrics import ChunkMetrics
 def test_every_metric_is_the_mean_of_what_it_is_named_after() -> None:
     metrics = ChunkMetrics()
     metrics.start(100, 5)
-    metrics.add(
-        loss=torch.tensor(2.0), td_error=torch.tensor([1.0, 4.0]), q_values=torch.tensor([[3.0, 7.0], [10.0, 2.0]])
-    )
-    metrics.add(
-        loss=torch.tensor(5.0), td_error=torch.tensor([0.5, 0.5]), q_values=torch.tensor([[0.0, -1.0], [1.0, 1.0]])
-    )
+    metrics.add(loss=torch.tensor(2.0), absolute_td_error=torch.tensor(2.5), max_q_value=torch.tensor(8.5))
+    metrics.add(loss=torch.tensor(5.0), absolute_td_error=torch.tensor(0.5), max_q_value=torch.tensor(0.5))
     row = metrics.compute_and_reset(108, 7)
     assert row["train/loss"] == 3.5
     assert row["train/absolute_td_error"] == pytest.approx(1.5)

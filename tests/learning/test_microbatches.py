@@ -2,16 +2,18 @@
 
 import copy
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tests.helpers.networks import draw_frames, make_network, make_trained
 from tests.helpers.toy_runs import make_toy_module, make_trainer
+from wn_rl.algorithms.dqn import DQN
 from wn_rl.errors import ConfigurationError
-from wn_rl.learning.gradients import BatchLossFunction
+from wn_rl.learning.gradients import GradientFunction, make_gradient_function
 from wn_rl.networks.folded_network import FoldedNetwork
 from wn_rl.networks.q_network import QNetwork
 from wn_rl.types import Batch, BatchLoss
@@ -26,7 +28,21 @@ def draw_batch(size: int) -> Batch:
     )  # fmt: skip
 
 
-def make_loss(network: QNetwork, num_parts: int, dtype: torch.dtype, *, double: bool = True) -> BatchLossFunction:
+class Learner(NamedTuple):
+    """What DQN's loss asks for, and the gradient of that loss."""
+
+    settings: Any
+    acting: FoldedNetwork
+    target: FoldedNetwork
+
+    def make_gradient_function(self, network: QNetwork, num_parts: int) -> GradientFunction:
+        def compute_loss(online: nn.Module, batch: Batch) -> BatchLoss:
+            return DQN.compute_loss(self, online, batch)  # type: ignore[arg-type]
+
+        return make_gradient_function(network, self.acting, compute_loss, num_microbatches=num_parts, compiled=False)
+
+
+def make_learner(network: QNetwork, dtype: torch.dtype, *, double: bool = True) -> Learner:
     """The target is not the network, so that the two can be told apart."""
     other = make_trained("none")
     acting, target = FoldedNetwork(network, dtype=dtype), FoldedNetwork(network, dtype=dtype)
@@ -34,10 +50,8 @@ def make_loss(network: QNetwork, num_parts: int, dtype: torch.dtype, *, double: 
         for parameter, source in zip(target.parameters(), other.parameters(), strict=False):
             if parameter.shape == source.shape:
                 parameter.copy_(source)
-    return BatchLossFunction(
-        network, acting, target, double=double, error_function="huber", advantage_learning=0.5, num_parts=num_parts,
-        compiled=False,
-    )  # fmt: skip
+    settings = SimpleNamespace(double=double, error_function="huber", advantage_learning=0.5)
+    return Learner(settings, acting, target)
 
 
 def learn(
@@ -45,18 +59,20 @@ def learn(
 ) -> tuple[BatchLoss, dict[str, Tensor]]:
     """Loss and gradient of the second of two updates by gradient descent."""
     network = copy.deepcopy(network)
-    compute = make_loss(network, num_parts, dtype, double=double)
+    learner = make_learner(network, dtype, double=double)
+    compute = learner.make_gradient_function(network, num_parts)
     batch = draw_batch(size)
     with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
-        for moment in range(2):
+        for _ in range(2):
             network.zero_grad()
-            result = compute(batch, moment)
-            (batch.weight * result.loss).mean().backward()
+            learner.acting.sync(network)
+            result = compute(batch)
             gradients = {name: parameter.grad.clone() for name, parameter in network.named_parameters()}  # type: ignore[union-attr]
             with torch.no_grad():
                 for parameter in network.parameters():
                     parameter -= 0.05 * parameter.grad  # type: ignore[operator]
-    return BatchLoss(*(tensor.detach() for tensor in result)), gradients
+            learner.acting.expire()
+    return result, gradients
 
 
 @pytest.mark.parametrize(
@@ -92,11 +108,11 @@ def test_in_bfloat16_the_gradient_is_as_near_to_the_exact_one(normalizer: str) -
 
 def test_the_copies_learn_nothing_by_themselves() -> None:
     network = make_trained("weight_norm")
-    compute = make_loss(network, 2, torch.float32)
-    before = copy.deepcopy(compute.acting.state_dict())
-    compute(draw_batch(4), 0).loss.mean().backward()
-    assert all(torch.equal(tensor, before[name]) for name, tensor in compute.acting.state_dict().items())
-    assert all(parameter.grad is None and not parameter.requires_grad for parameter in compute.acting.parameters())
+    learner = make_learner(network, torch.float32)
+    before = copy.deepcopy(learner.acting.state_dict())
+    learner.make_gradient_function(network, 2)(draw_batch(4))
+    assert all(torch.equal(tensor, before[name]) for name, tensor in learner.acting.state_dict().items())
+    assert all(parameter.grad is None and not parameter.requires_grad for parameter in learner.acting.parameters())
 
 
 def train(folder: Path, **changes: Any) -> Tensor:
@@ -113,18 +129,22 @@ def test_a_run_in_parts_is_the_same_every_time_and_learns_as_one_without(tmp_pat
 
 @pytest.mark.parametrize("normalizer", ["batch_norm", "layer_norm", "weight_norm_mean_only_batch_norm", "projection"])
 def test_other_layers_are_refused_in_a_line(normalizer: str) -> None:
+    network = make_trained(normalizer)
+    learner = make_learner(network, torch.float32)
     with pytest.raises(ConfigurationError, match="say minibatch_parts=1, or normalizer=weight_norm") as refusal:
-        make_loss(make_trained(normalizer), 2, torch.float32)
+        learner.make_gradient_function(network, 2)
     assert "\n" not in str(refusal.value)
 
 
 def test_parts_see_the_mean_frame_that_was_found_after_they_were_made() -> None:
     network = make_network("weight_norm", center_pixels=True)
-    whole, parts = (make_loss(network, num_parts, torch.float32) for num_parts in (1, 2))
+    learner = make_learner(network, torch.float32)
+    whole, parts = (learner.make_gradient_function(network, num_parts) for num_parts in (1, 2))
     network.initialize_from_data(draw_frames(32, seed=5), 1.0, None)
-    for compute in (whole, parts):
-        compute.target.sync(network, 0)
-    for expected, found in zip(*(compute(draw_batch(6), 0) for compute in (whole, parts)), strict=True):
+    for folded in (learner.acting, learner.target):
+        folded.expire()
+        folded.sync(network)
+    for expected, found in zip(*(compute(draw_batch(6)) for compute in (whole, parts)), strict=True):
         torch.testing.assert_close(found, expected)
-    (copy_of_it, _) = parts._parts._copies  # type: ignore[union-attr]
+    (copy_of_it, _) = parts._copies  # type: ignore[attr-defined]
     assert copy_of_it.torso.layers[0].mean.equal(network.torso.layers[0].mean)  # type: ignore[union-attr, operator]

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from wn_rl.losses.q_learning import compute_q_learning_loss
-from wn_rl.losses.quantile_regression import compute_quantile_loss
+from tests.helpers.targets import compute_dqn_loss
 
 NUM_TRANSITIONS, NUM_ACTIONS, NUM_QUANTILES = 5, 3, 4
 
@@ -18,23 +17,23 @@ def draw() -> dict[str, torch.Tensor]:
 
     quantiles = (NUM_TRANSITIONS, NUM_ACTIONS, NUM_QUANTILES)
     return {
-        "quantiles_tm1": normal(*quantiles).requires_grad_(),
+        "values_tm1": normal(*quantiles).requires_grad_(),
         "a_tm1": torch.tensor([2, 0, 1, 1, 0]),
         "r_t": normal(NUM_TRANSITIONS),
         "discount_t": torch.tensor([0.97, 0.0, 0.5, 1.0, 0.9]),
-        "quantiles_t": normal(*quantiles).requires_grad_(),
-        "q_t_selector": normal(NUM_TRANSITIONS, NUM_ACTIONS).requires_grad_(),
+        "values_t": normal(*quantiles).requires_grad_(),
+        "selector": normal(NUM_TRANSITIONS, NUM_ACTIONS).requires_grad_(),
     }
 
 
 def test_the_loss_is_algorithm_1_of_dabney_et_al_2018() -> None:
     batch = draw()
-    loss, priority = compute_quantile_loss(**batch)
+    loss, priority, _ = compute_dqn_loss(**batch)
     values = {name: value.detach().double().numpy() for name, value in batch.items()}
     for b in range(NUM_TRANSITIONS):
-        action = int(values["q_t_selector"][b].argmax())
-        target = [values["r_t"][b] + values["discount_t"][b] * theta for theta in values["quantiles_t"][b, action]]
-        predicted = values["quantiles_tm1"][b, int(values["a_tm1"][b])]
+        action = int(values["selector"][b].argmax())
+        target = [values["r_t"][b] + values["discount_t"][b] * theta for theta in values["values_t"][b, action]]
+        predicted = values["values_tm1"][b, int(values["a_tm1"][b])]
         expected = 0.0
         for i, theta in enumerate(predicted):
             tau = (2 * i + 1) / (2 * NUM_QUANTILES)
@@ -47,11 +46,11 @@ def test_the_loss_is_algorithm_1_of_dabney_et_al_2018() -> None:
 
 
 def test_one_quantile_is_half_of_huber() -> None:
-    batch = {name: value[..., :1] if "quantiles" in name else value for name, value in draw().items()}
-    loss, priority = compute_quantile_loss(**batch)
-    expected, expected_priority = compute_q_learning_loss(
-        batch["quantiles_tm1"].squeeze(2), batch["a_tm1"], batch["r_t"], batch["discount_t"],
-        batch["quantiles_t"].squeeze(2), batch["q_t_selector"], error_function="huber",
+    batch = {name: value[..., :1] if "values" in name else value for name, value in draw().items()}
+    loss, priority, _ = compute_dqn_loss(**batch)
+    expected, expected_priority, _ = compute_dqn_loss(
+        batch["values_tm1"].squeeze(2), batch["a_tm1"], batch["r_t"], batch["discount_t"],
+        batch["values_t"].squeeze(2), batch["selector"], error_function="huber",
     )  # fmt: skip
     torch.testing.assert_close(loss, expected / 2)
     torch.testing.assert_close(priority, expected_priority)
@@ -59,12 +58,12 @@ def test_one_quantile_is_half_of_huber() -> None:
 
 def test_the_gradient_reaches_the_executed_action_alone_and_no_target() -> None:
     batch = draw()
-    loss, priority = compute_quantile_loss(**batch)
+    loss, priority, _ = compute_dqn_loss(**batch)
     loss.sum().backward()
     assert not priority.requires_grad
-    assert batch["quantiles_t"].grad is None
-    assert batch["q_t_selector"].grad is None
-    gradient = batch["quantiles_tm1"].grad
+    assert batch["values_t"].grad is None
+    assert batch["selector"].grad is None
+    gradient = batch["values_tm1"].grad
     assert gradient is not None
     is_executed = torch.nn.functional.one_hot(batch["a_tm1"], NUM_ACTIONS).bool()
     assert gradient[is_executed].ne(0).all()
@@ -78,7 +77,7 @@ def test_descent_finds_the_quantiles_of_the_returns() -> None:
     zeros = torch.zeros(len(returns), 1)
     optimizer = torch.optim.SGD([quantiles], lr=100.0)
     for _ in range(300):
-        loss, _ = compute_quantile_loss(
+        loss, _, _ = compute_dqn_loss(
             quantiles.expand(len(returns), 1, NUM_QUANTILES), zeros[:, 0].long(), returns, zeros[:, 0],
             zeros.unsqueeze(2).expand(-1, 1, NUM_QUANTILES), zeros,
         )  # fmt: skip

@@ -57,7 +57,7 @@ def test_a_network_is_centered_before_its_first_weights_are_made():
 @pytest.mark.parametrize("normalizer", ["weight_norm", "none", "batch_norm"])
 def test_folded_copies_are_centered_alike(normalizer):
     network = make_centered(normalizer)
-    folded = FoldedNetwork(make_network(normalizer, center_pixels=True), dtype=torch.bfloat16).sync(network, 0)
+    folded = FoldedNetwork(make_network(normalizer, center_pixels=True), dtype=torch.bfloat16).sync(network)
     assert folded.network.torso.layers[0].mean.equal(network.torso.layers[0].mean)
     expected = network(draw_frames(4)).q_values
     torch.testing.assert_close(folded(draw_frames(4)), expected, rtol=0.05, atol=0.1)

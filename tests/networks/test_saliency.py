@@ -10,7 +10,7 @@ from torch import nn
 from tests.helpers.networks import draw_frames, make_trained
 from tests.helpers.scalar_atari import MACHADO
 from tests.viewing.test_overlay import make_moment, make_painter
-from tests.viewing.test_recorder import mean_of_newest_frame, play
+from tests.viewing.test_recorder import make_view, mean_of_newest_frame, play
 from wn_rl.networks.pixels import ScalePixels
 from wn_rl.networks.saliency import compute_saliency
 from wn_rl.nn.folding import make_folded
@@ -122,8 +122,7 @@ def test_the_action_that_was_taken_is_the_one_that_is_explained(
     monkeypatch.setattr(recorder, "write_video", lambda path, frames, **_: len(list(frames)))
     monkeypatch.setattr(recorder, "write_poster", lambda path, frame: None)
     record_episode(
-        record, tmp_path / "a.mp4", scale=3, overlay=True, q_function=mean_of_newest_frame, stack_size=4,
-        device=torch.device("cpu"), saliency_function=explain,
+        record, tmp_path / "a.mp4", scale=3, view=make_view(mean_of_newest_frame, saliency=explain),
     )  # fmt: skip
     assert [action for _, action in asked] == record.actions.tolist()
     assert all(int((observation[-1] > 0).sum()) > 1000 for observation, _ in asked)

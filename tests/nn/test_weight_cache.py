@@ -180,10 +180,10 @@ def test_a_unit_without_a_direction_gets_no_gradient_and_never_nan_from_lent_wei
 
 def test_a_copy_lends_its_own_weights_whoever_has_folded_the_network_since():
     network, frames = make_large_network("weight_norm"), draw_frames(2)
-    copy_of_it = FoldedNetwork(network, dtype=torch.bfloat16).sync(network, 0)
+    copy_of_it = FoldedNetwork(network, dtype=torch.bfloat16).sync(network)
     q_values = []
     for fold in (lambda: None, lambda: make_folded(network)):  # as evaluation and statistics do, in float32
         fold()
-        with torch.autocast("cpu", torch.bfloat16), copy_of_it.lend_weights(network, 0):
+        with torch.autocast("cpu", torch.bfloat16), copy_of_it.lend_weights(network):
             q_values.append(network(frames).q_values)
     assert torch.equal(*q_values)

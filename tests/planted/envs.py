@@ -123,9 +123,9 @@ PLANTED = [
     },
     {
         "number": 26,
-        "file": "wn_rl/acting/frame_stack.py",
-        "old": "        started = torch.zeros_like(self._observation)",
-        "new": "        started = self._observation.clone()",
+        "file": "wn_rl/acting/policies.py",
+        "old": "            started = torch.zeros_like(stack)",
+        "new": "            started = stack.clone()",
         "test": "tests/acting/test_policies.py::test_a_stack_forgets_the_episode_before_and_leaves_the_others_alone",
     },
 ]

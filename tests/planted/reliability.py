@@ -11,15 +11,15 @@ PLANTED = [
         "test": _FAULTS + "test_a_damaged_checkpoint_is_set_aside_and_the_one_before_is_taken[flipped]",
     },
     {
-        "number": 0, "file": "wn_rl/app/resume.py",
-        "old": '        module.archive.check_files(state["replay"])\n',
+        "number": 0, "file": "wn_rl/algorithms/dqn.py",
+        "old": '        self.archive.check_files(state["replay"])\n',
         "new": "",
         "test": _FAULTS + "test_a_damaged_segment_sends_the_run_back_to_a_checkpoint_that_does_without[missing]",
     },
     {
         "number": 0, "file": "wn_rl/callbacks/checkpoint.py",
-        "old": "        _check_finite(module)\n",
-        "new": "",
+        "old": "        _check_finite(algorithm)\n        for",
+        "new": "        for",
         "test": _FAULTS + "test_what_diverged_never_replaces_a_good_checkpoint[weights after-a weight-nan]",
     },
     {
@@ -42,8 +42,8 @@ PLANTED = [
     },
     {
         "number": 0, "file": "wn_rl/callbacks/checkpoint.py",
-        "old": "module.archive.remove_unused_segments(keep=needed)",
-        "new": "module.archive.remove_unused_segments()",
+        "old": "algorithm.remove_unused_files(keep=needed)",
+        "new": "algorithm.remove_unused_files(keep=())",
         "test": _FAULTS + "test_the_best_and_the_newest_checkpoints_are_kept_with_their_segments",
     },
     {

@@ -54,8 +54,8 @@ PLANTED = [
     },
     {
         "number": 25, "file": CALLBACK,
-        "old": "module.replay.sample(self._num_states, generator)",
-        "new": "module.replay.sample(self._num_states, module.generator)",
+        "old": "self.algorithm.sample_states(self._num_states, generator)",
+        "new": "self.algorithm.sample_states(self._num_states, self.algorithm.generator)",
         "test": "tests/callbacks/test_weight_statistics.py::test_it_only_reads_whatever_the_normalizer",
     },
     {
@@ -66,7 +66,7 @@ PLANTED = [
     },
     {
         "number": 0, "file": CALLBACK,
-        "old": "generator = make_statistics_generator(self._seed, module.agent_steps)",
+        "old": "generator = make_statistics_generator(self._seed, self.algorithm.agent_steps)",
         "new": "generator = torch.default_generator",
         "test": "tests/callbacks/test_weight_statistics.py::test_it_only_reads_whatever_the_normalizer",
     },
@@ -96,14 +96,14 @@ PLANTED = [
     },
     {
         "number": 21, "file": "wn_rl/viewing/commentator.py",
-        "old": "self._frame_stack.observation[0], self._find_action(step))",
-        "new": "self._frame_stack.observation[0], 0)",
+        "old": "self._policy_state.stack[0], self._find_action(step))",
+        "new": "self._policy_state.stack[0], 0)",
         "test": "tests/networks/test_saliency.py::test_the_action_that_was_taken_is_the_one_that_is_explained",
     },
     {
         "number": 26, "file": "wn_rl/viewing/live_game.py",
-        "old": "            self._frame_stack.push(newest_frame[None])\n",
-        "new": "            pass\n",
+        "old": "decision, self._policy_state = self._policy.act(",
+        "new": "decision, _ = self._policy.act(",
         "test": "tests/viewing/test_live.py::test_the_agent_chooses_on_the_stack_that_acting_would_have_seen",
     },
     {
@@ -126,7 +126,7 @@ PLANTED = [
     },
     {
         "number": 21, "file": "wn_rl/callbacks/metrics_logging.py",
-        "old": "        pl_module.metrics.start(pl_module.agent_steps, pl_module.num_updates)\n",
+        "old": "        self.algorithm.metrics.start(self.algorithm.agent_steps, self.algorithm.num_updates)\n",
         "new": "        pass\n",
         "test": "tests/viewing/test_progress.py::test_an_evaluation_does_not_slow_down_the_chunk_after_it",
     },

@@ -20,6 +20,7 @@ from rich.color import ColorSystem
 from rich.console import Console
 
 from tests.helpers.scalar_atari import MACHADO
+from wn_rl.acting.policies import Policy
 from wn_rl.app.watch_live import find_place, open_display
 from wn_rl.envs.rendering import EpisodeRecord, render_episode
 from wn_rl.errors import ConfigurationError
@@ -39,8 +40,8 @@ def prefer_by_brightness(observation: torch.Tensor) -> torch.Tensor:
 def make_game(epsilon: float = 0.0, num_agent_steps: int = 60) -> LiveGame:
     protocol = dataclasses.replace(MACHADO, max_episode_frames=4 * num_agent_steps)
     return LiveGame(
-        game="Pong", protocol=protocol, seed=7, q_function=prefer_by_brightness, epsilon=epsilon, stack_size=4,
-        device=CPU,
+        game="Pong", protocol=protocol, seed=7, epsilon=epsilon,
+        policy=Policy(prefer_by_brightness, stack_size=4, frame_shape=(84, 84), device=CPU),
     )  # fmt: skip
 
 

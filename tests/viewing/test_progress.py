@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import TextColumn
 
 from tests.helpers.killed_runs import PROTOCOL
-from tests.helpers.toy_runs import STACK_SIZE, make_chain, make_toy_module
+from tests.helpers.toy_runs import make_chain, make_policy, make_toy_module
 from wn_rl.callbacks.evaluation import Evaluation
 from wn_rl.callbacks.metrics_logging import MetricsLogging
 from wn_rl.callbacks.progress import TrainingProgress
@@ -488,7 +488,8 @@ def test_evaluating_tells_after_each_round_how_many_games_are_over(tmp_path: Pat
     seen: list[tuple[int, int]] = []
     evaluation = Evaluation(
         make_environments=make_chain, game="Pong", protocol=PROTOCOL, num_episodes=3, epsilon=0.1, seed=5,
-        stack_size=STACK_SIZE, run_dir=tmp_path, listeners=[], on_round=lambda over, games: seen.append((over, games)),
+        make_policy=make_policy, run_dir=tmp_path, listeners=[],
+        on_round=lambda over, games: seen.append((over, games)),
     )  # fmt: skip
     train_toy(tmp_path, None, evaluation)
     assert seen[0] == (0, 3)
@@ -536,6 +537,7 @@ def test_a_batch_that_is_not_shown_costs_under_50_microseconds(tmp_path: Path) -
     progress, _ = make_progress(Console(file=io.StringIO()))
     module = make_toy_module(tmp_path)
     trainer = lightning.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
+    progress.setup(trainer, module, "fit")
     progress.on_train_start(trainer, module)
     progress.show(TRAINING)
     durations = []

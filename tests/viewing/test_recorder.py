@@ -10,13 +10,16 @@ import pytest
 import torch
 
 from tests.helpers.scalar_atari import MACHADO, NATURE
+from wn_rl.acting.policies import Policy, QFunction
 from wn_rl.envs.atari import AtariEnvironments
 from wn_rl.envs.protocols import Protocol
 from wn_rl.envs.rendering import EpisodeRecord, RenderedFrame, render_episode
 from wn_rl.errors import ConfigurationError
 from wn_rl.viewing import recorder
+from wn_rl.viewing.commentator import AgentView
 from wn_rl.viewing.overlay import OverlayMoment, OverlayPainter
 from wn_rl.viewing.recorder import choose_best_median_worst, record_best_median_worst, record_episode
+from wn_rl.viewing.saliency_pictures import SaliencyFunction
 from wn_rl.viewing.video import scale_up
 
 CPU = torch.device("cpu")
@@ -77,6 +80,10 @@ def mean_of_newest_frame(observation: torch.Tensor) -> torch.Tensor:
     return mean[:, None] * torch.arange(1.0, 7.0)
 
 
+def make_view(q_function: QFunction, stack_size: int = 4, saliency: SaliencyFunction | None = None) -> AgentView:
+    return AgentView(Policy(q_function, stack_size=stack_size, frame_shape=(84, 84), device=CPU), saliency)
+
+
 def collect_moments(monkeypatch: pytest.MonkeyPatch, record: EpisodeRecord, stack_size: int = 4) -> list[OverlayMoment]:
     """What the overlay is asked to paint; the arrays are copied, since the recorder goes on writing them."""
     moments: list[OverlayMoment] = []
@@ -94,10 +101,7 @@ def collect_moments(monkeypatch: pytest.MonkeyPatch, record: EpisodeRecord, stac
         record,
         Path("unused.mp4"),
         scale=3,
-        overlay=True,
-        q_function=mean_of_newest_frame,
-        stack_size=stack_size,
-        device=CPU,
+        view=make_view(mean_of_newest_frame, stack_size),
     )
     return moments
 
@@ -109,10 +113,7 @@ def test_a_video_shows_every_emulator_frame_in_the_colors_of_the_game(pong: Epis
         pong,
         path,
         scale=2,
-        overlay=False,
-        q_function=None,
-        stack_size=4,
-        device=CPU,
+        view=None,
         on_frame=lambda done, total: counts.append((done, total)),
     )
     expected = [frame.rgb for frame in render_episode(pong)]
@@ -134,10 +135,7 @@ def test_a_poster_lies_beside_the_video(pong: EpisodeRecord, tmp_path: Path) -> 
         pong,
         tmp_path / "pong.mp4",
         scale=1,
-        overlay=False,
-        q_function=None,
-        stack_size=4,
-        device=CPU,
+        view=None,
         max_frames=60,
     )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["pong.mp4", "pong.png"]
@@ -152,10 +150,7 @@ def test_an_overlaid_video_has_one_size_and_every_frame(game: str, protocol: Pro
         record,
         tmp_path / "game.mp4",
         scale=3,
-        overlay=True,
-        q_function=lambda observation: mean_of_newest_frame(observation)[:, :num_actions],
-        stack_size=4,
-        device=CPU,
+        view=make_view(lambda observation: mean_of_newest_frame(observation)[:, :num_actions]),
     )
     frames = list(render_episode(record))
     shown = list(decode(tmp_path / "game.mp4"))
@@ -223,18 +218,10 @@ def test_a_reward_and_a_lost_life_are_shown_with_the_frame_that_brings_them(
     ]
 
 
-def test_an_overlay_without_a_network_is_refused_before_anything_is_written(
-    pong: EpisodeRecord, tmp_path: Path
-) -> None:
-    with pytest.raises(ValueError, match="give the q_function"):
-        record_episode(pong, tmp_path / "a.mp4", scale=3, overlay=True, q_function=None, stack_size=4, device=CPU)
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_a_game_that_does_not_come_out_as_recorded_leaves_no_video(pong: EpisodeRecord, tmp_path: Path) -> None:
     changed = dataclasses.replace(pong, episode_return=pong.episode_return + 1)
     with pytest.raises(ConfigurationError):
-        record_episode(changed, tmp_path / "a.mp4", scale=1, overlay=False, q_function=None, stack_size=4, device=CPU)
+        record_episode(changed, tmp_path / "a.mp4", scale=1, view=None)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -270,10 +257,7 @@ def test_three_videos_are_named_after_rank_and_return(tmp_path: Path) -> None:
         records,
         tmp_path,
         scale=1,
-        overlay=False,
-        q_function=None,
-        stack_size=4,
-        device=CPU,
+        view=None,
         on_frame=lambda rank, done, total: reports.append((rank, done, total)),
     )
     names = ["best-0.mp4", "median-0.mp4", f"worst-{records[2].episode_return:g}.mp4"]

@@ -1,4 +1,4 @@
-"""The collector: plays the training environments and hands what they return to the replay.
+"""The collector: plays the training environments and returns what they do.
 
 It answers where training data comes from, and how an interrupted run finds its environments again: an
 iteration's episodes are an exact function of the seeds it began with and of the actions since, so those two
@@ -6,17 +6,15 @@ are the collector's whole state, and loading it plays the actions once more.
 """
 
 from collections import deque
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Int64, UInt8
+from jaxtyping import Bool, Int64, UInt8
 
-from wn_rl.acting.frame_stack import FrameStack
-from wn_rl.acting.policies import Exploration, QFunction
+from wn_rl.acting.policies import Exploration, Policy, PolicyState
 from wn_rl.envs.call_order import NUM_SEEDS
 from wn_rl.errors import ConfigurationError
-from wn_rl.replay.replay import Replay
 from wn_rl.system.seeding import compute_training_seeds
 from wn_rl.types import Step, VectorEnvironment
 
@@ -24,35 +22,36 @@ NUM_RECENT_EPISODES = 100
 """Returns of training are reported as the mean over this many games, as the literature does."""
 
 
+class Round(NamedTuple):
+    """One agent step of every environment: what was done, what it brought, and how ended episodes were followed.
+
+    ``step`` is what the environments returned before any was reset. ``first_frames`` are the first frames of the
+    episodes that began where ``step.ended`` (other rows are to be ignored); None where none did.
+    """
+
+    actions: Int64[np.ndarray, "N"]
+    step: Step
+    first_frames: UInt8[np.ndarray, "N H W"] | None
+
+
 class Collector:
-    """Plays N environments, one round at a time, and stores every step in the replay.
+    """Plays N environments, one round at a time, and returns what they do; who learns from it stores it.
 
     Args:
         environments: the training environments, reset by ``begin_iteration``.
-        replay: where steps are stored.
-        stack_size: S, frames in an observation.
-        device: where observations are stacked and Q-values are computed.
         generator: the stream (on the CPU) that exploration alone is drawn from.
         max_repeats: of an exploring action (see ``Exploration``).
     """
 
-    def __init__(
-        self,
-        *,
-        environments: VectorEnvironment,
-        replay: Replay,
-        stack_size: int,
-        device: torch.device,
-        generator: torch.Generator,
-        max_repeats: int = 1,
-    ) -> None:
+    def __init__(self, *, environments: VectorEnvironment, generator: torch.Generator, max_repeats: int = 1) -> None:
         self.environments = environments
-        self.replay = replay
         num_envs = environments.num_envs
         self.exploration = Exploration(
             num_envs=num_envs, num_actions=environments.num_actions, max_repeats=max_repeats, generator=generator
         )
-        self._frame_stack = FrameStack(num_envs, stack_size, environments.frame_shape, device)
+        self._frames: UInt8[np.ndarray, "N H W"] = np.zeros((num_envs, *environments.frame_shape), np.uint8)
+        self._is_first = np.ones(num_envs, np.bool_)
+        self._policy_state: PolicyState | None = None
         self._seeds = np.zeros(num_envs, np.int64)
         self._actions: list[Int64[np.ndarray, "N"]] = []
         self._running_returns = np.zeros(num_envs, np.float64)
@@ -67,61 +66,66 @@ class Collector:
         """N, the agent steps of one round."""
         return self.environments.num_envs
 
-    def begin_iteration(self, seed: int, iteration: int) -> None:
-        """Start new episodes everywhere, from the run's seed and the iteration's number."""
-        seeds = compute_training_seeds(seed, iteration, self.num_envs)
-        self.replay.start(self._reset_all(seeds), np.ones(self.num_envs, np.bool_))
+    @property
+    def every_lane(self) -> Bool[np.ndarray, "N"]:
+        """The mask of all environments."""
+        return np.ones(self.num_envs, np.bool_)
+
+    def begin_iteration(self, seed: int, iteration: int) -> UInt8[np.ndarray, "N H W"]:
+        """Start new episodes everywhere, from the run's seed and the iteration's number; return their first frames."""
+        self._reset_all(compute_training_seeds(seed, iteration, self.num_envs))
+        return self._frames
 
     def end_iteration(self) -> None:
-        """Cut the running episodes: the replay keeps them as truncations, their returns are not counted."""
-        self.replay.cut_episodes()
+        """Cut the running episodes: their returns are not counted."""
         self._actions = []
 
-    def begin_round(self, q_function: QFunction, epsilon: float) -> None:
+    def begin_round(self, policy: Policy, epsilon: float) -> None:
         """Choose an action for every environment and let them step, in threads of their own."""
-        q_values = q_function(self._frame_stack.observation)
-        self._send(self.exploration.choose(q_values, epsilon).numpy())
+        decision, self._policy_state = policy.act(self._frames, self._is_first, self._remember(policy))
+        self._send(self.exploration.choose(decision.actions, epsilon).numpy())
 
-    def play_random_round(self) -> None:
-        """Let every environment take a uniformly random action, and store what comes of it."""
+    def begin_random_round(self, policy: Policy) -> None:
+        """Let every environment take a uniformly random action; the policy looks on."""
+        self._look_on(policy)
         self._send(self.exploration.choose_random().numpy())
-        self.end_round()
 
-    def end_round(self) -> None:
-        """Wait for the environments, store their steps, and start new episodes where some ended."""
+    def end_round(self) -> Round:
+        """Wait for the environments, and start new episodes where some ended."""
         step = self.environments.receive()
-        self.replay.add(step, self._actions[-1])
         self._count(step)
         self.agent_steps += self.num_envs
-        first_frames = self._follow(step)
-        if first_frames is not None:
-            self.replay.start(first_frames, step.ended)
+        return Round(self._actions[-1], step, self._follow(step))
+
+    def _remember(self, policy: Policy) -> PolicyState:
+        return policy.begin(self.num_envs) if self._policy_state is None else self._policy_state
+
+    def _look_on(self, policy: Policy) -> None:
+        self._policy_state = policy.observe(self._frames, self._is_first, self._remember(policy))
 
     def _send(self, actions: Int64[np.ndarray, "N"]) -> None:
         self.environments.send(actions)
         self._actions.append(actions)
 
-    def _reset_all(self, seeds: Int64[np.ndarray, "N"]) -> UInt8[np.ndarray, "N H W"]:
+    def _reset_all(self, seeds: Int64[np.ndarray, "N"]) -> None:
         self._seeds = seeds
         self._actions = []
-        frames = self.environments.reset(seeds=seeds)
-        self._frame_stack.start(frames, np.ones(self.num_envs, np.bool_))
+        self._frames, self._is_first = self.environments.reset(seeds=seeds), self.every_lane
         self._running_returns[:] = 0
         self._running_lengths[:] = 0
-        return frames
 
     def _follow(self, step: Step) -> UInt8[np.ndarray, "N H W"] | None:
-        """Bring the stacks up to date; reset ended environments and return their first frames, if any."""
-        self._frame_stack.push(step.frame)
+        """Go on from a step; reset ended environments and return their first frames, if any."""
+        self._frames, self._is_first = step.frame, step.ended
         self._running_returns += step.reward
         self._running_lengths += 1
-        ended = step.ended
-        if not ended.any():
+        if not step.ended.any():
             return None
-        first_frames = self.environments.reset(mask=ended)
-        self._frame_stack.start(first_frames, ended)
-        self._running_returns[ended] = 0
-        self._running_lengths[ended] = 0
+        first_frames = self.environments.reset(mask=step.ended)
+        ended = step.ended.reshape(-1, *(1,) * (first_frames.ndim - 1))
+        self._frames = np.where(ended, first_frames, step.frame)
+        self._running_returns[step.ended] = 0
+        self._running_lengths[step.ended] = 0
         return first_frames
 
     def _count(self, step: Step) -> None:
@@ -177,10 +181,11 @@ class Collector:
         if not is_sound:
             raise ConfigurationError("the saved collector does not fit this run's environments, or is damaged")
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Bring the environments to where they were, by playing the iteration's actions again (no storing)."""
+    def load_state_dict(self, state: dict[str, Any], policy: Policy) -> None:
+        """Bring the environments, and what the policy remembers, to where they were, by playing the actions again."""
         self._reset_all(state["seeds"].numpy())
         for actions in state["actions"].numpy().astype(np.int64):
+            self._look_on(policy)
             self._send(actions)
             self._follow(self.environments.receive())
         self.recent_returns.extend(state["recent_returns"])

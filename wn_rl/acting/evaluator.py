@@ -10,12 +10,10 @@ import dataclasses
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import torch
-from jaxtyping import Bool, Float32, Int64
+from jaxtyping import Bool, Int64
 from torch import Tensor
 
-from wn_rl.acting.frame_stack import FrameStack
-from wn_rl.acting.policies import QFunction, select_actions
+from wn_rl.acting.policies import Policy
 from wn_rl.envs.protocols import Protocol
 from wn_rl.envs.rendering import EpisodeRecord
 from wn_rl.system.seeding import make_bootstrap_generator, spawn_episode
@@ -47,15 +45,13 @@ class EvaluationSummary:
 
 def evaluate_agent(
     *,
-    q_function: QFunction,
+    policy: Policy,
     environments: VectorEnvironment,
     game: str,
     protocol: Protocol,
     num_episodes: int,
     epsilon: float,
     seed: int,
-    stack_size: int,
-    device: torch.device,
     on_episode: Callable[[EpisodeRecord], None] | None,
 ) -> list[EpisodeRecord]:
     """Play ``num_episodes`` whole games epsilon-greedily, N at a time; return them by number.
@@ -64,27 +60,22 @@ def evaluate_agent(
     longest takes: stopping earlier would favor short ones. The environments' time limit bounds them.
 
     Arguments:
-        q_function: maps observations u8 [N, S, H, W] to Q-values f32 [N, A]; called without gradients.
+        policy: what the agent does where it does not explore.
         environments: N environments that nobody else steps; left amid episodes, so reset them before reuse.
         game, protocol: written into the records; the environments must have been built with them.
         num_episodes: at least 1.
         epsilon: probability of a uniformly random action, in [0, 1].
         seed: of the evaluation, at least 0.
-        stack_size: S.
-        device: where the observations are put.
         on_episode: called with each record as soon as its game is over.
     """
     if num_episodes < 1 or not 0.0 <= epsilon <= 1.0:
         raise ValueError(f"{num_episodes=} must be at least 1 and {epsilon=} in [0, 1]")
-    frame_stack = FrameStack(environments.num_envs, stack_size, environments.frame_shape, device)
-    lanes = _Lanes(environments, frame_stack, num_episodes, seed)
+    schedule = _EpisodeSchedule(environments, policy, num_episodes, seed)
     records: dict[int, EpisodeRecord] = {}
     while len(records) < num_episodes:
-        with torch.no_grad():
-            q_values = q_function(frame_stack.observation)
-        step = lanes.play_round(q_values, epsilon)
+        step = schedule.play_round(epsilon)
         for lane in np.flatnonzero(step.ended):
-            episode = lanes.episodes[lane]
+            episode = schedule.episodes[lane]
             if episode is None:
                 continue
             record = episode.make_record(game, protocol, terminated=bool(step.terminated[lane]))
@@ -92,7 +83,7 @@ def evaluate_agent(
             if on_episode is not None:
                 on_episode(record)
         if step.ended.any():
-            lanes.begin_next_episodes(step.ended)
+            schedule.begin_next_episodes(step.ended)
     return [records[number] for number in range(num_episodes)]
 
 
@@ -165,15 +156,14 @@ class _Episode:
         )
 
 
-class _Lanes:
+class _EpisodeSchedule:
     """Who plays where: N environments, the episodes in them, and the number of the next one.
 
     An environment without an episode is stepped with the others (they step together) and ignored.
     """
 
-    def __init__(self, environments: VectorEnvironment, frame_stack: FrameStack, num_episodes: int, seed: int) -> None:
-        self._environments = environments
-        self._frame_stack = frame_stack
+    def __init__(self, environments: VectorEnvironment, policy: Policy, num_episodes: int, seed: int) -> None:
+        self._environments, self._policy = environments, policy
         self._num_episodes = num_episodes
         self._seed = seed
         num_envs = environments.num_envs
@@ -183,14 +173,16 @@ class _Lanes:
         ]
         self._next_number = num_envs
         seeds = np.array([episode.environment_seed for episode in first_episodes], dtype=np.int64)
-        frame_stack.start(environments.reset(seeds=seeds), np.ones(num_envs, dtype=np.bool_))
+        self._frames, self._is_first = environments.reset(seeds=seeds), np.ones(num_envs, dtype=np.bool_)
+        self._policy_state = policy.begin(num_envs)
 
-    def play_round(self, q_values: Float32[Tensor, "N A"], epsilon: float) -> Step:
-        """Take one agent step in every environment; the stack shows what came of it."""
-        actions = self._choose_actions(q_values, epsilon)
+    def play_round(self, epsilon: float) -> Step:
+        """Take one agent step in every environment."""
+        decision, self._policy_state = self._policy.act(self._frames, self._is_first, self._policy_state)
+        actions = self._explore(decision.actions, epsilon)
         self._environments.send(actions)
         step = self._environments.receive()
-        self._frame_stack.push(step.frame)
+        self._frames, self._is_first = step.frame, step.ended
         for episode, action, reward in zip(self.episodes, actions, step.reward, strict=True):
             if episode is not None:
                 episode.add(int(action), float(reward))
@@ -211,13 +203,13 @@ class _Lanes:
         frames = self._environments.reset(mask=ended & ~is_recorded)
         if is_recorded.any():
             frames = self._environments.reset(seeds=np.array(seeds, dtype=np.int64), mask=is_recorded)
-        self._frame_stack.start(frames, ended)
+        self._frames = np.where(ended.reshape(-1, *(1,) * (frames.ndim - 1)), frames, self._frames)
 
-    def _choose_actions(self, q_values: Float32[Tensor, "N A"], epsilon: float) -> Int64[np.ndarray, "N"]:
-        num_envs, num_actions = q_values.shape
-        explores = torch.ones(num_envs, dtype=torch.bool)
-        random_actions = torch.full((num_envs,), IDLE_ACTION)
-        for lane, episode in enumerate(self.episodes):
+    def _explore(self, greedy_actions: Int64[Tensor, "N"], epsilon: float) -> Int64[np.ndarray, "N"]:
+        num_actions = self._environments.num_actions
+        actions = np.full(len(self.episodes), IDLE_ACTION, dtype=np.int64)
+        for lane, (episode, greedy_action) in enumerate(zip(self.episodes, greedy_actions.tolist(), strict=True)):
             if episode is not None:
-                explores[lane], random_actions[lane] = episode.draw_exploration(num_actions, epsilon)
-        return select_actions(q_values, explores, random_actions).numpy()
+                explores, random_action = episode.draw_exploration(num_actions, epsilon)
+                actions[lane] = random_action if explores else greedy_action
+        return actions

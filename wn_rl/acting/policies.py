@@ -1,7 +1,9 @@
-"""Which action is taken, given Q-values?"""
+"""Policies: what maps observations to actions, and how training explores."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float32, Int64, UInt8
 from torch import Tensor
@@ -10,35 +12,73 @@ from torch import Tensor
 QFunction = Callable[[UInt8[Tensor, "N S H W"]], Float32[Tensor, "N A"]]
 
 
-def select_actions(
-    q_values: Float32[Tensor, "N A"], explores: Bool[Tensor, "N"], random_actions: Int64[Tensor, "N"]
-) -> Int64[Tensor, "N"]:
-    """Return the random action where an environment explores, else argmax_a Q(s, a); the first of equals.
+class PolicyState(NamedTuple):
+    """What a policy remembers of N running episodes: their newest S frames, the newest last, zeros before the first."""
 
-    The result is on the CPU, where environments live.
+    stack: UInt8[Tensor, "N S H W"]
+
+
+class Decision(NamedTuple):
+    """The greedy actions, on the host, where environments live, and the values that they are the best of."""
+
+    actions: Int64[Tensor, "N"]
+    q_values: Float32[Tensor, "N A"]
+
+
+class Policy:
+    """The greedy policy of a Q-function: maps (observation, state) to (decision, state).
+
+    An observation is the newest frame of N environments and where it is the first of an episode. States are never
+    written to: each call returns a new one.
+
+    Args:
+        q_function: stacks of frames to Q-values; called without gradients.
+        stack_size: S, the frames that it sees.
+        frame_shape: (H, W).
+        device: where it computes.
     """
-    greedy_actions = q_values.argmax(dim=1).cpu()
-    return torch.where(explores, random_actions, greedy_actions)
+
+    def __init__(
+        self, q_function: QFunction, *, stack_size: int, frame_shape: tuple[int, int], device: torch.device
+    ) -> None:
+        self._q_function = q_function
+        self._stack_shape, self._device = (stack_size, *frame_shape), device
+
+    def begin(self, num_envs: int) -> PolicyState:
+        """The state of N environments before their first observations."""
+        return PolicyState(torch.zeros((num_envs, *self._stack_shape), dtype=torch.uint8, device=self._device))
+
+    def observe(
+        self, frames: UInt8[np.ndarray, "N H W"], is_first: Bool[np.ndarray, "N"], state: PolicyState
+    ) -> PolicyState:
+        """Take in an observation without deciding anything."""
+        newest = torch.from_numpy(frames).to(self._device)[:, None]  # [N, 1, H, W]
+        stack = torch.cat([state.stack[:, 1:], newest], dim=1)
+        if is_first.any():
+            started = torch.zeros_like(stack)
+            started[:, -1:] = newest
+            begins = torch.from_numpy(is_first).to(self._device).view(-1, *(1,) * (stack.dim() - 1))
+            stack = torch.where(begins, started, stack)
+        return PolicyState(stack)
+
+    def act(
+        self, frames: UInt8[np.ndarray, "N H W"], is_first: Bool[np.ndarray, "N"], state: PolicyState
+    ) -> tuple[Decision, PolicyState]:
+        """Decide on an observation: argmax_a Q(s, a), the first of equals."""
+        state = self.observe(frames, is_first, state)
+        with torch.no_grad():
+            q_values = self._q_function(state.stack)
+        return Decision(q_values.argmax(dim=1).cpu(), q_values), state
 
 
-def epsilon_greedy(q_values: Float32[Tensor, "N A"], epsilon: float, generator: torch.Generator) -> Int64[Tensor, "N"]:
-    """Return, for each environment by itself, a uniform action with probability epsilon, else a greedy one.
-
-    Every call draws N coins and N actions, whatever the coins say, so that the stream's position depends on
-    the number of calls alone.
-
-    Arguments:
-        q_values: [N, A], on any device.
-        epsilon: probability of a uniformly random action (which may be the greedy one), in [0, 1].
-        generator: the stream, on the CPU.
-    """
-    num_envs, num_actions = q_values.shape
-    return select_actions(q_values, *_draw_exploration(num_envs, num_actions, epsilon, generator))
-
-
-def _draw_exploration(
+def draw_exploration(
     num_envs: int, num_actions: int, epsilon: float, generator: torch.Generator
 ) -> tuple[Bool[Tensor, "N"], Int64[Tensor, "N"]]:
+    """Which environments explore, each with probability epsilon, and with which uniformly random action.
+
+    Every call draws N coins and N actions, whatever the coins say, so that the stream's position depends on the number
+    of calls alone.
+    """
     explores = torch.rand(num_envs, generator=generator, dtype=torch.float64) < epsilon
     random_actions = torch.randint(num_actions, (num_envs,), generator=generator)
     return explores, random_actions
@@ -51,7 +91,7 @@ class Exploration:
     Ostrovski & Barreto 2021, "Temporally-Extended epsilon-Greedy Exploration"): most are short, a few go far, as
     games ask where single random actions cancel each other out. Repeats go on over the end of an episode.
 
-    As in ``epsilon_greedy`` the stream's position depends on the number of calls alone.
+    As in ``draw_exploration`` the stream's position depends on the number of calls alone.
 
     Args:
         num_envs: N.
@@ -68,13 +108,14 @@ class Exploration:
         self._repeated_actions = torch.zeros(num_envs, dtype=torch.int64)
         self.generator = generator
 
-    def choose(self, q_values: Float32[Tensor, "N A"], epsilon: float) -> Int64[Tensor, "N"]:
-        """Begin to explore with probability epsilon, else take a greedy action, unless an action is repeated."""
-        exploration = _draw_exploration(self._num_envs, self._num_actions, epsilon, self.generator)
-        return select_actions(q_values, *self._repeat(*exploration))
+    def choose(self, greedy_actions: Int64[Tensor, "N"], epsilon: float) -> Int64[Tensor, "N"]:
+        """Begin to explore with probability epsilon, else take the greedy action, unless an action is repeated."""
+        exploration = draw_exploration(self._num_envs, self._num_actions, epsilon, self.generator)
+        explores, random_actions = self._repeat(*exploration)
+        return torch.where(explores, random_actions, greedy_actions)
 
     def choose_random(self) -> Int64[Tensor, "N"]:
-        """What ``choose`` takes with epsilon 1, without Q-values."""
+        """What ``choose`` takes with epsilon 1, whatever is greedy."""
         actions = torch.randint(self._num_actions, (self._num_envs,), generator=self.generator)
         return self._repeat(torch.ones(self._num_envs, dtype=torch.bool), actions)[1]
 

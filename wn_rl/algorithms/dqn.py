@@ -1,147 +1,236 @@
-"""DQN: Algorithm 1 of Mnih et al. 2015, as a LightningModule.
+"""DQN: Algorithm 1 of Mnih et al. 2015.
 
-``training_step`` is one chunk of rounds; a round is one action in each of N environments, with the updates that
-fall due while the environments step. What gamma, n-step sums, reward clipping, a life loss and a time limit mean
-is in the data already (wn_rl/replay/accumulator.py): each transition carries its own discount. The weights are
-normalized inside the network (wn_rl/nn/weight_norm.py).
+A round is one action in each of N environments, with the updates that fall due while the environments step. What gamma,
+n-step sums, reward clipping, a life loss and a time limit mean is in the data already (wn_rl/replay/accumulator.py):
+each transition carries its own discount, which is 0 where nothing is to be bootstrapped. The weights are normalized
+inside the network (wn_rl/nn/weight_norm.py); acting and targets use folded, plain copies of it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-import lightning
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from wn_rl.acting.collector import Collector
-from wn_rl.learning.gradients import BatchLossFunction
-from wn_rl.learning.metrics import ChunkMetrics
+from wn_rl.acting.policies import Policy, QFunction
+from wn_rl.algorithms.algorithm import Algorithm
+from wn_rl.learning.gradients import make_gradient_function
 from wn_rl.learning.settings import DQNSettings
+from wn_rl.losses.advantage_learning import compute_advantage
+from wn_rl.losses.q_learning import compute_value_loss, select_action
+from wn_rl.losses.quantile_regression import compute_quantile_loss
 from wn_rl.networks.folded_network import FoldedNetwork
 from wn_rl.networks.q_network import QNetwork
 from wn_rl.nn.normalizers import after_update
-from wn_rl.replay.persistence import ReplayArchive
+from wn_rl.replay.persistence import ReplayArchive, list_segment_names
 from wn_rl.replay.replay import Replay
+from wn_rl.types import Batch, BatchLoss
 
 
-class DQN(lightning.LightningModule):
+class DQN(Algorithm):
     """Deep Q-learning with replay and a target network, in N environments at once.
 
     Args:
         network, make_optimizer: the online Q-network, u8 [B, S, H, W] -> QOutput, and what makes its optimizer.
-        collector, replay, archive: the training environments' player, the memory that it fills, and its disk.
+        make_policy: what makes the policy of a Q-function.
+        collector, replay, archive: the training environments' player, the memory of what it does, and its disk.
         generator: the stream that minibatches, and first weights from data, are drawn from.
         settings: the hyperparameters.
     """
 
+    network: QNetwork
+
     def __init__(
         self, *, network: QNetwork, make_optimizer: Callable[[nn.Module], torch.optim.Optimizer],
-        collector: Collector, replay: Replay, archive: ReplayArchive, generator: torch.Generator, settings: DQNSettings,
+        make_policy: Callable[[QFunction], Policy], collector: Collector, replay: Replay, archive: ReplayArchive,
+        generator: torch.Generator, settings: DQNSettings,
     ) -> None:  # fmt: skip
-        super().__init__()
-        self.automatic_optimization = False
+        super().__init__(run_length=settings.run_length, warmup_agent_steps=settings.warmup_agent_steps)
         self.network = network
         self.acting = FoldedNetwork(network, dtype=settings.folded_dtype)  # brought up to date before use
         self.target = FoldedNetwork(network, dtype=settings.folded_dtype)  # moves every so many updates
-        self.compute_loss = BatchLossFunction(
-            network, self.acting, self.target,
-            double=settings.double, error_function=settings.error_function, num_parts=settings.minibatch_parts,
-            advantage_learning=settings.advantage_learning, compiled=settings.compile,
+        self.policy = make_policy(self.acting)
+        self.compute_gradient = make_gradient_function(
+            network, self.acting, self.compute_loss,
+            num_microbatches=settings.minibatch_parts, compiled=settings.compile,
         )  # fmt: skip
         self.make_optimizer, self.settings = make_optimizer, settings
         self.collector, self.replay, self.archive, self.generator = collector, replay, archive, generator
-        self.num_updates, self.metrics = 0, ChunkMetrics()
-        self.on_warmup_round: Callable[[DQN], None] = lambda module: None  # for a progress display
-        self._restored: dict[str, Any] | None = None
-
-    @property
-    def agent_steps(self) -> int:
-        """Actions of single environments so far, warm-up included."""
-        return self.collector.agent_steps
-
-    def train_dataloader(self) -> range:
-        """The chunks of an iteration; the data comes from the collector."""
-        return range(self.settings.run_length.num_chunks)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """The optimizer of the online network alone."""
         return self.make_optimizer(self.network)
 
-    def on_train_start(self) -> None:
+    def begin(self, saved: dict[str, Any] | None) -> None:
         """Fill the replay with random play, then set what depends on data; or go on from a checkpoint."""
         self.replay.allocate()
-        if self._restored is None:
-            self.collector.begin_iteration(self.settings.seed, 0)
+        if saved is None:
+            self.begin_iteration(0)
         else:
-            self.archive.load_state_dict(self._restored["replay"])
-            self.collector.load_state_dict(self._restored["collector"])
-        while self.agent_steps < self.settings.warmup_agent_steps and not self.trainer.should_stop:
-            self.collector.play_random_round()
-            self.on_warmup_round(self)
-            if self.agent_steps >= self.settings.warmup_agent_steps:
+            self.archive.load_state_dict(saved["replay"])
+            self.collector.load_state_dict(saved["collector"], self.policy)
+        while self.agent_steps < self.warmup_agent_steps and not self.trainer.should_stop:
+            self.collector.begin_random_round(self.policy)
+            self._end_round()
+            self.on_warmup_round()
+            if self.agent_steps >= self.warmup_agent_steps:
                 self._initialize()
-        self.metrics.start(self.agent_steps, self.num_updates)
 
     def _initialize(self) -> None:
         """The first weights, from real frames: before the target is copied, and before any update."""
         if self.settings.data_dependent_initialization:
-            frames = self.replay.sample(self.settings.initialization_batch_size, self.generator).s_tm1
+            frames = self.sample_states(self.settings.initialization_batch_size, self.generator)
             self.network.initialize_from_data(frames, self.settings.initial_q_deviation, self.generator)
-        self.acting.sync(self.network, self.num_updates)
-        self.target.sync(self.network, self.num_updates)
+        self.acting.expire()
+        self.acting.sync(self.network)
+        self._move_target()
 
-    def on_train_epoch_start(self) -> None:
-        """An iteration begins with freshly seeded environments; the first began with the warm-up."""
-        if self.current_epoch > 0:
-            self.collector.begin_iteration(self.settings.seed, self.current_epoch)
+    def _move_target(self) -> None:
+        """The target network becomes what the online network is now."""
+        self.target.expire()
+        self.target.sync(self.network)
+
+    def begin_iteration(self, iteration: int) -> None:
+        """An iteration begins with freshly seeded environments."""
+        frames = self.collector.begin_iteration(self.settings.seed, iteration)
+        self.replay.start(frames, self.collector.every_lane)
 
     def training_step(self, batch: int, batch_idx: int) -> None:
-        """One chunk of Algorithm 1: act; learn while the environments step; store what they return."""
-        num_rounds = self.settings.run_length.compute_num_rounds(self.agent_steps, self.current_epoch, batch_idx)
-        for _ in range(num_rounds):
-            acting = self.acting.sync(self.network, self.num_updates)
-            self.collector.begin_round(acting, self.settings.epsilon(self.agent_steps))
-            for _ in range(self.settings.compute_num_updates_due(self.agent_steps, self.num_updates)):
-                self._update()
-            self.collector.end_round()
-        self.acting.sync(self.network, self.num_updates)
+        """A chunk of rounds, after which a checkpoint may be written: what acts in it is what was learned."""
+        super().training_step(batch, batch_idx)
+        self.acting.sync(self.network)
+
+    def run_round(self) -> None:
+        """One round of Algorithm 1: act; learn while the environments step; store what they return."""
+        self.acting.sync(self.network)
+        self.collector.begin_round(self.policy, self.settings.epsilon(self.agent_steps))
+        for _ in range(self.settings.compute_num_updates_due(self.agent_steps, self.num_updates)):
+            self._update()
+        self._end_round()
+
+    def _end_round(self) -> None:
+        """Store what every environment did, and where an episode ended, the first frame of the next one."""
+        actions, step, first_frames = self.collector.end_round()
+        self.replay.add(step, actions)
+        if first_frames is not None:
+            self.replay.start(first_frames, step.ended)
 
     def _update(self) -> None:
         """One optimizer step on one minibatch, and what follows from it."""
         optimizer: Any = self.optimizers()
         optimizer.zero_grad()  # first: gradients must not outlive the next forward pass where that is a CUDA graph
         batch = self.replay.sample(self.settings.batch_size, self.generator)
-        loss, priority, q_tm1 = self.compute_loss(batch, self.num_updates)
-        self.manual_backward(mean_loss := (batch.weight * loss).mean())
+        if self.settings.double:
+            self.acting.sync(self.network)  # which selects the actions of the target
+        loss, priority, q_tm1 = self.compute_gradient(batch)
         if self.settings.max_gradient_norm is not None:
             self.clip_gradients(optimizer.optimizer, self.settings.max_gradient_norm, "norm")
         optimizer.step()
         after_update(self.network)
+        self.acting.expire()
         self.num_updates += 1
         if self.num_updates % self.settings.target_period_updates == 0:
-            self.target.sync(self.network, self.num_updates)
+            self._move_target()
         self.replay.update_priorities(batch.index, priority)
-        self.metrics.add(loss=mean_loss, td_error=priority, q_values=q_tm1)
+        max_q_value = q_tm1.amax(dim=1).mean()
+        self.metrics.add(loss=loss.mean(), absolute_td_error=priority.mean(), max_q_value=max_q_value)
+
+    def compute_loss(self, online: nn.Module, batch: Batch) -> BatchLoss:
+        """The error of Q(s_tm1, a_tm1) against the Bellman target
+
+            y = r_t + discount_t Q_target(s_t, a_t),    a_t = argmax_a Q_target(s_t, a)    (Eq. 2, Mnih et al. 2015)
+
+        where with ``double`` the online network selects a_t (Eq. 4, van Hasselt et al. 2016). With a distributional
+        head Q is the quantiles of the return, and y holds for each of them (Dabney et al. 2018). No gradient reaches y.
+
+        Args:
+            online: the online network, or a copy of it with gradients of its own.
+            batch: B transitions, each with its importance weight.
+        """
+        output_tm1 = online(batch.s_tm1)
+        output_t = self.target.compute(batch.s_t)
+        selector = self.acting.compute(batch.s_t) if self.settings.double else output_t
+        values_tm1 = output_tm1.q_values if output_tm1.quantiles is None else output_tm1.quantiles
+        values_t = output_t.q_values if output_t.quantiles is None else output_t.quantiles
+
+        r_t, discount_t = batch.r_t, batch.discount_t
+        if self.settings.advantage_learning > 0:
+            r_t = r_t + self.settings.advantage_learning * compute_advantage(output_tm1.q_values, batch.a_tm1)
+        if values_t.dim() == 3:
+            r_t, discount_t = r_t.unsqueeze(1), discount_t.unsqueeze(1)  # the same for every quantile
+        a_t = selector.q_values.argmax(dim=1)
+        target = r_t + discount_t * select_action(values_t, a_t)
+
+        predicted = select_action(values_tm1, batch.a_tm1)
+        if values_t.dim() == 3:
+            loss, priority = compute_quantile_loss(predicted, target)
+        else:
+            loss, priority = compute_value_loss(predicted, target, error_function=self.settings.error_function)
+        return BatchLoss(batch.weight * loss, priority, output_tm1.q_values)
+
+    def end_iteration(self) -> None:
+        """The running episodes are cut where an iteration ends: the replay keeps them as truncations."""
+        self.replay.cut_episodes()
+        self.collector.end_iteration()
+
+    # --- what others ask
 
     @property
-    def iteration_has_ended(self) -> bool:
-        """Whether all agent steps of the current iteration are done (an interrupted one has not ended)."""
-        return self.agent_steps >= self.settings.run_length.compute_iteration_end(self.current_epoch)
+    def agent_steps(self) -> int:
+        """Actions of single environments so far, warm-up included."""
+        return self.collector.agent_steps
 
-    def on_train_epoch_end(self) -> None:
-        """The running episodes are cut where an iteration ends: the replay keeps them as truncations."""
-        if self.iteration_has_ended:
-            self.collector.end_iteration()
+    def compute_statistics(self) -> dict[str, float]:
+        """Means over the last games of training, and where exploration and learning are."""
+        epsilon = self.settings.epsilon(self.agent_steps)
+        return {**self.collector.compute_statistics(), "train/epsilon": epsilon, "train/updates": self.num_updates}
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what Lightning does not know, as plain containers and tensors."""
-        checkpoint["wn_rl"] = {
+    def sample_states(self, num_states: int, generator: torch.Generator) -> Tensor:
+        """Drawn from the replay as a minibatch is."""
+        return self.replay.sample(num_states, generator).s_tm1
+
+    def saved_state(self) -> dict[str, Any]:
+        """Counters and streams, the replay (its frames are in segments), the environments."""
+        return {
             "num_updates": self.num_updates, "generator": self.generator.get_state(),
             "replay": self.archive.state_dict(), "collector": self.collector.state_dict(),
         }  # fmt: skip
 
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the state until training starts, when the replay has memory and the environments run."""
-        self._restored = state = checkpoint["wn_rl"]
-        self.num_updates, self.collector.agent_steps = state["num_updates"], state["collector"]["agent_steps"]
+    def check_state(self, state: dict[str, Any]) -> None:
+        """Sizes, types, ranges, and the files of the replay's segments."""
+        # Restoring plays the iteration's actions again: no more of them than an iteration has.
+        longest = self.run_length.iteration_agent_steps + self.run_length.num_envs
+        if state["collector"]["actions"].numel() > longest:
+            raise ValueError(f"it holds the actions of more than the {longest} agent steps of an iteration")
+        self.collector.check_state_dict(state["collector"])
+        if state["generator"].shape != self.generator.get_state().shape or state["generator"].dtype != torch.uint8:
+            raise ValueError("the state of its generator is none")
+        self.archive.check_files(state["replay"])
+
+    def restore_counters(self, state: dict[str, Any]) -> None:
+        """The numbers that are asked for before the replay is filled."""
+        super().restore_counters(state)
+        self.collector.agent_steps = state["collector"]["agent_steps"]
         self.generator.set_state(state["generator"])
+
+    def write_ahead(self) -> None:
+        """Have new frames written in the background."""
+        self.archive.write_new_frames()
+
+    def list_files(self, state: dict[str, Any]) -> set[str]:
+        """The segments that a saved replay needs."""
+        return list_segment_names(state["replay"])
+
+    def remove_unused_files(self, *, keep: Iterable[str]) -> None:
+        """Remove the segments that no checkpoint needs."""
+        self.archive.remove_unused_segments(keep=keep)
+
+    def describe_memory(self) -> str:
+        """Of the full replay, and where."""
+        return self.replay.describe_memory()
+
+    def close(self) -> None:
+        """Stop the environments and the archive's thread."""
+        self.archive.close()
+        self.collector.environments.close()

@@ -1,5 +1,6 @@
 """From a configuration to the objects of a run; the only user of hydra.instantiate."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from wn_rl.acting.collector import Collector
+from wn_rl.acting.policies import Policy, QFunction
+from wn_rl.algorithms.algorithm import Algorithm
 from wn_rl.algorithms.dqn import DQN
 from wn_rl.envs.atari import AtariEnvironments
 from wn_rl.envs.protocols import Protocol
@@ -25,6 +28,7 @@ from wn_rl.replay.replay import Replay
 from wn_rl.replay.samplers import Sampler, UniformSampler
 from wn_rl.replay.storage_choice import make_storage
 from wn_rl.runs.layout import REPLAY_FOLDER
+from wn_rl.system.registry import look_up
 from wn_rl.system.seeding import make_stream
 from wn_rl.types import VectorEnvironment
 
@@ -176,23 +180,41 @@ def make_settings(config: DictConfig) -> DQNSettings:
     )  # fmt: skip
 
 
-def make_module(config: DictConfig, environments: VectorEnvironment, folder: Path) -> DQN:
-    """The algorithm with everything that it needs; replay segments go into ``folder``/replay."""
+def make_policy(config: DictConfig, environments: VectorEnvironment) -> Callable[[QFunction], Policy]:
+    """What makes the policy of a Q-function in these environments."""
+    return partial(
+        Policy, stack_size=config.network.stack_size, frame_shape=environments.frame_shape, device=make_device(config)
+    )
+
+
+def make_dqn(config: DictConfig, environments: VectorEnvironment, folder: Path) -> DQN:
+    """Deep Q-learning with everything that it needs; replay segments go into the run folder."""
     replay = make_replay(config, environments)
     replay.check_memory()
     collector = Collector(
-        environments=environments, replay=replay, stack_size=config.network.stack_size,
-        device=make_device(config), generator=make_stream(config.seed, "exploration"),
+        environments=environments, generator=make_stream(config.seed, "exploration"),
         max_repeats=config.exploration.max_repeats,
     )  # fmt: skip
     network = make_network(describe_network(config, environments), make_stream(config.seed, "initialization"))
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # PyTorch's stubs lack it
     return DQN(
-        network=network, make_optimizer=partial(make_optimizer, config),
+        network=network, make_optimizer=partial(make_optimizer, config), make_policy=make_policy(config, environments),
         collector=collector, replay=replay, archive=ReplayArchive(replay, folder / REPLAY_FOLDER),
-        generator=make_stream(config.seed, "sampling"),
-        settings=make_settings(config),
+        generator=make_stream(config.seed, "sampling"), settings=make_settings(config),
     )  # fmt: skip
+
+
+ALGORITHMS: dict[str, Callable[[DictConfig, VectorEnvironment, Path], Algorithm]] = {"dqn": make_dqn}
+"""What ``algorithm=`` names: from a configuration, its environments and its run folder."""
+
+
+def make_algorithm(config: DictConfig, environments: VectorEnvironment, folder: Path) -> Algorithm:
+    """The algorithm that a configuration names.
+
+    Raises:
+        ConfigurationError: there is none of that name, or memory is short.
+    """
+    return look_up(str(config.algorithm), ALGORITHMS, what="algorithm")(config, environments, folder)
 
 
 def as_dict(config: DictConfig) -> dict[str, Any]:

@@ -30,6 +30,7 @@ CHANGEABLE_ON_RESUME = (
 lies, and by which of the ways that do the same an update is computed."""
 
 ADDED_SETTINGS = {
+    "algorithm": "dqn",
     "advantage_learning": 0.0, "exploration.max_repeats": 1, "network.center_pixels": False,
     "replay.sampler": "uniform", "replay.priority_exponent": 0.5, "replay.importance_exponent": 0.5,
 }  # fmt: skip

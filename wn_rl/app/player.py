@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 
 from wn_rl.acting.evaluator import evaluate_agent, summarize_returns
-from wn_rl.acting.policies import QFunction
+from wn_rl.acting.policies import Policy
 from wn_rl.app.configuration import resolve_accelerator, share_cores
 from wn_rl.envs.atari import AtariEnvironments
 from wn_rl.envs.protocols import Protocol
@@ -21,7 +21,8 @@ from wn_rl.runs.evaluations import make_evaluation_row
 from wn_rl.runs.layout import AGENT_FOLDER, CHECKPOINT_FOLDER
 from wn_rl.system.cpu import count_cores, use_processor
 from wn_rl.system.terminals import make_progress_bar
-from wn_rl.viewing.saliency_pictures import SaliencyFunction, make_saliency_function
+from wn_rl.viewing.commentator import AgentView
+from wn_rl.viewing.saliency_pictures import make_saliency_function
 
 
 @dataclass(frozen=True)
@@ -40,13 +41,14 @@ class Player:
     protocol: Protocol
     device: torch.device
 
-    def make_q_function(self) -> QFunction:
-        """Observations to Q-values."""
-        return self.agent.make_q_function(self.device)
+    def make_policy(self) -> Policy:
+        """How the agent plays."""
+        return self.agent.make_policy(self.device)
 
-    def make_saliency_function(self) -> SaliencyFunction:
-        """An observation and an action to what the action's value depends on."""
-        return make_saliency_function(self.agent.network.to(self.device))
+    def make_view(self, *, has_saliency: bool) -> AgentView:
+        """What an overlay shows of the agent."""
+        network = self.agent.network.to(self.device)
+        return AgentView(self.make_policy(), make_saliency_function(network) if has_saliency else None)
 
     def find_output_folder(self, output_dir: str | None) -> Path:
         """Where results go: ``output_dir``, else the run folder or agent folder; it exists on return."""
@@ -103,9 +105,8 @@ def play_episodes(player: Player, config: DictConfig) -> list[EpisodeRecord]:
         with make_progress_bar(*columns, transient=True) as progress:
             task = progress.add_task(f"playing {player.game}", total=config.episodes)
             return evaluate_agent(
-                q_function=player.make_q_function(), environments=environments, game=player.game,
+                policy=player.make_policy(), environments=environments, game=player.game,
                 protocol=player.protocol, num_episodes=config.episodes, epsilon=config.epsilon, seed=config.seed,
-                stack_size=player.agent.stack_size, device=player.device,
                 on_episode=lambda record: progress.advance(task),
             )  # fmt: skip
     finally:

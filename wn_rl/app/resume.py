@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig
 
-from wn_rl.algorithms.dqn import DQN
+from wn_rl.algorithms.algorithm import Algorithm
 from wn_rl.app.configuration import select_fixed_settings
 from wn_rl.errors import ConfigurationError
 from wn_rl.runs.checkpoint_file import read_checkpoint
@@ -19,7 +19,7 @@ from wn_rl.runs.checkpoint_folder import list_checkpoints, promote_next_checkpoi
 from wn_rl.runs.layout import AGENT_FOLDER, CONFIG_FILE, LAST_CHECKPOINT, NEXT
 
 
-def find_checkpoint(folder: Path, module: DQN) -> tuple[Path, dict[str, Any]] | None:
+def find_checkpoint(folder: Path, module: Algorithm) -> tuple[Path, dict[str, Any]] | None:
     """The newest checkpoint that the run can go on from and what it holds; None if the run wrote none yet.
 
     Damaged ones are set aside under another name, and named on stderr.
@@ -39,7 +39,7 @@ def find_checkpoint(folder: Path, module: DQN) -> tuple[Path, dict[str, Any]] | 
         except ConfigurationError as error:
             damaged.append((path, str(error)))
             continue
-        return _settle(folder, path, damaged), checkpoint
+        return _settle(folder, path, damaged, module), checkpoint
     if damaged:
         raise ConfigurationError(f"{damaged[0][1]}; no other checkpoint in {folder} is whole: copy one back there")
     if (folder / AGENT_FOLDER).exists():
@@ -47,31 +47,27 @@ def find_checkpoint(folder: Path, module: DQN) -> tuple[Path, dict[str, Any]] | 
     return None
 
 
-def _settle(folder: Path, path: Path, damaged: list[tuple[Path, str]]) -> Path:
+def _settle(folder: Path, path: Path, damaged: list[tuple[Path, str]], module: Algorithm) -> Path:
     """Set the damaged ones aside, and finish what a killed writer left undone; return where the checkpoint is now."""
     for other, reason in damaged:
         print(f"warning: {reason}; it is kept as {set_aside(other).name}, the run goes on from {path}", file=sys.stderr)
     if path.name != NEXT:
         return path
-    promote_next_checkpoint(folder)
+    promote_next_checkpoint(folder, module.list_files)
     return folder / LAST_CHECKPOINT
 
 
-def check_checkpoint(checkpoint: dict[str, Any], module: DQN, path: Path) -> None:
+def check_checkpoint(checkpoint: dict[str, Any], module: Algorithm, path: Path) -> None:
     """Make sure that a checkpoint fits a run in every part that is restored.
 
     Raises:
         ConfigurationError: it does not, or a segment of its replay is missing or damaged; in one line.
     """
     try:
-        _check_counters(checkpoint, module)
+        _check_counters(checkpoint)
         _check_tensors(checkpoint["state_dict"], module.state_dict())
         _check_optimizer(checkpoint["optimizer_states"], module.configure_optimizers())
-        state = checkpoint["wn_rl"]
-        module.collector.check_state_dict(state["collector"])
-        if state["generator"].shape != module.generator.get_state().shape or state["generator"].dtype != torch.uint8:
-            raise ValueError("the state of its generator is none")
-        module.archive.check_files(state["replay"])
+        module.check_state(checkpoint["wn_rl"])
     except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError, OverflowError) as error:
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise ConfigurationError(f"{path} cannot be gone on from: {reason}") from error
@@ -83,7 +79,7 @@ def check_settings(checkpoint: dict[str, Any], config: DictConfig, folder: Path)
     Raises:
         ConfigurationError: one differs that makes it another run; the message shows both values.
     """
-    agent_steps = checkpoint["wn_rl"]["collector"]["agent_steps"]
+    agent_steps = checkpoint["agent"]["agent_steps"]
     if config.total_agent_steps < agent_steps:
         raise ConfigurationError(
             f"total_agent_steps={config.total_agent_steps} is less than the {agent_steps} that this run has done; raise"
@@ -98,20 +94,16 @@ def check_settings(checkpoint: dict[str, Any], config: DictConfig, folder: Path)
             )
 
 
-def _check_counters(checkpoint: dict[str, Any], module: DQN) -> None:
-    state, run_length = checkpoint["wn_rl"], module.settings.run_length
+def _check_counters(checkpoint: dict[str, Any]) -> None:
     counters = {
         "epoch": checkpoint["epoch"],
         "global_step": checkpoint["global_step"],
-        "num_updates": state["num_updates"],
+        "num_updates": checkpoint["wn_rl"]["num_updates"],
+        "agent_steps": checkpoint["agent"]["agent_steps"],
     }
     for name, value in counters.items():
         if type(value) is not int or not 0 <= value < 2**62:
             raise ValueError(f"its {name} is {value!r:.40}")
-    # Restoring plays the iteration's actions again: no more of them than an iteration has.
-    longest = run_length.iteration_agent_steps + run_length.num_envs
-    if state["collector"]["actions"].numel() > longest:
-        raise ValueError(f"it holds the actions of more than the {longest} agent steps of an iteration")
 
 
 def _check_tensors(saved: dict[str, Any], own: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 
-from wn_rl.algorithms.dqn import DQN
+from wn_rl.algorithms.algorithm import Algorithm
 from wn_rl.app import build
 from wn_rl.app.configuration import resolve_configuration, resume_configuration, save_configuration
 from wn_rl.app.failures import MEMORY_ADVICE, explain_failure, summarize_error
@@ -37,6 +37,7 @@ from wn_rl.runs.provenance import describe_provenance
 from wn_rl.system.cpu import use_processor
 from wn_rl.system.files import write_whole
 from wn_rl.system.memory import is_memory_error
+from wn_rl.types import VectorEnvironment
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Run:
 
     Attributes:
         folder: where everything is written.
-        trainer, module: Lightning's trainer and the algorithm.
+        trainer, algorithm: Lightning's trainer and the algorithm.
         interruption: who knows whether the user stopped it.
         saving: who writes checkpoints, and knows how far the last one is.
         checkpoint: where to go on from; None for a new run.
@@ -54,7 +55,7 @@ class Run:
 
     folder: Path
     trainer: lightning.Trainer
-    module: DQN
+    algorithm: Algorithm
     interruption: Interruption
     saving: RunCheckpoint
     checkpoint: Path | None
@@ -68,19 +69,19 @@ class Run:
                 failed, ...): in one line that says from where it can be gone on; the traceback is in ``error.log``.
         """
         try:
-            self.trainer.fit(self.module, ckpt_path=self.checkpoint, weights_only=True)
+            self.trainer.fit(self.algorithm, ckpt_path=self.checkpoint, weights_only=True)
         except Exception as error:
             raise explain_failure(
-                error, folder=self.folder, agent_steps=self.module.agent_steps,
+                error, folder=self.folder, agent_steps=self.algorithm.agent_steps,
                 saved_agent_steps=self.saving.saved_agent_steps,
             ) from error  # fmt: skip
         finally:
             self.close()
         if self.interruption.is_requested:
-            print(f"stopped after {self.module.agent_steps:,} agent steps; a checkpoint is written. Go on with:")
+            print(f"stopped after {self.algorithm.agent_steps:,} agent steps; a checkpoint is written. Go on with:")
             print(f"  python -m wn_rl.train resume={self.folder}")
             return False
-        print(f"done: {self.module.agent_steps:,} agent steps in {self.folder}. Now:")
+        print(f"done: {self.algorithm.agent_steps:,} agent steps in {self.folder}. Now:")
         print(f"  python -m wn_rl.evaluate agent={self.folder}")
         print(f"  python -m wn_rl.watch agent={self.folder}")
         print(f"  python -m wn_rl.watch run={self.folder} open=true")
@@ -89,8 +90,7 @@ class Run:
     def close(self) -> None:
         """Stop the threads and let others into the folder."""
         with suppress(Exception):  # of environments that have failed
-            self.module.collector.environments.close()
-        self.module.archive.close()
+            self.algorithm.close()
         self.lock.release()
 
 
@@ -106,10 +106,10 @@ def start_run(config: DictConfig, *, preset: str | None) -> Run:
     folder = choose_run_folder(resolved)
     resolved.run_dir = str(folder)
     _quieten()
-    module = _make_module(resolved, folder)
+    environments, algorithm = _make_algorithm(resolved, folder)
     make_run_folder(folder)
     lock = lock_run_folder(folder)
-    return _make_run(resolved, folder, module, lock)
+    return _make_run(resolved, folder, environments, algorithm, lock)
 
 
 def resume_run(config: DictConfig, *, overrides: list[str], folder: Path) -> Run:
@@ -126,22 +126,22 @@ def resume_run(config: DictConfig, *, overrides: list[str], folder: Path) -> Run
     lock = lock_run_folder(folder)
     try:
         remove_leftovers(folder)
-        module = _make_module(resolved, folder)
-        found = find_checkpoint(folder, module)
+        environments, algorithm = _make_algorithm(resolved, folder)
+        found = find_checkpoint(folder, algorithm)
         if found is None:
             print(f"{folder} was stopped before its first checkpoint: it begins anew")
-            return _make_run(resolved, folder, module, lock)
+            return _make_run(resolved, folder, environments, algorithm, lock)
         path, state = found
         check_settings(state, resolved, folder)
-        agent_steps = state["wn_rl"]["collector"]["agent_steps"]
-        return _make_run(resolved, folder, module, lock, checkpoint=path, agent_steps=agent_steps)
+        agent_steps = state["agent"]["agent_steps"]
+        return _make_run(resolved, folder, environments, algorithm, lock, checkpoint=path, agent_steps=agent_steps)
     except BaseException:
         lock.release()
         raise
 
 
-def _make_module(config: DictConfig, folder: Path) -> DQN:
-    """The algorithm and its environments.
+def _make_algorithm(config: DictConfig, folder: Path) -> tuple[VectorEnvironment, Algorithm]:
+    """The training environments, and the algorithm that learns in them.
 
     Raises:
         ConfigurationError: memory is short.
@@ -149,7 +149,7 @@ def _make_module(config: DictConfig, folder: Path) -> DQN:
     use_processor(config.num_threads)
     try:
         environments = build.make_environments(config, num_envs=config.num_envs, num_threads=config.num_env_threads)
-        return build.make_module(config, environments, folder)
+        return environments, build.make_algorithm(config, environments, folder)
     except (MemoryError, RuntimeError) as error:
         if not is_memory_error(error):
             raise
@@ -157,7 +157,7 @@ def _make_module(config: DictConfig, folder: Path) -> DQN:
 
 
 def _make_run(
-    config: DictConfig, folder: Path, module: DQN, lock: FileLock, *,
+    config: DictConfig, folder: Path, environments: VectorEnvironment, algorithm: Algorithm, lock: FileLock, *,
     checkpoint: Path | None = None, agent_steps: int | None = None,
 ) -> Run:  # fmt: skip
     """The run with its trainer, from the beginning or from a checkpoint that was written after ``agent_steps``."""
@@ -170,19 +170,20 @@ def _make_run(
         keep_training_rows(folder / EVALUATIONS_FILE, 0)
     interruption = Interruption()
     saving = RunCheckpoint(
-        run_dir=folder, agent_description=_describe_agent(config, module, provenance), interruption=interruption,
+        run_dir=folder, agent_description=_describe_agent(config, environments, provenance), interruption=interruption,
         keep_last=config.checkpoint.keep_last, keep_best=config.checkpoint.keep_best,
     )  # fmt: skip
     trainer = lightning.Trainer(
         accelerator=config.accelerator, devices=1, precision=config.precision, deterministic=config.deterministic,
-        max_epochs=module.settings.run_length.num_iterations,
+        max_epochs=algorithm.run_length.num_iterations,
         logger=_make_loggers(config, metrics_csv, agent_steps), plugins=[DurableCheckpointIO()],
-        callbacks=_make_callbacks(config, folder, metrics_csv, interruption, saving),
+        callbacks=_make_callbacks(config, folder, environments, metrics_csv, interruption, saving),
         enable_progress_bar=config.progress, enable_model_summary=False, num_sanity_val_steps=0,
         log_every_n_steps=1, default_root_dir=folder,
     )  # fmt: skip
-    print(f"replay.storage={config.replay.storage}: up to {module.replay.describe_memory()}")
-    return Run(folder, trainer, module, interruption, saving, checkpoint, lock)
+    if (memory := algorithm.describe_memory()) is not None:
+        print(memory)
+    return Run(folder, trainer, algorithm, interruption, saving, checkpoint, lock)
 
 
 def _make_loggers(config: DictConfig, metrics_csv: MetricsCSV, agent_steps: int | None) -> list[Logger]:
@@ -195,7 +196,12 @@ def _make_loggers(config: DictConfig, metrics_csv: MetricsCSV, agent_steps: int 
 
 
 def _make_callbacks(
-    config: DictConfig, folder: Path, metrics_csv: MetricsCSV, interruption: Interruption, saving: RunCheckpoint
+    config: DictConfig,
+    folder: Path,
+    environments: VectorEnvironment,
+    metrics_csv: MetricsCSV,
+    interruption: Interruption,
+    saving: RunCheckpoint,
 ) -> list[Callback]:
     progress = TrainingProgress()
     videos = Videos(
@@ -209,7 +215,8 @@ def _make_callbacks(
         ),
         game=config.game,
         protocol=build.make_protocol(config), num_episodes=config.evaluation.episodes,
-        epsilon=config.evaluation.epsilon, seed=config.evaluation.seed, stack_size=config.network.stack_size,
+        epsilon=config.evaluation.epsilon, seed=config.evaluation.seed,
+        make_policy=build.make_policy(config, environments),
         run_dir=folder, listeners=[saving.on_evaluation, progress.on_evaluation, videos.on_evaluation],
         on_round=progress.on_evaluation_round,
     )  # fmt: skip
@@ -226,12 +233,14 @@ def _make_callbacks(
     ]
 
 
-def _describe_agent(config: DictConfig, module: DQN, provenance: dict[str, object]) -> dict[str, Any]:
+def _describe_agent(
+    config: DictConfig, environments: VectorEnvironment, provenance: dict[str, object]
+) -> dict[str, Any]:
     """What a saved agent says of itself besides its counters."""
     return {
         "game": config.game,
         "protocol": OmegaConf.to_container(config.protocol, resolve=True),
-        "network": build.describe_network(config, module.collector.environments),
+        "network": build.describe_network(config, environments),
         "normalizer": config.normalizer,
         "config": OmegaConf.to_container(config, resolve=True),
         **provenance,
@@ -242,7 +251,7 @@ def _quieten() -> None:
     """Lightning's advice on hardware and data loaders does not apply to a range of chunks."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     # The folded networks are in evaluation mode, and stay so.
-    warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")
+    warnings.filterwarnings("ignore", message=r"Found \d+ algorithm\(s\) in eval mode")
     warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\).*")  # Lightning's own
     # The data is in the replay, which is saved: a checkpoint amid an iteration resumes exactly.
     warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before the epoch")

@@ -1,9 +1,7 @@
 """What ``wn_rl.watch`` does: from an agent or stored games to videos, with a progress bar."""
 
 from pathlib import Path
-from typing import Any
 
-import torch
 from omegaconf import DictConfig
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -35,9 +33,8 @@ def show_agent(config: DictConfig) -> list[Path]:
             progress.update(tasks[rank], completed=done)
 
         return record_best_median_worst(
-            records, folder, scale=config.scale, overlay=config.overlay or config.saliency,
-            q_function=player.make_q_function(), stack_size=player.agent.stack_size, device=player.device,
-            on_frame=on_frame, saliency_function=player.make_saliency_function() if config.saliency else None,
+            records, folder, scale=config.scale, on_frame=on_frame,
+            view=player.make_view(has_saliency=config.saliency) if config.overlay or config.saliency else None,
         )  # fmt: skip
 
 
@@ -63,17 +60,12 @@ def show_episode(config: DictConfig) -> list[Path]:
     folder = source.parent if config.output_dir is None else Path(config.output_dir)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{source.stem}-{record.episode_return:.10g}.mp4"
-    seen_by: dict[str, Any] = {"q_function": None, "stack_size": 1, "device": torch.device("cpu")}
-    if player is not None:
-        seen_by = {
-            "q_function": player.make_q_function(), "stack_size": player.agent.stack_size, "device": player.device,
-            "saliency_function": player.make_saliency_function() if config.saliency else None,
-        }  # fmt: skip
     with _make_encoding_bar() as progress:
         task = progress.add_task("encoding", total=record.num_frames)
         record_episode(
-            record, path, scale=config.scale, overlay=overlay,
-            on_frame=lambda done, total: progress.update(task, completed=done, total=total), **seen_by,
+            record, path, scale=config.scale,
+            view=None if player is None else player.make_view(has_saliency=config.saliency),
+            on_frame=lambda done, total: progress.update(task, completed=done, total=total),
         )  # fmt: skip
     return [path]
 

@@ -88,8 +88,8 @@ def _check_readable(config: DictConfig) -> None:
 
 def _make_game(player: Player, config: DictConfig, *, seed: int) -> LiveGame:
     return LiveGame(
-        game=player.game, protocol=player.protocol, seed=seed, q_function=player.make_q_function(),
-        epsilon=config.epsilon, stack_size=player.agent.stack_size, device=player.device,
+        game=player.game, protocol=player.protocol, seed=seed, policy=player.make_policy(),
+        epsilon=config.epsilon,
     )  # fmt: skip
 
 
@@ -112,9 +112,7 @@ def _paint(game: LiveGame, player: Player, config: DictConfig, *, scale: int) ->
         return _scale(game, scale)
     commentator = Commentator(
         game=player.game, protocol=player.protocol, find_action=game.actions.__getitem__,
-        q_function=player.make_q_function(),
-        saliency_function=player.make_saliency_function() if config.saliency else None,
-        stack_size=player.agent.stack_size, device=player.device,
+        view=player.make_view(has_saliency=config.saliency),
     )  # fmt: skip
     return commentator.paint(game.play(), scale=scale)
 

@@ -8,9 +8,10 @@ import torch
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from wn_rl.algorithms.dqn import DQN
+from wn_rl.algorithms.algorithm import Algorithm
 from wn_rl.callbacks.interruption import Interruption
 from wn_rl.callbacks.metrics_logging import describe_divergence
+from wn_rl.callbacks.run_callback import RunCallback
 from wn_rl.errors import ConfigurationError
 from wn_rl.runs.agent import FORMAT, save_agent
 from wn_rl.runs.checkpoint_file import read_checkpoint, write_checkpoint
@@ -31,7 +32,7 @@ class DurableCheckpointIO(TorchCheckpointIO):
         return read_checkpoint(Path(path))
 
 
-class RunCheckpoint(Checkpoint):
+class RunCheckpoint(RunCallback, Checkpoint):
     """Writes ``checkpoints/last.ckpt``, the replay's new segments, and the newest agent into the run folder.
 
     The replay and the logs are forced to disk first, then the checkpoint that refers to them; only then are checkpoints
@@ -70,45 +71,38 @@ class RunCheckpoint(Checkpoint):
         if "mean_return" in agent:
             self._evaluated = {"agent_steps": agent["agent_steps"], "mean": agent["mean_return"]}
 
-    def on_train_batch_end(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *args: Any, **kwargs: Any
-    ) -> None:
+    def on_chunk_end(self) -> None:
         """Have new frames written meanwhile; save amid an iteration if the run was asked to stop."""
-        assert isinstance(pl_module, DQN)
-        pl_module.archive.write_new_frames()
-        if self._interruption.is_requested and not pl_module.iteration_has_ended:
-            self.save(trainer, pl_module)
+        self.algorithm.write_ahead()
+        if self._interruption.is_requested and not self.algorithm.has_iteration_ended:
+            self.save()
 
-    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+    def on_iteration_end(self) -> None:
         """Save at the end of an iteration."""
-        assert isinstance(pl_module, DQN)
-        if pl_module.iteration_has_ended:
-            self.save(trainer, pl_module)
+        if self.algorithm.has_iteration_ended:
+            self.save()
 
-    def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+    def on_end(self) -> None:
         """Save what an interruption during the warm-up left.
 
         Between the warm-up and the first chunk Lightning takes the iteration for done without any: nothing is saved.
         """
-        assert isinstance(pl_module, DQN)
-        is_in_warmup = trainer.current_epoch == 0
-        if self._interruption.is_requested and is_in_warmup and self.saved_agent_steps != pl_module.agent_steps:
-            self.save(trainer, pl_module)
+        is_in_warmup = self.algorithm.trainer.current_epoch == 0
+        if self._interruption.is_requested and is_in_warmup and self.saved_agent_steps != self.algorithm.agent_steps:
+            self.save()
 
-    def on_fit_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+    def on_run_end(self) -> None:
         """Write the agent of a finished run that was killed between its last checkpoint and its agent."""
-        assert isinstance(pl_module, DQN)
-        if self.saved_agent_steps == pl_module.agent_steps and not self._has_saved_agent:
-            self._save_agent(pl_module)
+        if self.saved_agent_steps == self.algorithm.agent_steps and not self._has_saved_agent:
+            self._save_agent()
 
     def on_save_checkpoint(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """A checkpoint says of itself which agent it holds."""
-        assert isinstance(pl_module, DQN)
-        checkpoint["agent"] = self._describe(pl_module)
+        checkpoint["agent"] = self._describe()
 
-    def save(self, trainer: lightning.Trainer, module: DQN) -> None:
+    def save(self) -> None:
         """Write everything now.
 
         Raises:
@@ -116,40 +110,41 @@ class RunCheckpoint(Checkpoint):
                 written.
             OSError: the disk is full, or the folder cannot be written to.
         """
-        _check_finite(module)
+        algorithm, trainer = self.algorithm, self.algorithm.trainer
+        _check_finite(algorithm)
         for logger in trainer.loggers:
             logger.save()
         sync_folder(self._run_dir)
         trainer.save_checkpoint(self._folder.next_path)
-        needed = self._folder.adopt_next()
-        self.saved_agent_steps = module.agent_steps
-        module.archive.remove_unused_segments(keep=needed)
-        self._save_agent(module)
+        needed = self._folder.adopt_next(algorithm.list_files)
+        self.saved_agent_steps = algorithm.agent_steps
+        algorithm.remove_unused_files(keep=needed)
+        self._save_agent()
 
-    def _save_agent(self, module: DQN) -> None:
-        save_agent(self._run_dir / AGENT_FOLDER, module.network, self._describe(module))
+    def _save_agent(self) -> None:
+        save_agent(self._run_dir / AGENT_FOLDER, self.algorithm.network, self._describe())
         self._has_saved_agent = True
 
-    def _describe(self, module: DQN) -> dict[str, Any]:
-        is_evaluated = self._evaluated.get("agent_steps") == module.agent_steps
+    def _describe(self) -> dict[str, Any]:
+        is_evaluated = self._evaluated.get("agent_steps") == self.algorithm.agent_steps
         return {
             "format": FORMAT,
             **self._description,
-            "agent_steps": module.agent_steps,
-            "updates": module.num_updates,
+            "agent_steps": self.algorithm.agent_steps,
+            "updates": self.algorithm.num_updates,
             **({"mean_return": self._evaluated["mean"]} if is_evaluated else {}),
         }
 
 
-def _check_finite(module: DQN) -> None:
+def _check_finite(algorithm: Algorithm) -> None:
     """Refuse to save what has diverged: the checkpoint before is worth more. One wait for the device per checkpoint.
 
     Raises:
         ConfigurationError: a weight or a statistic of the optimizer is infinite or no number.
     """
-    optimizer: Any = module.optimizers()
+    optimizer: Any = algorithm.optimizers()
     state = optimizer.optimizer.state_dict()["state"]
-    tensors = [*module.state_dict().values(), *(value for entry in state.values() for value in entry.values())]
+    tensors = [*algorithm.state_dict().values(), *(value for entry in state.values() for value in entry.values())]
     floating = [value for value in tensors if torch.is_tensor(value) and value.is_floating_point()]
-    if not torch.stack([value.isfinite().all().to(module.device) for value in floating]).all():
-        raise ConfigurationError(describe_divergence("a weight", module.agent_steps))
+    if not torch.stack([value.isfinite().all().to(algorithm.device) for value in floating]).all():
+        raise ConfigurationError(describe_divergence("a weight", algorithm.agent_steps))

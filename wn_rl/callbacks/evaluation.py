@@ -5,13 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import lightning
 import torch
-from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
 from wn_rl.acting.evaluator import evaluate_agent, summarize_returns
-from wn_rl.algorithms.dqn import DQN
+from wn_rl.acting.policies import Policy, QFunction
+from wn_rl.callbacks.run_callback import RunCallback
 from wn_rl.envs.protocols import Protocol
 from wn_rl.envs.rendering import EpisodeRecord
 from wn_rl.nn.folding import make_folded
@@ -25,7 +24,7 @@ class _InterruptedError(Exception):
     """The run is to stop; the evaluation is done after it is resumed."""
 
 
-class Evaluation(Callback):
+class Evaluation(RunCallback):
     """Plays whole games after every iteration, writes a line to ``evaluations.jsonl`` and logs the scores.
 
     It reads the network and nothing else of the run: its environments, seeds and generators are its own.
@@ -34,7 +33,7 @@ class Evaluation(Callback):
         make_environments: builds the evaluation environments, on first use.
         game, protocol: what is played.
         num_episodes, epsilon, seed: see ``evaluate_agent``; 0 episodes switch evaluation off.
-        stack_size: S.
+        make_policy: what makes the policy of a Q-function.
         run_dir: where results are written.
         listeners: called with (row, records) after each evaluation.
         on_round: called while games are played, very often, with how many are over and how many there will be.
@@ -42,45 +41,38 @@ class Evaluation(Callback):
 
     def __init__(
         self, *, make_environments: Callable[[], VectorEnvironment], game: str, protocol: Protocol,
-        num_episodes: int, epsilon: float, seed: int, stack_size: int, run_dir: Path,
+        num_episodes: int, epsilon: float, seed: int, make_policy: Callable[[QFunction], Policy], run_dir: Path,
         listeners: list[Callable[[dict[str, Any], list[EpisodeRecord]], None]], on_round: Callable[[int, int], None],
     ) -> None:  # fmt: skip
         self._make_environments = make_environments
         self._environments: VectorEnvironment | None = None
         self._game, self._protocol = game, protocol
         self._num_episodes, self._epsilon, self._seed = num_episodes, epsilon, seed
-        self._stack_size, self._run_dir, self._listeners, self._on_round = stack_size, run_dir, listeners, on_round
+        self._make_policy, self._run_dir = make_policy, run_dir
+        self._listeners, self._on_round = listeners, on_round
         self._is_due = False
         self._num_rows = 0
 
-    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+    def on_begin(self) -> None:
         """Make up for an evaluation that an interruption left undone."""
-        assert isinstance(pl_module, DQN)
         if self._is_due:
-            self._evaluate(trainer, pl_module)
+            self._evaluate()
 
-    def on_fit_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+    def on_run_end(self) -> None:
         """The same for a resumed run that has nothing left to train."""
-        if not trainer.should_stop:
-            self.on_train_start(trainer, pl_module)
+        if not self.algorithm.trainer.should_stop:
+            self.on_begin()
 
-    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+    def on_iteration_end(self) -> None:
         """Evaluate at the end of an iteration, unless the run was only interrupted there."""
-        assert isinstance(pl_module, DQN)
-        if pl_module.iteration_has_ended and self._num_episodes > 0:
-            self._evaluate(trainer, pl_module)
+        if self.algorithm.has_iteration_ended and self._num_episodes > 0:
+            self._evaluate()
 
-    def teardown(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
+    def close(self) -> None:
         """Stop the environments."""
         if self._environments is not None:
             self._environments.close()
             self._environments = None
-
-    def on_exception(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, exception: BaseException
-    ) -> None:
-        """The same where training failed, after which Lightning tears no callback down."""
-        self.teardown(trainer, pl_module, stage="fit")
 
     def state_dict(self) -> dict[str, Any]:
         """Whether an evaluation is still to be done, and how many rows of evaluations were written."""
@@ -91,22 +83,22 @@ class Evaluation(Callback):
         self._is_due, self._num_rows = state_dict["is_due"], state_dict["num_rows"]
         keep_training_rows(self._run_dir / EVALUATIONS_FILE, self._num_rows)
 
-    def _evaluate(self, trainer: lightning.Trainer, module: DQN) -> None:
+    def _evaluate(self) -> None:
         began = time.perf_counter()
         self._is_due = True
         try:
-            records = self._play(trainer, module)
+            records = self._play()
         except _InterruptedError:
             return
         self._is_due = False
         row = make_evaluation_row(
             summary=summarize_returns(records, self._seed),
             game=self._game, protocol=self._protocol.name, epsilon=self._epsilon, seed=self._seed,
-            agent_steps=module.agent_steps, source="training",
+            agent_steps=self.algorithm.agent_steps, source="training",
         )  # fmt: skip
         append_json_line(self._run_dir / EVALUATIONS_FILE, row)
         self._num_rows += 1
-        save_episodes(self._run_dir / EPISODES_FOLDER / f"{module.agent_steps:09d}", records)
+        save_episodes(self._run_dir / EPISODES_FOLDER / f"{self.algorithm.agent_steps:09d}", records)
         metrics = {
             f"evaluation/{name}": row[name]
             for name in ("mean", "median", "min", "max", "ci95_low", "ci95_high", "human_normalized")
@@ -114,26 +106,27 @@ class Evaluation(Callback):
         }
         metrics["evaluation/mean_episode_agent_steps"] = row["mean_agent_steps"]
         metrics["speed/evaluation_seconds"] = time.perf_counter() - began
-        for logger in trainer.loggers:
-            logger.log_metrics(metrics, step=module.agent_steps)
+        for logger in self.algorithm.trainer.loggers:
+            logger.log_metrics(metrics, step=self.algorithm.agent_steps)
         for listener in self._listeners:
             listener(row, records)
 
-    def _play(self, trainer: lightning.Trainer, module: DQN) -> list[EpisodeRecord]:
+    def _play(self) -> list[EpisodeRecord]:
         if self._environments is None:
             self._environments = self._make_environments()
-        compute_q_values = make_q_function(make_folded(module.network).float())
+        compute_q_values = make_q_function(make_folded(self.algorithm.network).float())
         over: list[EpisodeRecord] = []
 
         def q_function(observation: Tensor) -> Tensor:
-            if trainer.should_stop:
+            if self.algorithm.trainer.should_stop:
                 raise _InterruptedError
             self._on_round(len(over), self._num_episodes)
             return compute_q_values(observation)
 
-        with torch.autocast(module.device.type, enabled=False):
+        with torch.autocast(self.algorithm.device.type, enabled=False):
             return evaluate_agent(
-                q_function=q_function, environments=self._environments, game=self._game, protocol=self._protocol,
+                policy=self._make_policy(q_function), environments=self._environments,
+                game=self._game, protocol=self._protocol,
                 num_episodes=self._num_episodes, epsilon=self._epsilon, seed=self._seed,
-                stack_size=self._stack_size, device=module.device, on_episode=over.append,
+                on_episode=over.append,
             )  # fmt: skip

@@ -3,15 +3,12 @@
 import math
 from typing import Any
 
-import lightning
-from lightning.pytorch.callbacks import Callback
-
-from wn_rl.algorithms.dqn import DQN
+from wn_rl.callbacks.run_callback import RunCallback
 from wn_rl.errors import ConfigurationError
 from wn_rl.runs.metrics_csv import MetricsCSV
 
 
-class MetricsLogging(Callback):
+class MetricsLogging(RunCallback):
     """Reads the chunk's means once from the device and hands them to the loggers.
 
     Args:
@@ -22,32 +19,27 @@ class MetricsLogging(Callback):
     def __init__(self, metrics_csv: MetricsCSV) -> None:
         self._metrics_csv = metrics_csv
 
-    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+    def on_iteration_begin(self) -> None:
         """Measure the first chunk's speed from here on: evaluation, video and checkpoint lie before it."""
-        assert isinstance(pl_module, DQN)
-        pl_module.metrics.start(pl_module.agent_steps, pl_module.num_updates)
+        self.algorithm.metrics.start(self.algorithm.agent_steps, self.algorithm.num_updates)
 
-    def on_train_batch_end(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *args: Any, **kwargs: Any
-    ) -> None:
+    def on_chunk_end(self) -> None:
         """Log the chunk that has just ended.
 
         Raises:
             ConfigurationError: learning has diverged, as a sum over the chunk that is no finite number shows. The
                 row is logged; no checkpoint is written.
         """
-        assert isinstance(pl_module, DQN)
+        algorithm = self.algorithm
         row = {
-            **pl_module.metrics.compute_and_reset(pl_module.agent_steps, pl_module.num_updates),
-            **pl_module.collector.compute_statistics(),
-            "train/epsilon": pl_module.settings.epsilon(pl_module.agent_steps),
-            "train/updates": pl_module.num_updates,
+            **algorithm.metrics.compute_and_reset(algorithm.agent_steps, algorithm.num_updates),
+            **algorithm.compute_statistics(),
         }
-        for logger in trainer.loggers:
-            logger.log_metrics(row, step=pl_module.agent_steps)
+        for logger in algorithm.trainer.loggers:
+            logger.log_metrics(row, step=algorithm.agent_steps)
         diverged = [name for name, value in row.items() if not math.isfinite(value)]
         if diverged:
-            raise ConfigurationError(describe_divergence(diverged[0], pl_module.agent_steps))
+            raise ConfigurationError(describe_divergence(diverged[0], algorithm.agent_steps))
 
     def state_dict(self) -> dict[str, Any]:
         """How many rows belong to a checkpoint."""

@@ -2,14 +2,12 @@
 
 from pathlib import Path
 
-import lightning
-from lightning.pytorch.callbacks import Callback
-
+from wn_rl.callbacks.run_callback import RunCallback
 from wn_rl.errors import ConfigurationError
 from wn_rl.viewing.pages.run_page import write_run_page
 
 
-class RunPage(Callback):
+class RunPage(RunCallback):
     """Writes ``index.html`` at the end, also of a run that was stopped or that failed.
 
     Args:
@@ -19,13 +17,11 @@ class RunPage(Callback):
     def __init__(self, *, run_dir: Path) -> None:
         self._run_dir = run_dir
 
-    def on_fit_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+    def on_run_end(self) -> None:
         """The run is over, or was stopped."""
         self._write()
 
-    def on_exception(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, exception: BaseException
-    ) -> None:
+    def on_failure(self) -> None:
         """What there was up to the failure."""
         self._write()
 

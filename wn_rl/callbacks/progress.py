@@ -5,11 +5,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import lightning
 from lightning.pytorch.callbacks import ProgressBar
 from rich.console import Console
 
-from wn_rl.algorithms.dqn import DQN
+from wn_rl.callbacks.run_callback import RunCallback
 from wn_rl.callbacks.run_status import compute_status
 from wn_rl.viewing.screens import Message, make_screen
 from wn_rl.viewing.status import TrainingStatus
@@ -18,7 +17,7 @@ from wn_rl.viewing.tables import EvaluationLine
 from wn_rl.viewing.time_left import TimeLeftEstimator
 
 
-class TrainingProgress(ProgressBar):
+class TrainingProgress(RunCallback, ProgressBar):
     """Shows where a run stands, at most 4 times a second, and a line for each evaluation.
 
     Between two refreshes a call costs a look at the clock. Outside Lightning, ``show``, ``print_line`` and
@@ -85,28 +84,23 @@ class TrainingProgress(ProgressBar):
         """What ``LightningModule.print`` prints."""
         self._print(sep.join(str(argument) for argument in args))
 
-    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+    def on_begin(self) -> None:
         """Start the clock, and watch the warm-up, in which Lightning calls no hooks."""
-        assert isinstance(pl_module, DQN)
         self._began = self._due = self._clock()
         self._estimator = TimeLeftEstimator()
-        pl_module.on_warmup_round = self._show_module
+        self.algorithm.on_warmup_round = self._show_algorithm
 
-    def on_train_batch_end(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *args: Any, **kwargs: Any
-    ) -> None:
+    def on_chunk_end(self) -> None:
         """A chunk is done."""
-        assert isinstance(pl_module, DQN)
-        self._show_module(pl_module)
+        self._show_algorithm()
 
-    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+    def on_iteration_end(self) -> None:
         """An iteration is done, and its evaluation follows (this callback stands before it)."""
-        assert isinstance(pl_module, DQN)
-        num_iterations = pl_module.settings.run_length.num_iterations
-        self._evaluation_title = f"iteration {pl_module.current_epoch + 1}/{num_iterations}"
-        if not pl_module.iteration_has_ended:
+        num_iterations = self.algorithm.run_length.num_iterations
+        self._evaluation_title = f"iteration {self.algorithm.current_epoch + 1}/{num_iterations}"
+        if not self.algorithm.has_iteration_ended:
             return
-        status = compute_status(pl_module)
+        status = compute_status(self.algorithm)
         iteration = status.iteration + 1
         self._evaluated = dataclasses.replace(
             status, iteration=iteration, phase="evaluation", phase_done=0, phase_total=0
@@ -114,26 +108,15 @@ class TrainingProgress(ProgressBar):
         if self._is_enabled and (self._screen.shows_every_phase or self.is_due):
             self._draw(self._evaluated)
 
-    def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+    def on_end(self) -> None:
         """The last status stays."""
-        assert isinstance(pl_module, DQN)
         if self._is_enabled:
-            self._draw(compute_status(pl_module))
+            self._draw(compute_status(self.algorithm))
         self.close()
 
-    def on_exception(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, exception: BaseException
-    ) -> None:
-        """Give the terminal back before the error is told."""
-        self.close()
-
-    def teardown(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
-        """Give the terminal back."""
-        self.close()
-
-    def _show_module(self, module: DQN) -> None:
+    def _show_algorithm(self) -> None:
         if self.is_due:
-            self._draw(compute_status(module))
+            self._draw(compute_status(self.algorithm))
 
     def _draw(self, status: TrainingStatus) -> None:
         now = self._clock()

@@ -3,11 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-import lightning
-from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.loggers import Logger
-
-from wn_rl.algorithms.dqn import DQN
+from wn_rl.callbacks.run_callback import RunCallback
 from wn_rl.envs.rendering import EpisodeRecord
 from wn_rl.errors import ConfigurationError
 from wn_rl.runs.layout import VIDEOS_FOLDER
@@ -16,7 +12,7 @@ from wn_rl.viewing.recorder import choose_best_median_worst
 from wn_rl.viewing.tensorboard import show_game
 
 
-class Videos(Callback):
+class Videos(RunCallback):
     """Writes the median game of an evaluation as ``videos/<agent steps>-<score>.mp4``, and shows it in TensorBoard.
 
     The game is played again from its seed and actions: the run is not disturbed. When training ends, the first
@@ -35,11 +31,6 @@ class Videos(Callback):
         self._max_seconds = max_seconds
         self._scale = scale
         self._num_evaluations = 0
-        self._loggers: list[Logger] = []
-
-    def setup(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
-        """Remember who may show games."""
-        self._loggers = trainer.loggers
 
     def on_evaluation(self, row: dict[str, Any], records: list[EpisodeRecord]) -> None:
         """Write a video if one is due."""
@@ -50,14 +41,13 @@ class Videos(Callback):
         record = games.get("median", games["best"])
         path = self._run_dir / VIDEOS_FOLDER / make_video_name(row["agent_steps"], "median", record.episode_return)
         record_game(record, path, max_seconds=self._max_seconds, scale=self._scale)
-        for logger in self._loggers:
+        for logger in self.algorithm.trainer.loggers:
             show_game(logger, record, agent_steps=row["agent_steps"], max_seconds=self._max_seconds)
 
-    def on_fit_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+    def on_run_end(self) -> None:
         """Add what the run's page shows, unless the user stopped the run and waits."""
-        assert isinstance(pl_module, DQN)
-        total_agent_steps = pl_module.settings.run_length.total_agent_steps
-        if self._period_iterations == 0 or pl_module.agent_steps < total_agent_steps:
+        total_agent_steps = self.algorithm.run_length.total_agent_steps
+        if self._period_iterations == 0 or self.algorithm.agent_steps < total_agent_steps:
             return
         try:
             record_missing_videos(

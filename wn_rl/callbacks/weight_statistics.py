@@ -3,12 +3,10 @@
 import time
 from typing import Any
 
-import lightning
 import torch
-from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
-from wn_rl.algorithms.dqn import DQN
+from wn_rl.callbacks.run_callback import RunCallback
 from wn_rl.nn.folding import make_folded
 from wn_rl.nn.statistics import (
     NORM_EXPONENTS,
@@ -22,7 +20,7 @@ from wn_rl.nn.statistics import (
 from wn_rl.system.seeding import make_statistics_generator
 
 
-class WeightStatistics(Callback):
+class WeightStatistics(RunCallback):
     """Logs ``weights/<layer>/...`` at the end of the first chunk with updates and then once a period.
 
     What stands behind each name is said in wn_rl/nn/statistics.py. Gradients are those of the chunk's last update,
@@ -49,70 +47,60 @@ class WeightStatistics(Callback):
         self._weights_before: dict[str, Tensor] | None = None
         self._angles: dict[str, Tensor] | None = None
 
-    def on_train_batch_start(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: Any, batch_idx: int
-    ) -> None:
+    def on_chunk_begin(self, chunk: int) -> None:
         """Find out whether the chunk that begins is one to look at."""
-        assert isinstance(pl_module, DQN)
         self._weights_before = self._angles = None
-        self._num_updates_before = pl_module.num_updates
-        begin = pl_module.agent_steps
-        run_length = pl_module.settings.run_length
-        num_rounds = run_length.compute_num_rounds(begin, pl_module.current_epoch, batch_idx)
+        self._num_updates_before = self.algorithm.num_updates
+        begin = self.algorithm.agent_steps
+        run_length = self.algorithm.run_length
+        num_rounds = run_length.compute_num_rounds(begin, self.algorithm.current_epoch, chunk)
         end = begin + num_rounds * run_length.num_envs
         self._is_due = self._period_agent_steps > 0 and (
-            pl_module.num_updates == 0 or end // self._period_agent_steps > begin // self._period_agent_steps
+            self.algorithm.num_updates == 0 or end // self._period_agent_steps > begin // self._period_agent_steps
         )
 
-    def on_before_optimizer_step(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, optimizer: torch.optim.Optimizer
-    ) -> None:
+    def on_update(self, optimizer: Any) -> None:
         """In a chunk that is due, keep the weights before its first update and compare after it."""
         if not self._is_due or self._angles is not None:
             return
         if self._weights_before is not None:
-            self._angles = self._compare(pl_module)
+            self._angles = self._compare()
             return
-        assert isinstance(pl_module, DQN)
-        layers = name_layers(pl_module.network)
+        layers = name_layers(self.algorithm.network)
         self._weights_before = {name: find_weight_units(layer).units.detach().clone() for name, layer in layers.items()}
 
-    def on_train_batch_end(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *args: Any, **kwargs: Any
-    ) -> None:
+    def on_chunk_end(self) -> None:
         """Log the row if the chunk was due."""
-        assert isinstance(pl_module, DQN)
-        if not self._is_due or pl_module.num_updates == self._num_updates_before:
+        if not self._is_due or self.algorithm.num_updates == self._num_updates_before:
             return
         began = time.perf_counter()
-        angles = self._compare(pl_module) if self._angles is None else self._angles
+        angles = self._compare() if self._angles is None else self._angles
         statistics = {
-            **self._describe_layers(pl_module),
+            **self._describe_layers(),
             **{f"{name}/update_angle": angle for name, angle in angles.items()},
-            **self._describe_units(pl_module),
+            **self._describe_units(),
         }
         values = torch.stack(list(statistics.values())).tolist()
         row = {f"weights/{name}": value for name, value in zip(statistics, values, strict=True)}
         row["speed/weight_statistics_seconds"] = time.perf_counter() - began
-        for logger in trainer.loggers:
-            logger.log_metrics(row, step=pl_module.agent_steps)
+        for logger in self.algorithm.trainer.loggers:
+            logger.log_metrics(row, step=self.algorithm.agent_steps)
 
-    def _compare(self, module: lightning.LightningModule) -> dict[str, Tensor]:
-        assert isinstance(module, DQN)
+    def _compare(self) -> dict[str, Tensor]:
         assert self._weights_before is not None
         angles = {
             name: compute_update_angle(self._weights_before[name], find_weight_units(layer).units.detach())
-            for name, layer in name_layers(module.network).items()
+            for name, layer in name_layers(self.algorithm.network).items()
         }
         self._weights_before = None
         return angles
 
-    def _describe_layers(self, module: DQN) -> dict[str, Tensor]:
-        optimizer: Any = module.optimizers()
+    def _describe_layers(self) -> dict[str, Tensor]:
+        optimizer: Any = self.algorithm.optimizers()
         norm_exponent = NORM_EXPONENTS.get(type(optimizer.optimizer))
         learning_rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
         statistics: dict[str, Tensor] = {}
-        for name, layer in name_layers(module.network).items():
+        for name, layer in name_layers(self.algorithm.network).items():
             statistics |= {f"{name}/{key}": value for key, value in compute_weight_statistics(layer).items()}
             parameter, units = find_weight_units(layer)
             if norm_exponent is not None:
@@ -121,11 +109,11 @@ class WeightStatistics(Callback):
                 )
         return statistics
 
-    def _describe_units(self, module: DQN) -> dict[str, Tensor]:
-        generator = make_statistics_generator(self._seed, module.agent_steps)
-        observations = module.replay.sample(self._num_states, generator).s_tm1
-        with torch.autocast(module.device.type, enabled=False):
+    def _describe_units(self) -> dict[str, Tensor]:
+        generator = make_statistics_generator(self._seed, self.algorithm.agent_steps)
+        observations = self.algorithm.sample_states(self._num_states, generator)
+        with torch.autocast(self.algorithm.device.type, enabled=False):
             return compute_activation_statistics(
-                make_folded(module.network).float(), observations,
+                make_folded(self.algorithm.network).float(), observations,
                 dormant_threshold=self._dormant_threshold, rank_threshold=self._rank_threshold,
             )  # fmt: skip

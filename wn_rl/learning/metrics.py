@@ -14,6 +14,7 @@ class ChunkMetrics:
     """
 
     def __init__(self) -> None:
+        self._names: tuple[str, ...] = ()
         self._sums: Tensor | None = None
         self._num_updates_before = 0
         self._agent_steps_before = 0
@@ -26,13 +27,12 @@ class ChunkMetrics:
         self._num_updates_before, self._agent_steps_before = num_updates, agent_steps
         self._began = time.perf_counter()
 
-    def add(
-        self, *, loss: Float32[Tensor, ""], td_error: Float32[Tensor, "B"], q_values: Float32[Tensor, "B A"]
-    ) -> None:
-        """Count one update: its loss, its |td_error| and its Q-values."""
-        with torch.no_grad():
-            means = torch.stack([loss.detach(), td_error.mean(), q_values.detach().amax(dim=1).mean()])
-            self._sums = means if self._sums is None else self._sums + means
+    @torch.no_grad()
+    def add(self, **values: Float32[Tensor, ""]) -> None:
+        """Count one update by its values, the same ones every time; they are logged as ``train/<name>``."""
+        newest = torch.stack([value.detach() for value in values.values()])
+        self._names = tuple(values)
+        self._sums = newest if self._sums is None else self._sums + newest
 
     def compute_and_reset(self, agent_steps: int, num_updates: int) -> dict[str, float]:
         """The chunk's means and speeds under the names that loggers show, and start the next chunk."""
@@ -43,8 +43,8 @@ class ChunkMetrics:
             "speed/updates_per_second": updates / seconds,
         }
         if self._sums is not None:
-            loss, td_error, max_q_value = (self._sums / updates).tolist()
-            row |= {"train/loss": loss, "train/absolute_td_error": td_error, "train/max_q_value": max_q_value}
+            means = (self._sums / updates).tolist()
+            row |= {f"train/{name}": mean for name, mean in zip(self._names, means, strict=True)}
         self.start(agent_steps, num_updates)
         self.latest = row
         return row

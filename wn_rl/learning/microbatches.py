@@ -1,14 +1,14 @@
-"""A minibatch in parts, each of which a thread learns from.
+"""A minibatch in parts, each of which a thread learns from: microbatches, side by side.
 
 Where no example depends on another, the losses of a minibatch are those of its parts, and its gradient is the sum of
-theirs. Weight normalization keeps that so, and batch normalization does not. On a CPU the threads meet twice in an
+theirs. Weight normalization keeps that so, and batch normalization does not. On a CPU the threads meet once in an
 update, where those that share PyTorch's operations meet hundreds of times.
 """
 
 import copy
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,30 +20,24 @@ from wn_rl.system.threads import run_side_by_side
 from wn_rl.types import Batch, BatchLoss
 
 
-class _Part(NamedTuple):
-    """A plain network on the shared weights, with gradients of its own, and what it computes."""
-
-    network: nn.Module
-    loss: BatchLoss
-
-    def compute_gradients(self, grad_loss: Tensor) -> tuple[Tensor, ...]:
-        return torch.autograd.grad(self.loss.loss, tuple(self.network.parameters()), grad_loss)
-
-
-class MinibatchParts:
-    """Computes losses in parts, each by a copy of the online network with plain weights.
+class MicrobatchGradient:
+    """Each part's loss and gradient by a copy of the online network with plain weights, in one task of one thread.
 
     Args:
-        network: the online network.
+        network: the online network, whose parameters get the gradient.
         folded: its folded copy, whose memory the copies share.
+        compute_loss: the losses of a part by a copy; runs in several threads at the same time.
         num_parts: into how many parts a minibatch is taken.
 
     Raises:
         ConfigurationError: the network has other layers than affine ones, plain or weight-normalized.
     """
 
-    def __init__(self, network: nn.Module, folded: FoldedNetwork, num_parts: int) -> None:
-        self.network, self.folded = network, folded
+    def __init__(
+        self, network: nn.Module, folded: FoldedNetwork, compute_loss: Callable[[nn.Module, Batch], BatchLoss],
+        num_parts: int,
+    ) -> None:  # fmt: skip
+        self._network, self._folded, self._compute_loss = network, folded, compute_loss
         self._copies = [_share(folded.network) for _ in range(num_parts)]
         layers = dict(network.named_modules())
         paths = [path.rpartition(".") for path, _ in folded.network.named_parameters()]
@@ -54,20 +48,20 @@ class MinibatchParts:
                 " say minibatch_parts=1, or normalizer=weight_norm"
             )
 
-    def compute(self, compute: Callable[[nn.Module, Batch], BatchLoss], batch: Batch, moment: int) -> BatchLoss:
-        """``compute(network, batch)``, with a graph that leads to the online network as of ``moment``.
-
-        ``moment`` is the online network's number of updates. ``compute`` runs in several threads at the same time.
-        """
+    def __call__(self, batch: Batch) -> BatchLoss:
+        """The losses of all examples; the gradient of their mean goes through weight normalization once."""
         chunks = zip(*(tensor.chunk(len(self._copies)) for tensor in batch), strict=True)
         tasks = [
-            partial(_compute_part, compute, network, Batch(*chunk))
+            partial(_learn, self._compute_loss, network, Batch(*chunk), 1 / len(batch.a_tm1))
             for network, chunk in zip(self._copies, chunks, strict=False)  # of few examples there are fewer parts
         ]
-        self.folded.sync(self.network, moment)
-        with self.folded.lend_weights(self.network, moment):
-            weights = [getattr(layer, name) for layer, name in self._weights]
-        return BatchLoss(*_SideBySide.apply(tasks, *weights))
+        self._folded.sync(self._network)
+        with self._folded.lend_weights(self._network):
+            weights: list[Tensor] = [getattr(layer, name) for layer, name in self._weights]
+        losses, gradients = zip(*run_side_by_side(tasks), strict=True)
+        sums = [sum(parts[1:], start=parts[0]) for parts in zip(*gradients, strict=True)]
+        torch.autograd.backward(weights, [total.to(w.dtype) for total, w in zip(sums, weights, strict=True)])
+        return BatchLoss(*(torch.cat(tensors) for tensors in zip(*losses, strict=True)))
 
 
 def _share(network: nn.Module) -> nn.Module:
@@ -81,27 +75,11 @@ def _share(network: nn.Module) -> nn.Module:
     return shared
 
 
-def _compute_part(compute: Callable[[nn.Module, Batch], BatchLoss], network: nn.Module, batch: Batch) -> _Part:
-    """In the copy's own precision, whichever thread this is."""
+def _learn(
+    compute_loss: Callable[[nn.Module, Batch], BatchLoss], network: nn.Module, batch: Batch, share: float
+) -> tuple[BatchLoss, tuple[Tensor, ...]]:
+    """Losses, and the gradient of ``share`` times their sum, in the copy's own precision, whichever thread this is."""
     with torch.enable_grad(), torch.autocast(batch.s_tm1.device.type, enabled=False):
-        return _Part(network, compute(network, batch))
-
-
-class _SideBySide(torch.autograd.Function):
-    """The losses of all parts one after the other, as a function of the weights that they have in common."""
-
-    @staticmethod
-    def forward(ctx: Any, tasks: list[Callable[[], _Part]], *weights: Tensor) -> tuple[Tensor, ...]:
-        ctx.parts = run_side_by_side(tasks)
-        loss, priority, q_tm1 = (
-            torch.cat(tensors).detach() for tensors in zip(*(part.loss for part in ctx.parts), strict=True)
-        )
-        ctx.mark_non_differentiable(priority, q_tm1)
-        return loss, priority, q_tm1
-
-    @staticmethod
-    def backward(ctx: Any, grad_loss: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
-        shares = grad_loss.split([len(part.loss.loss) for part in ctx.parts])
-        tasks = [partial(part.compute_gradients, share) for part, share in zip(ctx.parts, shares, strict=True)]
-        gradients = run_side_by_side(tasks)
-        return None, *(sum(parts[1:], start=parts[0]) for parts in zip(*gradients, strict=True))
+        result = compute_loss(network, batch)
+        gradient = torch.autograd.grad(result.loss, tuple(network.parameters()), torch.full_like(result.loss, share))
+    return BatchLoss(*(tensor.detach() for tensor in result)), gradient

@@ -28,7 +28,7 @@ class FoldedNetwork(nn.Module):
         super().__init__()
         self.network = cast(QNetwork, make_folded(online)).reduce_precision_(dtype)
         self._pairs = pair_layers(online, self.network)
-        self._moment = -1
+        self._is_expired = True
 
     def forward(self, observation: UInt8[Tensor, "B S H W"]) -> Float32[Tensor, "B A"]:
         """Q-values; no gradient flows."""
@@ -39,20 +39,24 @@ class FoldedNetwork(nn.Module):
         """All that the head returns; no gradient flows."""
         return self.network(observation)
 
-    def sync(self, online: nn.Module, moment: int) -> "FoldedNetwork":
-        """Copy the online network now, in place, unless it was copied at this ``moment`` (its number of updates)."""
-        if moment != self._moment:
+    def sync(self, online: nn.Module) -> "FoldedNetwork":
+        """Copy the online network now, in place, unless it was copied since ``expire`` was called."""
+        if self._is_expired:
             fold_(online, self.network)
-            self._moment = moment
+            self._is_expired = False
         return self
 
+    def expire(self) -> None:
+        """Note that the online network has changed (PyTorch's counters of changes do not see a fused optimizer)."""
+        self._is_expired = True
+
     @contextmanager
-    def lend_weights(self, online: nn.Module, moment: int) -> Iterator[None]:
-        """Inside, weight-normalized layers of ``online`` use the w of this copy, as of ``moment``, and compute none.
+    def lend_weights(self, online: nn.Module) -> Iterator[None]:
+        """Inside, weight-normalized layers of ``online`` use the w of this copy and compute none.
 
         For forward passes in the copy's precision. A network without such layers is left alone.
         """
         if self._pairs:
-            self.sync(online, moment)
+            self.sync(online)
         with lent_weights(self._pairs):
             yield

@@ -46,7 +46,7 @@ class CompressedFrameStorage:
     """
 
     def __init__(self) -> None:
-        self.device = torch.device("cpu")
+        self.name, self.device = "compressed", torch.device("cpu")
         self.smaller_alternative = ""
         self._frame_shape = (0, 0)
         # Arrays of objects: unlike lists, the garbage collector does not walk through their millions of entries.

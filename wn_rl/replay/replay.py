@@ -87,9 +87,10 @@ class Replay:
         return self._storage.required_bytes(num_rows, self.frame_shape) + others
 
     def describe_memory(self) -> str:
-        """What a full replay takes, where, and how much is free there."""
+        """The storage, what a full replay takes, where, and how much is free there."""
         device = self._storage.device
-        return describe_need(self.required_bytes(), free=compute_free_bytes(device), device=device)
+        need = describe_need(self.required_bytes(), free=compute_free_bytes(device), device=device)
+        return f"replay.storage={self._storage.name}: up to {need}"
 
     def check_memory(self) -> None:
         """Make sure that a full replay will fit.

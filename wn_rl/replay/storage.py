@@ -19,6 +19,9 @@ from torch import Tensor
 class FrameStorage(Protocol):
     """R frames of H x W bytes, read and written by row."""
 
+    name: str
+    """What ``replay.storage`` calls it."""
+
     device: torch.device
     """Where ``read`` leaves the frames, and where ``required_bytes`` are needed."""
 
@@ -49,7 +52,7 @@ class RamFrameStorage:
     """
 
     def __init__(self, *, device: torch.device) -> None:
-        self.device = device
+        self.name, self.device = "ram" if device.type == "cpu" else "device", device
         self.smaller_alternative = f"replay.storage={'compressed' if device.type == 'cpu' else 'ram'}"
         self._frames: UInt8[Tensor, "rows_and_zero H W"] = torch.empty((0, 0, 0), dtype=torch.uint8)
 

@@ -22,6 +22,7 @@ from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 from torch import Tensor, nn
 
+from wn_rl.acting.policies import Policy
 from wn_rl.envs.games import resolve_game
 from wn_rl.envs.protocols import Protocol
 from wn_rl.errors import ConfigurationError
@@ -66,9 +67,10 @@ class Agent:
         height, width = self.description["network"]["frame_shape"]
         return int(height), int(width)
 
-    def make_q_function(self, device: torch.device) -> Callable[[UInt8[Tensor, "B S H W"]], Float32[Tensor, "B A"]]:
-        """The network as a function from observations to Q-values, on a device."""
-        return make_q_function(self.network.to(device))
+    def make_policy(self, device: torch.device) -> Policy:
+        """How it plays, on a device."""
+        q_function = make_q_function(self.network.to(device))
+        return Policy(q_function, stack_size=self.stack_size, frame_shape=self.frame_shape, device=device)
 
 
 def make_q_function(network: nn.Module) -> Callable[[UInt8[Tensor, "B S H W"]], Float32[Tensor, "B A"]]:

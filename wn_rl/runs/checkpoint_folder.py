@@ -10,12 +10,11 @@ So whenever training is killed, at least one whole checkpoint has one of these n
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from wn_rl.errors import ConfigurationError
-from wn_rl.replay.persistence import list_segment_names
 from wn_rl.runs.checkpoint_file import read_checkpoint
 from wn_rl.runs.layout import CHECKPOINT_FOLDER, DAMAGED_SUFFIX, LAST, NEXT
 from wn_rl.system.files import remove_if_possible, sync_folder
@@ -26,12 +25,12 @@ _NUMBERED = re.compile(r"(\d{9,})(-.+)?\.ckpt")
 class CheckpointSummary(NamedTuple):
     """What is to be known of a checkpoint when others are written.
 
-    ``mean_return`` is that of its evaluation, None without one; ``segments`` are those of the replay that it needs.
+    ``mean_return`` is that of its evaluation, None without one; ``files`` are those that it needs besides.
     """
 
     agent_steps: int
     mean_return: float | None
-    segments: frozenset[str]
+    files: frozenset[str]
 
     @property
     def file_name(self) -> str:
@@ -40,13 +39,17 @@ class CheckpointSummary(NamedTuple):
         return f"{self.agent_steps:09d}{score}.ckpt"
 
 
-def summarize_checkpoint(checkpoint: dict[str, Any]) -> CheckpointSummary:
+ListFiles = Callable[[dict[str, Any]], set[str]]
+"""The names of the files that the saved state of an algorithm needs."""
+
+
+def summarize_checkpoint(checkpoint: dict[str, Any], list_files: ListFiles) -> CheckpointSummary:
     """The summary of a checkpoint; KeyError, TypeError or ValueError where it is none of a run."""
     mean_return = checkpoint["agent"].get("mean_return")
     return CheckpointSummary(
-        agent_steps=int(checkpoint["wn_rl"]["collector"]["agent_steps"]),
+        agent_steps=int(checkpoint["agent"]["agent_steps"]),
         mean_return=None if mean_return is None else float(mean_return),
-        segments=frozenset(list_segment_names(checkpoint["wn_rl"]["replay"])),
+        files=frozenset(list_files(checkpoint["wn_rl"])),
     )
 
 
@@ -64,7 +67,9 @@ def set_aside(path: Path) -> Path:
     return renamed
 
 
-def promote_next_checkpoint(run_dir: Path, last_summary: CheckpointSummary | None = None) -> None:
+def promote_next_checkpoint(
+    run_dir: Path, list_files: ListFiles, last_summary: CheckpointSummary | None = None
+) -> None:
     """Make ``next.ckpt`` the last one; the one that was gets its number (or is set aside, if it is damaged).
 
     ``last_summary`` is that of the one that was, if it is known; else it is read.
@@ -72,7 +77,7 @@ def promote_next_checkpoint(run_dir: Path, last_summary: CheckpointSummary | Non
     folder = run_dir / CHECKPOINT_FOLDER
     last = folder / LAST
     if last.exists():
-        summary = last_summary or _summarize_file(last)
+        summary = last_summary or _summarize_file(last, list_files)
         if summary is None:
             set_aside(last)
         else:
@@ -102,45 +107,45 @@ class CheckpointFolder:
         self._folder.mkdir(parents=True, exist_ok=True)
         return self._folder / NEXT
 
-    def adopt_next(self) -> set[str]:
-        """Make the new checkpoint the last one, remove those not to be kept; return the segments still needed.
+    def adopt_next(self, list_files: ListFiles) -> set[str]:
+        """Make the new checkpoint the last one, remove those not to be kept; return the files still needed.
 
         Raises:
             OSError: the folder cannot be written to.
         """
         summary = self._summaries.pop(LAST, None)
-        promote_next_checkpoint(self._run_dir, summary)
+        promote_next_checkpoint(self._run_dir, list_files, summary)
         if summary is not None:
             self._summaries[summary.file_name] = summary
-        for path in self._list_superfluous():
+        for path in self._list_superfluous(list_files):
             remove_if_possible(path)
-        return {name for path in self._folder.glob("*.ckpt") for name in self._list_segments(path)}
+        return {name for path in self._folder.glob("*.ckpt") for name in self._list_needed(path, list_files)}
 
-    def _list_superfluous(self) -> Iterator[Path]:
+    def _list_superfluous(self, list_files: ListFiles) -> Iterator[Path]:
         """Numbered checkpoints that are neither among the newest nor among the best."""
         numbered = sorted(_list_numbered(self._folder), key=_read_number, reverse=True)
         ranked = []
         for path in [self._folder / LAST, *numbered]:
-            summary = self._find_summary(path)
+            summary = self._find_summary(path, list_files)
             if summary is not None and summary.mean_return is not None:
                 ranked.append((summary.mean_return, summary.agent_steps, path))
         best = {path for _, _, path in sorted(ranked, reverse=True)[: self._keep_best]}
         return (path for path in numbered[self._keep_last - 1 :] if path not in best)
 
-    def _list_segments(self, path: Path) -> frozenset[str]:
-        summary = self._find_summary(path)
-        return frozenset() if summary is None else summary.segments
+    def _list_needed(self, path: Path, list_files: ListFiles) -> frozenset[str]:
+        summary = self._find_summary(path, list_files)
+        return frozenset() if summary is None else summary.files
 
-    def _find_summary(self, path: Path) -> CheckpointSummary | None:
+    def _find_summary(self, path: Path, list_files: ListFiles) -> CheckpointSummary | None:
         """What a file holds, read once under its name; None if it cannot be gone on from."""
         if path.name not in self._summaries:
-            self._summaries[path.name] = _summarize_file(path)
+            self._summaries[path.name] = _summarize_file(path, list_files)
         return self._summaries[path.name]
 
 
-def _summarize_file(path: Path) -> CheckpointSummary | None:
+def _summarize_file(path: Path, list_files: ListFiles) -> CheckpointSummary | None:
     try:
-        return summarize_checkpoint(read_checkpoint(path))
+        return summarize_checkpoint(read_checkpoint(path), list_files)
     except (ConfigurationError, KeyError, TypeError, ValueError, AttributeError):
         return None
 

@@ -1,13 +1,12 @@
 """What does the network make of a game, moment by moment? The overlay's pictures, from the emulator's frames."""
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
 
 import numpy as np
-import torch
 from jaxtyping import Float32, UInt8
 
-from wn_rl.acting.frame_stack import FrameStack
-from wn_rl.acting.policies import QFunction
+from wn_rl.acting.policies import Policy
 from wn_rl.envs.atari import FRAME_SHAPE, AtariEnvironments
 from wn_rl.envs.protocols import Protocol
 from wn_rl.envs.rendering import START_AGENT_STEP, RenderedFrame
@@ -19,6 +18,13 @@ FRAMES_PER_SECOND = 60  # of the console (NTSC)
 FIRST_CAPACITY = 1024  # agent steps
 
 
+class AgentView(NamedTuple):
+    """An agent as an overlay shows it: how it plays, and, if asked for, what the chosen action's value depends on."""
+
+    policy: Policy
+    saliency_function: SaliencyFunction | None
+
+
 class Commentator:
     """Watches a game through the network's eyes, and tells beside it what the network makes of it.
 
@@ -28,22 +34,19 @@ class Commentator:
     Args:
         game, protocol: what is played.
         find_action: the action of an agent step, once a frame of that step is there.
-        q_function: observations u8 [1, S, H, W] to Q-values f32 [1, A].
-        saliency_function: draws what the chosen action's value depends on; None draws nothing.
-        stack_size: S.
-        device: where observations are put.
+        view: the agent that is looked at.
     """
 
     def __init__(
-        self, *, game: str, protocol: Protocol, find_action: Callable[[int], int], q_function: QFunction,
-        saliency_function: SaliencyFunction | None, stack_size: int, device: torch.device,
+        self, *, game: str, protocol: Protocol, find_action: Callable[[int], int], view: AgentView
     ) -> None:  # fmt: skip
         self._game, self._protocol, self._find_action = game, protocol, find_action
         self._action_names = find_action_names(game, protocol)
-        self._q_function, self._saliency_function = q_function, saliency_function
+        self._policy, self._saliency_function = view
         self._saliency_filter = SaliencyFilter()
         self._saliency: Float32[np.ndarray, "H W"] | None = None
-        self._frame_stack = FrameStack(1, stack_size, FRAME_SHAPE, device)
+        self._policy_state = self._policy.begin(1)
+        self._newest: UInt8[np.ndarray, "H W"] = np.zeros(FRAME_SHAPE, dtype=np.uint8)
         self._q_values = np.zeros((FIRST_CAPACITY, len(self._action_names)), dtype=np.float32)
         self._rewards = np.zeros(FIRST_CAPACITY, dtype=np.float32)
 
@@ -57,8 +60,7 @@ class Commentator:
         for frame in frames:
             if frame.agent_step == START_AGENT_STEP:
                 start_frames.append(frame)
-                if frame.observation_frame is not None:
-                    self._frame_stack.start(frame.observation_frame[None], np.ones(1, dtype=np.bool_))
+                self._remember(frame)
                 continue
             if frame.agent_step > step:
                 self._look(frame.agent_step)
@@ -71,19 +73,22 @@ class Commentator:
                 step, lives = frame.agent_step, frame.lives
                 panel = painter.paint_panel(self._make_moment(step, lives))
             yield painter.compose(frame.rgb, panel)
-            if frame.observation_frame is not None:
-                self._frame_stack.push(frame.observation_frame[None])
+            self._remember(frame)
+
+    def _remember(self, frame: RenderedFrame) -> None:
+        if frame.observation_frame is not None:
+            self._newest = frame.observation_frame
 
     def _look(self, step: int) -> None:
         """What the network makes of the observation before agent step ``step``."""
         if step == len(self._rewards):
             self._q_values = np.concatenate([self._q_values, np.zeros_like(self._q_values)])
             self._rewards = np.concatenate([self._rewards, np.zeros_like(self._rewards)])
-        with torch.no_grad():
-            q_values = self._q_function(self._frame_stack.observation)  # [1, A]
-        self._q_values[step] = q_values[0].cpu().numpy()
+        is_first = np.array([step == 0])
+        decision, self._policy_state = self._policy.act(self._newest[None], is_first, self._policy_state)
+        self._q_values[step] = decision.q_values[0].cpu().numpy()
         if self._saliency_function is not None:
-            saliency = self._saliency_function(self._frame_stack.observation[0], self._find_action(step))
+            saliency = self._saliency_function(self._policy_state.stack[0], self._find_action(step))
             self._saliency = self._saliency_filter.update(saliency.cpu().numpy())
 
     def _make_moment(self, step: int, lives: int) -> OverlayMoment:
@@ -97,7 +102,7 @@ class Commentator:
         )
 
     def _observe(self) -> UInt8[np.ndarray, "S H W"]:
-        return self._frame_stack.observation[0].cpu().numpy()
+        return self._policy_state.stack[0].cpu().numpy()
 
     def _make_painter(self, picture_shape: tuple[int, int], scale: int) -> OverlayPainter:
         return OverlayPainter(

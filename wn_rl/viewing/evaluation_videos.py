@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import torch
-
 from wn_rl.envs.rendering import EpisodeRecord, load_episode
 from wn_rl.runs.layout import EPISODES_FOLDER, VIDEOS_FOLDER
 from wn_rl.viewing.recorder import FRAMES_PER_SECOND, choose_best_median_worst, record_episode
@@ -23,7 +21,7 @@ def record_game(record: EpisodeRecord, path: Path, *, max_seconds: int, scale: i
     """Write a game as a video, without an overlay, at most ``max_seconds`` of game time; return its path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     record_episode(
-        record, path, scale=scale, overlay=False, q_function=None, stack_size=1, device=torch.device("cpu"),
+        record, path, scale=scale, view=None,
         max_frames=max_seconds * FRAMES_PER_SECOND,
     )  # fmt: skip
     return path

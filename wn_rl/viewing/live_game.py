@@ -7,11 +7,9 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
-from wn_rl.acting.frame_stack import FrameStack
-from wn_rl.acting.policies import QFunction, epsilon_greedy
-from wn_rl.envs.atari import FRAME_SHAPE
+from wn_rl.acting.policies import Policy, draw_exploration
 from wn_rl.envs.protocols import Protocol
-from wn_rl.envs.rendering import START_AGENT_STEP, RenderedFrame, render_game
+from wn_rl.envs.rendering import RenderedFrame, render_game
 
 LONGEST_GAP_SECONDS = 0.25  # a picture is shown this often, however slow the display is
 LARGEST_LAG_SECONDS = 1.0  # further behind, the game goes slower in place of skipping more
@@ -22,19 +20,16 @@ class LiveGame:
 
     Args:
         game, protocol, seed: what is played; the seed also draws the exploration.
-        q_function: observations u8 [1, S, H, W] to Q-values f32 [1, A].
+        policy: how the agent plays.
         epsilon: probability of a random action.
-        stack_size: S.
-        device: where observations are put.
     """
 
     def __init__(
-        self, *, game: str, protocol: Protocol, seed: int, q_function: QFunction, epsilon: float, stack_size: int,
-        device: torch.device,
+        self, *, game: str, protocol: Protocol, seed: int, policy: Policy, epsilon: float,
     ) -> None:  # fmt: skip
         self._game, self._protocol, self._seed = game, protocol, seed
-        self._q_function, self._epsilon = q_function, epsilon
-        self._frame_stack = FrameStack(1, stack_size, FRAME_SHAPE, device)
+        self._policy, self._epsilon = policy, epsilon
+        self._policy_state = policy.begin(1)
         self._generator = torch.Generator().manual_seed(seed)
         self.actions: list[int] = []
         self.score = 0.0
@@ -43,16 +38,14 @@ class LiveGame:
         """Every emulator frame of the game; the agent chooses when the next one is asked for."""
         for frame in render_game(self._game, self._protocol, self._seed, choose_action=self._choose):
             self.score += frame.reward
-            if frame.agent_step == START_AGENT_STEP and frame.observation_frame is not None:
-                self._frame_stack.start(frame.observation_frame[None], np.ones(1, dtype=np.bool_))
             yield frame
 
     def _choose(self, newest_frame: UInt8[np.ndarray, "H W"]) -> int:
-        if self.actions:  # the first one is chosen on the frame that the stack was started with
-            self._frame_stack.push(newest_frame[None])
-        with torch.no_grad():
-            q_values = self._q_function(self._frame_stack.observation)
-        self.actions.append(int(epsilon_greedy(q_values, self._epsilon, self._generator)[0]))
+        is_first = np.array([not self.actions])
+        decision, self._policy_state = self._policy.act(newest_frame[None], is_first, self._policy_state)
+        num_actions = decision.q_values.shape[1]
+        explores, random_actions = draw_exploration(1, num_actions, self._epsilon, self._generator)
+        self.actions.append(int(random_actions[0] if explores[0] else decision.actions[0]))
         return self.actions[-1]
 
 

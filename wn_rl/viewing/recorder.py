@@ -5,14 +5,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from wn_rl.acting.policies import QFunction
 from wn_rl.envs.protocols import Protocol
 from wn_rl.envs.rendering import EpisodeRecord, render_episode
-from wn_rl.viewing.commentator import FRAMES_PER_SECOND, Commentator
+from wn_rl.viewing.commentator import FRAMES_PER_SECOND, AgentView, Commentator
 from wn_rl.viewing.drawing import Picture
-from wn_rl.viewing.saliency_pictures import SaliencyFunction
 from wn_rl.viewing.video import scale_up, write_poster, write_video
 
 POSTER_POSITION = 1 / 3  # of the video: the game is on, and its end is not given away
@@ -23,13 +20,9 @@ def record_episode(
     path: Path,
     *,
     scale: int,
-    overlay: bool,
-    q_function: QFunction | None,
-    stack_size: int,
-    device: torch.device,
+    view: AgentView | None,
     max_frames: int | None = None,
     on_frame: Callable[[int, int], None] | None = None,
-    saliency_function: SaliencyFunction | None = None,
 ) -> int:
     """Write a game as MP4, every emulator frame at 60 per second, and return the number of frames.
 
@@ -39,26 +32,18 @@ def record_episode(
         record: the game.
         path: the video to write; nothing half-written is ever left there.
         scale: whole factor by which pictures are scaled up.
-        overlay: whether what the network sees, and its Q-values, are drawn beside the game.
-        q_function: observations u8 [1, S, H, W] to Q-values f32 [1, A]; only the overlay asks it.
-        stack_size: S.
-        device: where the overlay's observations are put.
+        view: the agent of whom what it sees, and its Q-values, are drawn beside the game; None: the game alone.
         max_frames: the video stops there; None shows the whole game.
         on_frame: called after each frame with how many are done and how many there will be.
-        saliency_function: the overlay shows by it what the chosen action's value depends on; None: not.
 
     Raises:
         ConfigurationError: the emulator does not play the game as it was recorded.
-        ValueError: an overlay without a q_function.
     """
-    if overlay and q_function is None:
-        raise ValueError("overlay=True draws Q-values: give the q_function of the agent that played")
     frames = render_episode(record)
-    if q_function is not None and overlay:
+    if view is not None:
         commentator = Commentator(
             game=record.game, protocol=Protocol.from_values(record.protocol_values),
-            find_action=lambda step: int(record.actions[step]), q_function=q_function,
-            saliency_function=saliency_function, stack_size=stack_size, device=device,
+            find_action=lambda step: int(record.actions[step]), view=view,
         )  # fmt: skip
         pictures = commentator.paint(frames, scale=scale)
     else:
@@ -81,13 +66,9 @@ def record_best_median_worst(
     folder: Path,
     *,
     scale: int,
-    overlay: bool,
-    q_function: QFunction | None,
-    stack_size: int,
-    device: torch.device,
+    view: AgentView | None,
     max_frames: int | None = None,
     on_frame: Callable[[str, int, int], None] | None = None,
-    saliency_function: SaliencyFunction | None = None,
 ) -> list[Path]:
     """Write videos of three games, named as ``best-21.mp4``, ``median-18.mp4``, ``worst--3.mp4``.
 
@@ -103,13 +84,9 @@ def record_best_median_worst(
             record,
             path,
             scale=scale,
-            overlay=overlay,
-            q_function=q_function,
-            stack_size=stack_size,
-            device=device,
+            view=view,
             max_frames=max_frames,
             on_frame=_prepend(on_frame, rank),
-            saliency_function=saliency_function,
         )
         paths.append(path)
     return paths

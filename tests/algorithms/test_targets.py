@@ -1,11 +1,11 @@
-"""The Q-learning loss against targets worked by hand."""
+"""DQN's loss against targets worked by hand."""
 
 import pytest
 import torch
 
+from tests.helpers.targets import compute_dqn_loss
 from wn_rl.errors import ConfigurationError
 from wn_rl.losses.advantage_learning import compute_advantage
-from wn_rl.losses.q_learning import compute_q_learning_loss
 
 Q_TM1 = [[1.0, 2.0, 3.5], [4.0, 5.5, 6.0], [-1.0, 0.25, 0.5]]
 A_TM1 = [1, 0, 2]
@@ -20,7 +20,7 @@ DOUBLE_ERRORS = [8.5, -5.0, 1.25]
 
 
 def compute(selector: list[list[float]], error_function: str = "mse") -> tuple[torch.Tensor, torch.Tensor]:
-    loss, priority = compute_q_learning_loss(
+    loss, priority, _ = compute_dqn_loss(
         torch.tensor(Q_TM1), torch.tensor(A_TM1), torch.tensor(R_T), torch.tensor(DISCOUNT_T), torch.tensor(Q_T),
         torch.tensor(selector), error_function=error_function,
     )  # fmt: skip
@@ -35,7 +35,7 @@ def test_squared_error_matches_targets_worked_by_hand(selector: list[list[float]
 
 
 def test_huber_is_linear_beyond_one_and_quadratic_within() -> None:
-    loss, _ = compute_q_learning_loss(
+    loss, _, _ = compute_dqn_loss(
         torch.tensor([[0.0], [0.0]]), torch.tensor([0, 0]), torch.tensor([0.5, -3.0]), torch.tensor([0.0, 0.0]),
         torch.tensor([[9.0], [9.0]]), torch.tensor([[9.0], [9.0]]), error_function="huber",
     )  # fmt: skip
@@ -52,7 +52,7 @@ def test_gradient_reaches_the_chosen_action_alone_and_no_target() -> None:
     q_tm1 = torch.tensor(Q_TM1, requires_grad=True)
     q_t = torch.tensor(Q_T, requires_grad=True)
     selector = torch.tensor(Q_T_SELECTOR, requires_grad=True)
-    loss, priority = compute_q_learning_loss(
+    loss, priority, _ = compute_dqn_loss(
         q_tm1,
         torch.tensor(A_TM1),
         torch.tensor(R_T),

@@ -1,0 +1,153 @@
+"""What everything around learning may ask of any algorithm, and the one place that translates Lightning's hooks.
+
+An algorithm says how it begins, what one round is, and what must be saved; Lightning, callbacks, checkpoints,
+resumption and pages ask what is here and nothing else.
+"""
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import lightning
+import torch
+from torch import Tensor, nn
+
+from wn_rl.learning.metrics import ChunkMetrics
+from wn_rl.learning.schedules import RunLength
+
+
+class Algorithm(lightning.LightningModule):
+    """A learner whose ``training_step`` is one chunk of rounds.
+
+    Attributes:
+        network: what is trained; folded, it is what evaluations and saved agents play with.
+        run_length: how the run is divided into iterations, chunks and rounds.
+        warmup_agent_steps: agent steps before anything is learned.
+        num_updates: optimizer steps so far.
+        metrics: what is measured while learning.
+        on_warmup_round: called after each round of the warm-up, in which Lightning calls no hooks.
+    """
+
+    network: nn.Module
+
+    def __init__(self, *, run_length: RunLength, warmup_agent_steps: int = 0) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.run_length, self.warmup_agent_steps = run_length, warmup_agent_steps
+        self.num_updates, self.metrics = 0, ChunkMetrics()
+        self.on_warmup_round: Callable[[], None] = lambda: None
+        self._restored: dict[str, Any] | None = None
+
+    # --- what an algorithm is
+
+    @abstractmethod
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """The one optimizer, of ``network`` alone."""
+
+    @property
+    @abstractmethod
+    def agent_steps(self) -> int:
+        """Actions of single environments so far, warm-up included."""
+
+    @abstractmethod
+    def begin(self, saved: dict[str, Any] | None) -> None:
+        """Take memory, start the environments and warm up; or go on from what ``saved_state`` returned."""
+
+    @abstractmethod
+    def begin_iteration(self, iteration: int) -> None:
+        """Start freshly seeded episodes; not called for the first iteration, which begins with the run."""
+
+    @abstractmethod
+    def run_round(self) -> None:
+        """One action in each of N environments, and the updates that fall due."""
+
+    @abstractmethod
+    def end_iteration(self) -> None:
+        """Cut the running episodes."""
+
+    @abstractmethod
+    def compute_statistics(self) -> dict[str, float]:
+        """What is known without waiting for the device, under the names that loggers show.
+
+        ``train/mean_return`` and ``train/episodes`` of the last games, once there are any, and ``train/epsilon``.
+        """
+
+    @abstractmethod
+    def sample_states(self, num_states: int, generator: torch.Generator) -> Tensor:
+        """Observations that the network was or will be trained on, for those who look at its hidden units."""
+
+    @abstractmethod
+    def saved_state(self) -> dict[str, Any]:
+        """All that a checkpoint must hold besides weights and optimizer: plain containers and tensors."""
+
+    @abstractmethod
+    def check_state(self, state: dict[str, Any]) -> None:
+        """Make sure that a saved state, which may be damaged or a stranger's, can be gone on from; loads nothing.
+
+        Raises:
+            ConfigurationError, or what looking at a wrong structure raises: it cannot.
+        """
+
+    def restore_counters(self, state: dict[str, Any]) -> None:
+        """Take over what is asked for before ``begin``: counters and streams."""
+        self.num_updates = state["num_updates"]
+
+    @abstractmethod
+    def close(self) -> None:
+        """Stop threads and environments."""
+
+    # --- what an algorithm keeps in files of its own: nothing, unless it says so
+
+    def write_ahead(self) -> None:
+        """Write what can be written before a checkpoint; called after every chunk."""
+
+    def list_files(self, state: dict[str, Any]) -> set[str]:
+        """The names of the files that a saved state needs."""
+        return set()
+
+    def remove_unused_files(self, *, keep: Iterable[str]) -> None:
+        """Remove the files that neither ``keep`` nor this run needs."""
+
+    def describe_memory(self) -> str | None:
+        """What it will take, in a few words; None where that is little."""
+        return None
+
+    # --- Lightning
+
+    @property
+    def has_iteration_ended(self) -> bool:
+        """Whether all agent steps of the current iteration are done (an interrupted one has not ended)."""
+        return self.agent_steps >= self.run_length.compute_iteration_end(self.current_epoch)
+
+    def train_dataloader(self) -> range:
+        """The chunks of an iteration; the data comes from the environments."""
+        return range(self.run_length.num_chunks)
+
+    def on_train_start(self) -> None:
+        """Begin, or go on from a checkpoint."""
+        self.begin(self._restored)
+        self.metrics.start(self.agent_steps, self.num_updates)
+
+    def on_train_epoch_start(self) -> None:
+        """A Lightning epoch is an iteration."""
+        if self.current_epoch > 0:
+            self.begin_iteration(self.current_epoch)
+
+    def training_step(self, batch: int, batch_idx: int) -> None:
+        """A Lightning batch is a chunk of rounds."""
+        for _ in range(self.run_length.compute_num_rounds(self.agent_steps, self.current_epoch, batch_idx)):
+            self.run_round()
+
+    def on_train_epoch_end(self) -> None:
+        """The iteration ends, unless the run was interrupted."""
+        if self.has_iteration_ended:
+            self.end_iteration()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what Lightning does not know."""
+        checkpoint["wn_rl"] = self.saved_state()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the state until training starts, when there is memory and the environments run."""
+        self._restored = checkpoint["wn_rl"]
+        self.restore_counters(checkpoint["wn_rl"])
