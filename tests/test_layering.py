@@ -15,7 +15,7 @@ PACKAGE = ROOT / "wn_rl"
 LEVELS: list[set[str]] = [
     {"errors", "types"},
     {"system"},
-    {"nn", "losses", "envs", "replay", "paper"},
+    {"nn", "losses", "envs", "replay"},
     {"networks", "acting"},
     {"learning", "runs"},
     {"viewing"},

@@ -1,1 +1,1 @@
-"""Playing: policies, the collector of training steps, the evaluator of whole games, and the frame stack."""
+"""Playing: policies, the collector of training steps, and the evaluator of whole games."""
