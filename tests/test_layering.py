@@ -123,6 +123,13 @@ def test_build_alone_instantiates_what_a_configuration_names() -> None:
     assert set(users) <= {"build.py"}
 
 
+def test_the_weight_library_knows_no_reinforcement_learning() -> None:
+    words = re.compile(r"\b(frames?|pixels?|q[-_]\w+|rewards?|replay|observations?|actions?|agents?)\b", re.IGNORECASE)
+    files = [path for path in FILES if path.parent == PACKAGE / "nn"]
+    assert len(files) > 8
+    assert [(path.name, word) for path in files for word in words.findall(path.read_text())] == []
+
+
 def test_programs_import_each_other_by_their_full_names() -> None:
     paths = [*(ROOT / "scripts").rglob("*.py"), *(ROOT / "tests").rglob("*.py")]
     users = {str(path.relative_to(ROOT)) for path in paths if "sys.path." in path.read_text()}

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from wn_rl.losses.q_learning import compute_value_loss, select_action
 from wn_rl.networks.folded_network import FoldedNetwork
 from wn_rl.networks.q_network import make_q_network
-from wn_rl.nn.normalizers import NORMALIZERS, after_update
+from wn_rl.nn.normalizers import NORMALIZERS, project_weights
 from wn_rl.nn.optimizer_groups import make_parameter_groups
 from wn_rl.system.cpu import use_processor
 
@@ -61,7 +61,7 @@ class Contestant:
         self.optimizer.zero_grad()
         self.compute_loss(*minibatch).backward()
         self.optimizer.step()
-        after_update(self.network)
+        project_weights(self.network)
         self.acting.expire()
         self.acting.sync(self.network)
 

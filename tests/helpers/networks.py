@@ -8,7 +8,7 @@ import torch
 
 from wn_rl.networks.q_network import QNetwork, make_q_network
 from wn_rl.nn.initialization import initialize_from_data
-from wn_rl.nn.normalizers import NORMALIZERS, after_update
+from wn_rl.nn.normalizers import NORMALIZERS, project_weights
 
 ALL_NORMALIZERS = sorted(NORMALIZERS)
 _EVERY_KIND_OF_STATE = ("none", "batch_norm", "spectral_norm", "weight_norm_mean_only_batch_norm")
@@ -64,6 +64,6 @@ def _train(normalizer: str, head: str) -> QNetwork:
         optimizer.zero_grad()
         (network(draw_frames(seed=20 + update)).q_values - targets).square().mean().backward()
         optimizer.step()
-        after_update(network)
+        project_weights(network)
     network.zero_grad()
     return network

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from tests.helpers.networks import draw_frames, make_network
+from wn_rl.networks import pixel_kernel
 from wn_rl.networks.folded_network import FoldedNetwork
 from wn_rl.networks.pixels import ScalePixels
 from wn_rl.networks.q_network import QNetwork
-from wn_rl.nn import cpu_kernels
 from wn_rl.runs.agent import load_agent, save_agent
 
 CHECKPOINTS = Path(__file__).resolve().parents[2] / "checkpoints"
@@ -38,7 +38,7 @@ def test_pytorch_and_the_kernel_center_alike(dtype, monkeypatch):
     scale.center_(OBSERVATIONS.to(torch.uint8))
     with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
         expected = scale(OBSERVATIONS.to(torch.uint8))
-        monkeypatch.setattr(cpu_kernels, "can_scale", lambda *_: False)
+        monkeypatch.setattr(pixel_kernel, "can_scale", lambda *_: False)
         found = scale(OBSERVATIONS.to(torch.uint8))
     assert found.dtype == expected.dtype == dtype
     torch.testing.assert_close(found, expected, rtol=2**-7 if dtype == torch.bfloat16 else 1e-6, atol=0)

@@ -11,7 +11,7 @@ from wn_rl.errors import ConfigurationError
 from wn_rl.networks.folded_network import FoldedNetwork
 from wn_rl.networks.heads import NUM_QUANTILES
 from wn_rl.networks.q_network import make_q_network
-from wn_rl.nn.normalizers import after_update
+from wn_rl.nn.normalizers import project_weights
 from wn_rl.types import QOutput
 
 ATARI = {"num_actions": 6, "stack_size": 4, "frame_shape": (84, 84), "hidden_units": 512, "generator": None}
@@ -22,7 +22,7 @@ def count_parameters(network):
 
 
 @pytest.mark.parametrize("torso", ["nature", "small", "mlp"])
-@pytest.mark.parametrize("head", ["linear", "dueling", "quantile"])
+@pytest.mark.parametrize("head", ["linear", "dueling", "quantile", "dueling_quantile"])
 @pytest.mark.parametrize("normalizer", ALL_NORMALIZERS)
 def test_every_combination_maps_stacks_of_frames_to_one_value_per_action_and_learns(torso, head, normalizer):
     network = make_network(normalizer, torso=torso, head=head)
@@ -69,13 +69,13 @@ def test_strided_convolutions_are_those_of_the_papers(torso, strides, memory_for
     torch.testing.assert_close(features, by_hand)
 
 
-@pytest.mark.parametrize("head", ["linear", "dueling", "quantile"])
+@pytest.mark.parametrize("head", ["linear", "dueling", "quantile", "dueling_quantile"])
 @pytest.mark.parametrize("normalizer", ["none", "weight_norm", "weight_norm_projected_v", "projection", "batch_norm"])
-def test_first_q_values_on_real_frames_have_mean_zero_and_the_deviation_asked_for(normalizer, head):
+def test_first_q_values_on_real_frames_have_mean_zero_and_the_std_asked_for(normalizer, head):
     networks = [make_network(normalizer, head=head) for _ in range(2)]
-    for network, deviation in zip(networks, (1.0, 0.05), strict=True):
-        network.initialize_from_data(draw_frames(), deviation, torch.Generator().manual_seed(4))
-        after_update(network)  # a projection returns to the scaled norms
+    for network, std in zip(networks, (1.0, 0.05), strict=True):
+        network.initialize_from_data(draw_frames(), std, torch.Generator().manual_seed(4))
+        project_weights(network)  # a projection returns to the scaled norms
     wide, narrow = (network.eval()(draw_frames()).q_values for network in networks)
     torch.testing.assert_close(narrow, 0.05 * wide, rtol=1e-4, atol=1e-5)
     if head == "linear":
@@ -115,6 +115,28 @@ def test_quantiles_lie_together_per_action_and_their_mean_is_the_value():
         of_action = outputs[:, action * NUM_QUANTILES : (action + 1) * NUM_QUANTILES]
         torch.testing.assert_close(output.quantiles[:, action], of_action)
         torch.testing.assert_close(output.q_values[:, action], of_action.sum(1) / NUM_QUANTILES)
+
+
+def test_every_dueling_quantile_is_value_plus_advantage_less_its_mean():
+    network = make_network("none", head="dueling_quantile")
+    features = network.compute_features(draw_frames(4))
+    value, advantage = network.head.value(features), network.head.advantage(features)
+    output = network(draw_frames(4))
+    assert value.shape == (4, NUM_QUANTILES)
+    for quantile in range(NUM_QUANTILES):
+        of_quantile = advantage[:, quantile::NUM_QUANTILES]
+        expected = value[:, [quantile]] + of_quantile - of_quantile.sum(1, keepdim=True) / 5
+        torch.testing.assert_close(output.quantiles[:, :, quantile], expected)
+    torch.testing.assert_close(output.q_values, output.quantiles.sum(2) / NUM_QUANTILES)
+
+
+@pytest.mark.parametrize("head", ["quantile", "dueling_quantile"])
+def test_a_head_has_as_many_quantiles_as_are_asked_for(head):
+    network = make_q_network(torso="mlp", head=head, normalizer="none", num_quantiles=7, **ATARI)
+    frames = torch.zeros(2, 4, 84, 84, dtype=torch.uint8)
+    assert network(frames).quantiles.shape == (2, 6, 7)
+    with pytest.raises(ConfigurationError, match="num_quantiles=0"):
+        make_q_network(torso="mlp", head=head, normalizer="none", num_quantiles=0, **ATARI)
 
 
 def test_pixels_are_scaled_by_one_over_255():
@@ -170,7 +192,7 @@ def test_autocast_computes_nearly_the_same_values_in_float32_outputs(normalizer)
     torch.testing.assert_close(rough, network(draw_frames()).q_values, rtol=0.1, atol=0.1)
 
 
-@pytest.mark.parametrize("head", ["linear", "dueling", "quantile"])
+@pytest.mark.parametrize("head", ["linear", "dueling", "quantile", "dueling_quantile"])
 @pytest.mark.parametrize("is_folded", [True, False])
 def test_values_differ_by_less_than_bfloat16_can_tell(head, is_folded):
     """Around 100 bfloat16 goes by halves."""
@@ -194,7 +216,10 @@ def test_values_differ_by_less_than_bfloat16_can_tell(head, is_folded):
     ("options", "message"),
     [
         ({"torso": "natur"}, r"torso='natur' is unknown; did you mean 'nature'\? known: mlp, nature"),
-        ({"head": "duel"}, r"head='duel' is unknown; did you mean 'dueling'\? known: dueling, linear, quantile"),
+        (
+            {"head": "duel"},
+            r"head='duel' is unknown; did you mean 'dueling'\? known: dueling, dueling_quantile, linear, quantile",
+        ),
         ({"normalizer": "batchnorm"}, "normalizer='batchnorm' is unknown"),
         ({"frame_shape": (30, 84)}, "too small .*torso='nature' needs 36 x 36.*torso='mlp'"),
     ],

@@ -10,13 +10,10 @@ from torch.nn.utils import parametrizations, parametrize
 from torch.nn.utils import weight_norm as torch_hook
 
 from wn_rl.errors import ConfigurationError
-from wn_rl.nn.conversion import plain, to_torch_hook, to_torch_parametrization, weight_normalize
+from wn_rl.nn.conversion import plain, to_torch_parametrization, weight_normalize
 from wn_rl.nn.folding import make_folded
-from wn_rl.nn.weight_norm_conv import WeightNormConv2d
-from wn_rl.nn.weight_norm_layer import set_g_
-from wn_rl.nn.weight_norm_linear import WeightNormLinear
+from wn_rl.nn.weight_norm_layers import WeightNormConv2d, WeightNormConvTranspose2d, WeightNormLinear
 from wn_rl.nn.weight_norm_recurrent import WeightNormGRU
-from wn_rl.nn.weight_norm_transposed import WeightNormConvTranspose2d
 
 
 def make_network():
@@ -38,7 +35,7 @@ def make_signed(network):
     """Lengths of both signs, so that a lost sign shows."""
     for index in (0, 2, 4):
         layer = network[index]
-        set_g_(layer, torch.linspace(-2, 3, len(layer.g)))
+        layer.set_g_(torch.linspace(-2, 3, len(layer.g)))
     return network
 
 
@@ -66,10 +63,9 @@ def test_plain_keeps_the_sign_of_g():
     torch.testing.assert_close(plain(normalized)(draw_images()), normalized(draw_images()))
 
 
-@pytest.mark.parametrize("convert", [to_torch_parametrization, to_torch_hook])
-def test_v_and_g_survive_the_way_to_pytorch_and_back(convert):
+def test_v_and_g_survive_the_way_to_pytorch_and_back():
     normalized = make_signed(weight_normalize(make_network()))
-    theirs = convert(normalized)
+    theirs = to_torch_parametrization(normalized)
     torch.testing.assert_close(theirs(draw_images()), normalized(draw_images()))
     ours = weight_normalize(theirs)
     for name, tensor in normalized.state_dict().items():
@@ -146,14 +142,13 @@ def test_recurrent_layers_refuse_a_zero_row_and_a_negative_length_by_name():
         weight_normalize(normalized, g_mode="exponential")
 
 
-@pytest.mark.parametrize("convert", [to_torch_parametrization, to_torch_hook])
 @pytest.mark.parametrize("layer", [nn.LSTM(3, 5, 2), nn.GRU(3, 5, bidirectional=True)])
-def test_v_and_g_of_recurrent_layers_survive_the_way_to_pytorch_and_back(layer, convert):
+def test_v_and_g_of_recurrent_layers_survive_the_way_to_pytorch_and_back(layer):
     normalized, x = weight_normalize(layer), draw_sequence()
     with torch.no_grad():
         for name, parameter in normalized.named_parameters():
             parameter.mul_(-2 if name.startswith("g") else 3)
-    theirs = convert(normalized)
+    theirs = to_torch_parametrization(normalized)
     torch.testing.assert_close(theirs(x)[0], normalized(x)[0])
     torch.testing.assert_close(plain(theirs)(x)[0], normalized(x)[0])
     ours = weight_normalize(theirs)

@@ -5,9 +5,8 @@ import pytest
 import torch
 from numba.core.caching import CacheImpl
 
-from wn_rl.networks.pixels import ScalePixels
 from wn_rl.nn import cpu_kernels
-from wn_rl.nn.cpu_kernels import can_compute, can_scale, compute_gradients, scale_pixels, write_weight
+from wn_rl.nn.cpu_kernels import can_compute, compute_gradients, write_weight
 from wn_rl.nn.weight_norm import write_normalized_
 
 
@@ -59,7 +58,7 @@ def test_every_bfloat16_and_what_lies_between_two_is_rounded_as_pytorch_rounds()
 def _encode_all(numbers, out):
     import numba
 
-    encode = cpu_kernels._encode
+    encode = cpu_kernels.encode
 
     @numba.njit
     def loop(numbers, out):
@@ -121,40 +120,13 @@ def test_several_threads_write_the_same_bits(set_threads, dtype):
 )
 def test_rows_are_shared_by_cores_that_pytorch_does_not_keep_busy(set_threads, num_threads, num_cores, expected):
     set_threads(num_threads, num_cores)
-    assert cpu_kernels._count_threads() == expected
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
-def test_pixels_are_scaled_as_pytorch_scales_them_in_their_memory_format(memory_format, dtype):
-    pixels = torch.arange(3 * 4 * 6 * 7).remainder(256).to(torch.uint8).view(3, 4, 6, 7)
-    pixels = pixels.contiguous(memory_format=memory_format)
-    assert can_scale(pixels, dtype)
-    for mean in (None, torch.arange(6 * 7, dtype=torch.uint8).view(6, 7) * 6):
-        scaled = scale_pixels(pixels, mean, 1 / 255, dtype)
-        assert torch.equal(scaled, ((pixels.float() - (0 if mean is None else mean)) * (1 / 255)).to(dtype))
-        assert scaled.stride() == pixels.stride()
-    assert ScalePixels(None)(pixels).equal(scale_pixels(pixels, None, 1 / 255, torch.float32))
-
-
-@pytest.mark.parametrize("take", [lambda pixels: pixels[:, :, ::2], lambda pixels: pixels[:0]])
-def test_pixels_with_gaps_or_without_elements_are_scaled_by_pytorch(take):
-    pixels = take(torch.arange(2 * 4 * 6 * 8).remainder(256).to(torch.uint8).view(2, 4, 6, 8))
-    assert not can_scale(pixels, torch.float32)
-    torch.testing.assert_close(ScalePixels(None)(pixels), pixels.float() / 255)
-
-
-def test_where_a_network_is_traced_pytorch_scales_the_pixels(monkeypatch):
-    pixels = torch.arange(2 * 4 * 6 * 8).remainder(256).to(torch.uint8).view(2, 4, 6, 8)
-    monkeypatch.setattr(torch.jit, "is_tracing", lambda: True)  # jaxtyping's checks do not bear tracing itself
-    monkeypatch.setattr(cpu_kernels, "scale_pixels", None)  # a trace would take what it returns for a constant
-    torch.testing.assert_close(ScalePixels(None)(pixels), pixels.float() / 255)
+    assert cpu_kernels.count_threads() == expected
 
 
 def test_where_nothing_can_be_kept_kernels_are_compiled_all_the_same(monkeypatch):
     monkeypatch.setattr(CacheImpl, "_locator_classes", [])
     divisors = torch.empty(3)
-    kernel = cpu_kernels._compiled(cpu_kernels._write_weight.py_func)
+    kernel = cpu_kernels.compiled(cpu_kernels._write_weight.py_func)
     kernel(*(tensor.numpy() for tensor in (draw(3, 5), draw(3, seed=1), torch.empty(3, 5), divisors)))
     torch.testing.assert_close(divisors, draw(3, 5).norm(dim=1))
 

@@ -9,14 +9,12 @@ from torch import nn
 from torch.nn.utils import parametrizations
 
 from tests.helpers.networks import ALL_NORMALIZERS, draw_frames, make_generator, make_network, make_trained
-from wn_rl.errors import ConfigurationError
 from wn_rl.networks.torsos import FlattenChannelsLast, WidthToDepth
 from wn_rl.nn.conversion import weight_normalize
-from wn_rl.nn.folding import fold_, folded_state_dict, make_folded, polyak_
-from wn_rl.nn.normalized_layers import BatchNorm
-from wn_rl.nn.weight_norm_layer import set_g_
+from wn_rl.nn.folding import fold_, make_folded
+from wn_rl.nn.normalizers import BatchNorm
 
-HEADS = ["linear", "dueling", "quantile"]
+HEADS = ["linear", "dueling", "quantile", "dueling_quantile"]
 
 
 def make_signed(normalizer, head="linear"):
@@ -52,7 +50,7 @@ def test_folded_network_has_the_outputs_of_evaluation_mode_within_1e_5(normalize
 def test_folded_state_loads_into_the_plain_network(normalizer):
     network = make_signed(normalizer)
     plain_network = make_network("none", seed=9)
-    plain_network.load_state_dict(load(save(folded_state_dict(network))))
+    plain_network.load_state_dict(load(save(make_folded(network).state_dict())))
     torch.testing.assert_close(q_values(plain_network), q_values(network), rtol=1e-4, atol=1e-4)
 
 
@@ -154,7 +152,7 @@ def test_copy_in_bfloat16_and_channels_last_is_the_rounded_weight(normalizer):
 
 def test_large_weight_in_bfloat16_is_w_rounded_once():
     layer = weight_normalize(nn.Linear(1000, 300))
-    set_g_(layer, torch.linspace(-2, 3, 300))
+    layer.set_g_(torch.linspace(-2, 3, 300))
     folded = make_folded(layer).to(torch.bfloat16)
     fold_(layer, folded)
     weight = (layer.g.unsqueeze(1) * layer.v / layer.v.norm(dim=1, keepdim=True)).detach()
@@ -193,25 +191,6 @@ def test_a_shared_layer_stays_shared():
     layer = weight_normalize(nn.Linear(3, 3))
     folded = make_folded(nn.Sequential(layer, nn.ReLU(), layer))
     assert folded[0] is folded[2]
-
-
-@pytest.mark.parametrize("normalizer", ALL_NORMALIZERS)
-@pytest.mark.parametrize("tau", [0.0, 0.25, 1.0])
-def test_polyak_averages_the_weights_themselves(normalizer, tau):
-    network = make_signed(normalizer)
-    average = make_folded(make_network(normalizer))
-    before, newest = copy.deepcopy(average).state_dict(), make_folded(network).state_dict()
-    polyak_(network, average, tau)
-    for name, tensor in average.state_dict().items():
-        torch.testing.assert_close(tensor, (1 - tau) * before[name] + tau * newest[name])
-
-
-def test_polyak_refuses_what_would_round_the_average_away():
-    network = make_network("weight_norm")
-    with pytest.raises(ConfigurationError, match=r"float32.*hard copies"):
-        polyak_(network, make_folded(network).to(torch.bfloat16), 0.01)
-    with pytest.raises(ConfigurationError, match="outside"):
-        polyak_(network, make_folded(network), 1.5)
 
 
 def test_folding_inside_autocast_is_exact():

@@ -10,7 +10,7 @@ from tests.helpers.networks import ALL_NORMALIZERS, draw_frames, make_generator,
 from wn_rl.errors import ConfigurationError
 from wn_rl.nn.conversion import weight_normalize
 from wn_rl.nn.initialization import initialize_from_data
-from wn_rl.nn.normalizers import after_update
+from wn_rl.nn.normalizers import project_weights
 from wn_rl.nn.weight_norm_recurrent import named_weights
 
 # Layer norm divides by statistics of its own, which come after the initialized layers.
@@ -37,12 +37,12 @@ def initialized(normalizer, **options):
     return network
 
 
-@pytest.mark.parametrize("head", ["linear", "dueling", "quantile"])
+@pytest.mark.parametrize("head", ["linear", "dueling", "quantile", "dueling_quantile"])
 @pytest.mark.parametrize("normalizer", [name for name in WITHOUT_LAYER_NORM if name != "spectral_norm"])
 def test_every_unit_has_mean_zero_and_variance_one_before_its_relu(normalizer, head):
     network = initialized(normalizer, head=head)
     *pre_activations, q_values = affine_outputs(network, draw_frames())
-    assert len(pre_activations) == {"linear": 4, "dueling": 5, "quantile": 4}[head]
+    assert len(pre_activations) == (5 if head.startswith("dueling") else 4)
     for t in [*pre_activations, q_values] if head == "linear" else pre_activations:
         units = t.movedim(1, 0).flatten(1)
         torch.testing.assert_close(units.mean(1), torch.zeros(len(units)), rtol=0, atol=1e-4)
@@ -77,7 +77,7 @@ def test_g_and_bias_are_those_of_equation_6_for_one_layer():
     torch.testing.assert_close(layer.bias.detach(), -t.mean(0) / t.std(0, correction=0))
 
 
-def test_v_has_a_deviation_of_one_twentieth():
+def test_v_has_a_std_of_one_twentieth():
     network = initialized("weight_norm", hidden_units=400)
     assert abs(network.torso.layers[11].v.std().item() - 0.05) < 5e-4
 
@@ -136,7 +136,7 @@ def test_plain_and_weight_normalized_layers_of_any_kind_start_alike(layer):
 def test_projections_remember_the_norms_that_initialization_gave():
     network = initialized("projection")
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    after_update(network)
+    project_weights(network)
     for name, tensor in network.state_dict().items():
         torch.testing.assert_close(tensor, before[name])
 
@@ -160,7 +160,7 @@ def test_autocast_does_not_coarsen_the_statistics():
 
 
 def test_a_single_observation_is_refused():
-    with pytest.raises(ConfigurationError, match="at least 2 observations"):
+    with pytest.raises(ConfigurationError, match="at least 2 examples"):
         initialize_from_data(make_network("none"), draw_frames(1))
 
 
@@ -212,7 +212,7 @@ def run_by_hand(kind, x, weights, suffix, sizes):
 @pytest.mark.filterwarnings("ignore:LSTM with projections:UserWarning")
 @pytest.mark.parametrize("normalize", [weight_normalize, lambda layer: layer])
 @pytest.mark.parametrize(("kind", "options"), RECURRENT)
-def test_what_the_inputs_bring_to_every_gate_has_mean_zero_and_deviation_one(kind, options, normalize):
+def test_what_the_inputs_bring_to_every_gate_has_mean_zero_and_std_one(kind, options, normalize):
     layer = normalize(kind(3, 5, **options))
     x = draw_sequences()
     initialize_from_data(layer, x if options.get("batch_first") else x.transpose(0, 1), generator=make_generator(4))

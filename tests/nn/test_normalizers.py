@@ -8,10 +8,15 @@ from torch.nn.utils import parametrizations
 from tests.helpers.networks import ALL_NORMALIZERS, draw_frames, make_generator, make_network, make_trained
 from wn_rl.errors import ConfigurationError
 from wn_rl.nn.conversion import weight_normalize
-from wn_rl.nn.normalized_layers import BATCH_MOMENTUM, MeanOnlyBatchNorm, NormProjection, SpectralNorm
-from wn_rl.nn.normalizers import after_update, make_normalizer
-from wn_rl.nn.weight_norm_conv import WeightNormConv2d
-from wn_rl.nn.weight_norm_linear import WeightNormLinear
+from wn_rl.nn.normalizers import (
+    BATCH_MOMENTUM,
+    MeanOnlyBatchNorm,
+    NormProjection,
+    SpectralNorm,
+    make_normalizer,
+    project_weights,
+)
+from wn_rl.nn.weight_norm_layers import WeightNormConv2d, WeightNormLinear
 
 BATCH_DEPENDENT = {"mean_only_batch_norm", "weight_norm_mean_only_batch_norm", "batch_norm"}
 
@@ -187,7 +192,7 @@ def test_projected_weights_return_to_their_initial_norms_and_the_output_layer_is
     initial, output = hidden.weight.norm(dim=1).clone(), network.head.output.weight.norm(dim=1).clone()
     take_a_step(network)
     assert not hidden.weight.norm(dim=1).allclose(initial, rtol=1e-3)
-    after_update(network)
+    project_weights(network)
     torch.testing.assert_close(hidden.weight.norm(dim=1), initial)
     assert not network.head.output.weight.norm(dim=1).allclose(output, rtol=1e-3)
 
@@ -199,7 +204,7 @@ def test_projecting_v_restores_its_norm_and_leaves_the_function_as_it_is():
     take_a_step(network)
     before = network(draw_frames()).q_values
     assert not layers[3].v.norm(dim=1).allclose(initial[3], rtol=1e-3)
-    after_update(network)
+    project_weights(network)
     torch.testing.assert_close(network(draw_frames()).q_values, before, rtol=1e-5, atol=1e-6)
     for layer, norms in zip(layers, initial, strict=True):
         torch.testing.assert_close(layer.v.flatten(1).norm(dim=1), norms)
@@ -212,7 +217,7 @@ def test_projecting_v_leaves_the_function_as_it_is_to_the_last_places_of_float64
     weights = [
         layer.weight.detach() for layer in network.modules() if type(layer) in (WeightNormConv2d, WeightNormLinear)
     ]
-    after_update(network)
+    project_weights(network)
     after = [
         layer.weight.detach() for layer in network.modules() if type(layer) in (WeightNormConv2d, WeightNormLinear)
     ]
@@ -225,13 +230,13 @@ def test_projection_of_a_zero_unit_is_finite():
     module = NormProjection(weight_normalize(nn.Linear(3, 2)), "v")
     with torch.no_grad():
         module.layer.v[1] = 0
-    after_update(module)
+    project_weights(module)
     assert module.layer.v.isfinite().all()
 
 
 @pytest.mark.parametrize("name", [name for name in ALL_NORMALIZERS if "project" not in name])
-def test_after_update_changes_nothing_without_a_projection(name):
+def test_project_weights_changes_nothing_without_a_projection(name):
     network = make_network(name)
     before = {key: tensor.clone() for key, tensor in network.state_dict().items()}
-    after_update(network)
+    project_weights(network)
     assert all(tensor.equal(before[key]) for key, tensor in network.state_dict().items())

@@ -20,8 +20,7 @@ from wn_rl.nn.statistics import (
     find_weight_units,
     name_layers,
 )
-from wn_rl.nn.weight_norm_linear import WeightNormLinear
-from wn_rl.nn.weight_norm_transposed import WeightNormConvTranspose2d
+from wn_rl.nn.weight_norm_layers import WeightNormConvTranspose2d, WeightNormLinear
 
 NATURE = ["conv1", "conv2", "conv3", "linear", "output"]
 

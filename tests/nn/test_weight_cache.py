@@ -10,8 +10,7 @@ from torch import nn
 from tests.helpers.networks import draw_frames, make_network
 from wn_rl.networks.folded_network import FoldedNetwork
 from wn_rl.nn.conversion import weight_normalize
-from wn_rl.nn.folding import fold_, make_folded, pair_layers
-from wn_rl.nn.weight_cache import cached_weights, lent_weights
+from wn_rl.nn.folding import cached_weights, fold_, lent_weights, make_folded
 
 
 def make_layers():
@@ -79,11 +78,8 @@ def test_an_update_between_two_applications_of_a_q_network_is_seen():
 
 def test_an_error_inside_forgets_the_weights():
     network, first, _ = make_layers()
-    try:
-        with cached_weights(network):
-            network(first[:, :1])
-    except RuntimeError:
-        pass
+    with pytest.raises(RuntimeError, match="channels"), cached_weights(network):
+        network(first[:, :1])
     assert network[0].cached_weight is None
 
 
@@ -97,9 +93,14 @@ def test_folded_and_copied_q_networks_cache_their_own_layers():
     torch.testing.assert_close(make_folded(clone)(draw_frames(4)).q_values, expected, rtol=1e-4, atol=1e-5)
 
 
-def compute_gradients(network, frames, folded=None):
-    """Of a loss whose gradient differs from unit to unit, by name; with the weights of a folded network if given."""
-    with lent_weights(pair_layers(network, folded)) if folded is not None else nullcontext():
+def fold(network):
+    """The w of a new folded network."""
+    return fold_(network, make_folded(network))
+
+
+def compute_gradients(network, frames, computed=None):
+    """Of a loss whose gradient differs from unit to unit, by name; with the weights that folding computed if given."""
+    with nullcontext() if computed is None else lent_weights(computed):
         q_values = network(frames).q_values.float()
     loss = (q_values * torch.arange(1.0, 1 + q_values.shape[1])).square().mean()
     gradients = torch.autograd.grad(loss, list(network.parameters()))
@@ -123,7 +124,7 @@ LENDERS = ("weight_norm", "weight_norm_projected_v", "weight_norm_mean_only_batc
 def test_lent_weights_give_the_gradients_that_computed_ones_give(normalizer, torso):
     network, frames = make_large_network(normalizer, torso=torso), draw_frames(4)
     expected = compute_gradients(network, frames)
-    found = compute_gradients(network, frames, make_folded(network))
+    found = compute_gradients(network, frames, fold(network))
     for name, gradient in expected.items():
         torch.testing.assert_close(found[name], gradient, rtol=1e-3, atol=1e-5 * float(gradient.abs().max()), msg=name)
 
@@ -132,10 +133,10 @@ def test_lent_weights_in_bfloat16_give_gradients_that_point_where_float32_points
     network, frames = make_large_network("weight_norm"), draw_frames(8)
     expected = compute_gradients(network, frames)
     folded = make_folded(network).reduce_precision_(torch.bfloat16)
-    fold_(network, folded)
-    make_folded(network)  # elsewhere and in another precision: that is not what is lent
+    computed = fold_(network, folded)
+    fold(network)  # elsewhere and in another precision: that is not what is lent
     with torch.autocast("cpu", torch.bfloat16):
-        found = compute_gradients(network, frames, folded)
+        found = compute_gradients(network, frames, computed)
     for name, gradient in expected.items():
         assert found[name].dtype == torch.float32
         assert torch.cosine_similarity(found[name].flatten(), gradient.flatten(), dim=0) > 0.99, name
@@ -144,10 +145,11 @@ def test_lent_weights_in_bfloat16_give_gradients_that_point_where_float32_points
 def test_lent_weights_are_those_of_the_folded_network():
     network, frames = make_large_network("weight_norm"), draw_frames(2)
     folded = make_folded(network)
+    computed = fold_(network, folded)
     with torch.no_grad():
         for parameter in folded.parameters():
             parameter.mul_(2)
-    with lent_weights(pair_layers(network, folded)):
+    with lent_weights(computed):
         lent = network(frames).q_values
     assert not lent.allclose(network(frames).q_values, rtol=0.1)
     assert all(layer.cached_weight is None for layer in network._layers)
@@ -161,7 +163,7 @@ def test_a_unit_of_length_zero_still_gets_its_gradient_from_lent_weights():
     network.torso.layers[-1] = nn.Identity()  # the ReLU, whose gradient at 0 is 0
     expected = compute_gradients(network, frames)["torso.layers.11.g"]
     assert expected[3] != 0
-    found = compute_gradients(network, frames, make_folded(network))["torso.layers.11.g"]
+    found = compute_gradients(network, frames, fold(network))["torso.layers.11.g"]
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-6)
 
 
@@ -172,7 +174,7 @@ def test_a_unit_without_a_direction_gets_no_gradient_and_never_nan_from_lent_wei
             layer.v[1] = 0
     folded = make_folded(network)
     assert all(bool((parameter == parameter).all()) for parameter in folded.parameters())
-    for name, gradient in compute_gradients(network, frames, folded).items():
+    for name, gradient in compute_gradients(network, frames, fold_(network, folded)).items():
         assert bool(gradient.isfinite().all()), name
         if name.endswith(".v"):
             assert not gradient[1].any()
@@ -182,8 +184,8 @@ def test_a_copy_lends_its_own_weights_whoever_has_folded_the_network_since():
     network, frames = make_large_network("weight_norm"), draw_frames(2)
     copy_of_it = FoldedNetwork(network, dtype=torch.bfloat16).sync(network)
     q_values = []
-    for fold in (lambda: None, lambda: make_folded(network)):  # as evaluation and statistics do, in float32
-        fold()
+    for fold_elsewhere in (lambda: None, lambda: fold(network)):  # as evaluation and statistics do, in float32
+        fold_elsewhere()
         with torch.autocast("cpu", torch.bfloat16), copy_of_it.lend_weights(network):
             q_values.append(network(frames).q_values)
     assert torch.equal(*q_values)

@@ -9,8 +9,7 @@ from torch.nn.utils import parametrizations
 from wn_rl.errors import ConfigurationError
 from wn_rl.nn.conversion import weight_normalize
 from wn_rl.nn.weight_norm import compute_weight
-from wn_rl.nn.weight_norm_layer import set_g_
-from wn_rl.nn.weight_norm_linear import WeightNormLinear
+from wn_rl.nn.weight_norm_layers import WeightNormLinear
 
 SHAPES = [(5, 7), (7, 5), (4, 3, 2), (5, 3, 4, 2), (3, 2, 4, 3, 2)]
 
@@ -124,7 +123,7 @@ def test_a_large_linear_layer_agrees_with_pytorchs_parametrization(dtype):
     layer = WeightNormLinear(600, 512, generator=torch.Generator().manual_seed(0)).to(dtype)
     theirs = parametrizations.weight_norm(nn.Linear(600, 512, dtype=dtype))
     with torch.no_grad():
-        set_g_(layer, draw((512,), dtype=dtype))
+        layer.set_g_(draw((512,), dtype=dtype))
         theirs.parametrizations.weight.original1.copy_(layer.v)
         theirs.parametrizations.weight.original0.copy_(layer.g[:, None])
         theirs.bias.copy_(layer.bias)

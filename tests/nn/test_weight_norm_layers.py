@@ -11,15 +11,17 @@ from torch import nn
 
 from wn_rl.errors import ConfigurationError
 from wn_rl.nn.conversion import plain, weight_normalize
-from wn_rl.nn.weight_norm_conv import WeightNormConv1d, WeightNormConv2d, WeightNormConv3d
-from wn_rl.nn.weight_norm_layer import layer_g, set_g_
-from wn_rl.nn.weight_norm_linear import WeightNormLinear
-from wn_rl.nn.weight_norm_recurrent import WeightNormGRU, WeightNormLSTM, named_weights
-from wn_rl.nn.weight_norm_transposed import (
+from wn_rl.nn.weight_norm_layers import (
+    PLAIN_OF,
+    WeightNormConv1d,
+    WeightNormConv2d,
+    WeightNormConv3d,
     WeightNormConvTranspose1d,
     WeightNormConvTranspose2d,
     WeightNormConvTranspose3d,
+    WeightNormLinear,
 )
+from wn_rl.nn.weight_norm_recurrent import WeightNormGRU, WeightNormLSTM, named_weights
 
 AFFINE = [
     (WeightNormLinear, (7, 5), {}, (3, 7)),
@@ -36,7 +38,7 @@ def make_affine(kind, arguments, options, **more):
     """A layer with v from a fixed seed and g of both signs."""
     layer = kind(*arguments, **options, generator=torch.Generator().manual_seed(0), **more)
     if layer.g_mode != "exponential":
-        set_g_(layer, torch.linspace(-2, 3, len(layer_g(layer))))
+        layer.set_g_(torch.linspace(-2, 3, len(layer.compute_g())))
     return layer
 
 
@@ -47,7 +49,7 @@ def draw(shape):
 @pytest.mark.parametrize(("kind", "arguments", "options", "shape"), AFFINE)
 def test_layer_computes_what_the_plain_layer_computes_with_w(kind, arguments, options, shape):
     layer = make_affine(kind, arguments, options)
-    reference = kind.__mro__[1](*arguments, **options)  # PyTorch's class
+    reference = PLAIN_OF[kind](*arguments, **options)
     state = {"weight": layer.weight.detach()} | ({} if layer.bias is None else {"bias": layer.bias.detach()})
     reference.load_state_dict(state)
     torch.testing.assert_close(layer(draw(shape)), reference(draw(shape)))
@@ -126,7 +128,7 @@ def test_channels_last_changes_no_output_and_no_gradient():
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
 
 
-def test_v_is_drawn_from_a_normal_distribution_of_deviation_one_twentieth():
+def test_v_is_drawn_from_a_normal_distribution_of_std_one_twentieth():
     layer = WeightNormLinear(300, 200, generator=torch.Generator().manual_seed(0))
     assert layer.v.mean().abs() < 0.001
     assert math.isclose(layer.v.std().item(), 0.05, rel_tol=0.01)
@@ -162,7 +164,7 @@ def test_exponential_g_is_the_exponential_of_s_and_learns_through_it():
 def test_exponential_g_refuses_a_negative_length():
     layer = WeightNormLinear(7, 2, g_mode="exponential")
     with pytest.raises(ConfigurationError, match="positive"):
-        set_g_(layer, torch.tensor([1.0, -1.0]))
+        layer.set_g_(torch.tensor([1.0, -1.0]))
 
 
 def test_unknown_g_mode_is_refused_with_the_known_ones():

@@ -117,8 +117,8 @@ PLANTED = [
     },
     {
         "number": 18, "file": "wn_rl/networks/heads.py",
-        "old": "apply_in_float32(self.output, features).unflatten(1, (-1, NUM_QUANTILES))",
-        "new": "apply_in_float32(self.output, features).unflatten(1, (NUM_QUANTILES, -1)).transpose(1, 2)",
+        "old": "apply_in_float32(self.output, features).unflatten(1, (-1, self.num_outputs))\n\n\nclass DuelingHead",
+        "new": "apply_in_float32(self.output, features).unflatten(1, (self.num_outputs, -1)).transpose(1, 2)\n\n\nclass DuelingHead",
         "test": "tests/networks/test_q_network.py::test_quantiles_lie_together_per_action_and_their_mean_is_the_value",
     },
     {

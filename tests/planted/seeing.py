@@ -12,7 +12,7 @@ PLANTED = [
     },
     {
         "number": 18, "file": STATISTICS,
-        "old": "    axis = output_axis(kind)\n",
+        "old": "    axis = output_axis(layer)\n",
         "new": "    axis = 0\n",
         "test": "tests/nn/test_statistics.py::test_a_transposed_convolution_has_a_norm_for_every_output_unit",
     },

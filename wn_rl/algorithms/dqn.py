@@ -22,7 +22,7 @@ from wn_rl.losses.q_learning import compute_value_loss, select_action
 from wn_rl.losses.quantile_regression import compute_quantile_loss
 from wn_rl.networks.folded_network import FoldedNetwork
 from wn_rl.networks.q_network import QNetwork
-from wn_rl.nn.normalizers import after_update
+from wn_rl.nn.normalizers import project_weights
 from wn_rl.replay.persistence import ReplayArchive, list_segment_names
 from wn_rl.replay.replay import Replay
 from wn_rl.types import Batch, BatchLoss
@@ -127,7 +127,7 @@ class DQN(Algorithm):
         if self.settings.max_gradient_norm is not None:
             self.clip_gradients(optimizer.optimizer, self.settings.max_gradient_norm, "norm")
         optimizer.step()
-        after_update(self.network)
+        project_weights(self.network)
         self.acting.expire()
         self.num_updates += 1
         if self.num_updates % self.settings.target_period_updates == 0:

@@ -125,10 +125,10 @@ def _check_words(config: DictConfig) -> None:
 
 def _check_combinations(config: DictConfig) -> None:
     """The replay holds a minibatch and a transition of every environment, and the warm-up what is drawn from it."""
-    if config.network.head == "quantile" and config.error_function != "huber":
+    if HEADS[config.network.head].is_distributional and config.error_function != "huber":
         raise ConfigurationError(
-            f"network.head=quantile learns by quantile Huber regression, not by error_function={config.error_function};"
-            " say error_function=huber"
+            f"network.head={config.network.head} learns by quantile Huber regression, not by error_function="
+            f"{config.error_function}; say error_function=huber"
         )
     if config.network.center_pixels and config.initialization != "data_dependent":
         raise ConfigurationError(

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from wn_rl.errors import ConfigurationError
 from wn_rl.networks.folded_network import FoldedNetwork
-from wn_rl.nn.geometry import AFFINE_TYPES, WEIGHT_NORM_TYPES
+from wn_rl.nn.weight_norm_layers import plain_type
 from wn_rl.system.threads import run_side_by_side
 from wn_rl.types import Batch, BatchLoss
 
@@ -42,7 +42,7 @@ class MicrobatchGradient:
         layers = dict(network.named_modules())
         paths = [path.rpartition(".") for path, _ in folded.network.named_parameters()]
         self._weights: list[tuple[Any, str]] = [(layers.get(layer), name) for layer, _, name in paths]
-        if any(type(layer) not in (*AFFINE_TYPES, *WEIGHT_NORM_TYPES) for layer, _ in self._weights):
+        if any(layer is None or plain_type(layer) is None for layer, _ in self._weights):
             raise ConfigurationError(
                 f"minibatch_parts={num_parts} needs a network of plain or weight-normalized layers alone;"
                 " say minibatch_parts=1, or normalizer=weight_norm"

@@ -9,8 +9,8 @@ from jaxtyping import Float32, UInt8
 from torch import Tensor, nn
 
 from wn_rl.networks.q_network import QNetwork
-from wn_rl.nn.folding import fold_, make_folded, pair_layers
-from wn_rl.nn.weight_cache import lent_weights
+from wn_rl.nn.folding import ComputedWeights, fold_, lent_weights, make_folded
+from wn_rl.nn.weight_norm_layers import WeightNormLayer
 from wn_rl.types import QOutput
 
 
@@ -27,7 +27,8 @@ class FoldedNetwork(nn.Module):
     def __init__(self, online: QNetwork, *, dtype: torch.dtype) -> None:
         super().__init__()
         self.network = cast(QNetwork, make_folded(online)).reduce_precision_(dtype)
-        self._pairs = pair_layers(online, self.network)
+        self._can_lend = any(isinstance(module, WeightNormLayer) for module in online.modules())
+        self._computed: ComputedWeights = {}
         self._is_expired = True
 
     def forward(self, observation: UInt8[Tensor, "B S H W"]) -> Float32[Tensor, "B A"]:
@@ -42,7 +43,7 @@ class FoldedNetwork(nn.Module):
     def sync(self, online: nn.Module) -> "FoldedNetwork":
         """Copy the online network now, in place, unless it was copied since ``expire`` was called."""
         if self._is_expired:
-            fold_(online, self.network)
+            self._computed = fold_(online, self.network)
             self._is_expired = False
         return self
 
@@ -56,7 +57,7 @@ class FoldedNetwork(nn.Module):
 
         For forward passes in the copy's precision. A network without such layers is left alone.
         """
-        if self._pairs:
+        if self._can_lend:
             self.sync(online)
-        with lent_weights(self._pairs):
+        with lent_weights(self._computed):
             yield

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from wn_rl.nn import cpu_kernels
+from wn_rl.networks import pixel_kernel
 from wn_rl.nn.weight_norm import uses_plain_operations
 
 
@@ -40,8 +40,8 @@ class ScalePixels(nn.Module):
         device_type = observations.device.type
         autocast = torch.is_autocast_enabled(device_type)
         dtype = torch.get_autocast_dtype(device_type) if autocast else self.factor.dtype
-        if not uses_plain_operations() and cpu_kernels.can_scale(observations, dtype):
-            return cpu_kernels.scale_pixels(observations, self.mean, 1 / 255, dtype)
+        if not uses_plain_operations() and pixel_kernel.can_scale(observations, dtype):
+            return pixel_kernel.scale_pixels(observations, self.mean, 1 / 255, dtype)
         pixels = observations.to(dtype)
         if self.mean is not None:
             pixels.sub_(self.mean.to(dtype))  # exact: whole numbers of up to 255

@@ -1,18 +1,19 @@
 """What is a Q-network? A torso and a head, every affine layer of them passed through one normalizer."""
 
 import copy
+from functools import partial
 
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from wn_rl.networks.heads import HEADS, Head
+from wn_rl.networks.heads import HEADS, NUM_QUANTILES, Head, make_stream
 from wn_rl.networks.pixels import ScalePixels
 from wn_rl.networks.torsos import TORSOS, Torso
-from wn_rl.nn.geometry import WEIGHT_NORM_TYPES
+from wn_rl.nn.folding import cached_weights
 from wn_rl.nn.initialization import initialize_from_data, scale_
 from wn_rl.nn.normalizers import make_normalizer
-from wn_rl.nn.weight_cache import cached_weights
+from wn_rl.nn.weight_norm_layers import WeightNormLayer
 from wn_rl.system.registry import look_up
 from wn_rl.types import QOutput
 
@@ -27,30 +28,30 @@ class QNetwork(nn.Module):
         super().__init__()
         self.torso = torso
         self.head = head
-        self._layers = [module for module in self.modules() if type(module) in WEIGHT_NORM_TYPES]
+        self._layers = [module for module in self.modules() if isinstance(module, WeightNormLayer)]
 
     def compute_features(self, observations: UInt8[Tensor, "B S H W"]) -> Float[Tensor, "B F"]:
         """The torso's output, for those who want to look at it."""
         return self.torso(observations)
 
     def initialize_from_data(
-        self, observations: UInt8[Tensor, "B S H W"], q_deviation: float, generator: torch.Generator | None
+        self, observations: UInt8[Tensor, "B S H W"], q_std: float, generator: torch.Generator | None
     ) -> None:
-        """Data-dependent initialization (see initialization.py) with Q-values of mean 0 and deviation ``q_deviation``.
+        """Data-dependent initialization (wn_rl/nn/initialization.py) with Q-values of mean 0 and std ``q_std``.
 
         Pixels are centered on these observations first, where the network centers them.
 
-        (In the quantile head that is each quantile's deviation, and their mean has less.)
+        (In a head of quantiles that is each quantile's standard deviation, and their mean has less.)
 
         The paper has 1. Less is worth it where rewards are rare: a target takes the maximum of the first Q-values for
-        a truth, which is then a deviation or so above it, and which rewards must outweigh.
+        a truth, which is then a standard deviation or so above it, and which rewards must outweigh.
         """
         for module in self.modules():
             if isinstance(module, ScalePixels):
                 module.center_(observations)
         initialize_from_data(self, observations, generator=generator)
         for layer in self.head.output_layers:
-            scale_(layer, q_deviation)
+            scale_(layer, q_std)
 
     def reduce_precision_(self, dtype: torch.dtype) -> "QNetwork":
         """Convert all but the output layers, which stay float32 (see heads.py)."""
@@ -78,31 +79,37 @@ def make_q_network(
     hidden_units: int,
     generator: torch.Generator | None,
     center_pixels: bool = False,
+    num_quantiles: int = NUM_QUANTILES,
 ) -> QNetwork:
     """A Q-network of the torso ("nature", "small", "mlp"), head ("linear", ...) and normalizer of these names.
 
-    ``hidden_units`` is the width of the last hidden layer (of each stream in the dueling head); ``center_pixels``
-    whether pixels are centered on the frames of ``initialize_from_data`` (agents of before do not say). The
-    parameters are drawn from ``generator`` (PyTorch's global one if None) as PyTorch's layers draw them, the
-    same for every normalizer; ``initialize_from_data`` draws them as the weight-normalization paper does.
-    Raises ConfigurationError for an unknown name and for frames that are too small for the torso.
+    ``hidden_units`` is the width of the last hidden layer (of each stream in the dueling heads); ``center_pixels``
+    whether pixels are centered on the frames of ``initialize_from_data``, and ``num_quantiles`` how many of them a head
+    of quantiles has (agents of before say neither). The parameters are drawn from ``generator`` (PyTorch's global one
+    if None) as PyTorch's layers draw them, the same for every normalizer; ``initialize_from_data`` draws them as the
+    weight-normalization paper does. Raises ConfigurationError for an unknown name and for frames that are too small for
+    the torso.
     """
     make_torso = look_up(torso, TORSOS, what="torso")
-    head_entry = look_up(head, HEADS, what="head")
+    make_head, is_distributional = look_up(head, HEADS, what="head")
     normalize = make_normalizer(normalizer)
     made_torso = make_torso(
         stack_size=stack_size,
         frame_shape=frame_shape,
-        hidden_units=None if head_entry.has_hidden_layer else hidden_units,
+        hidden_units=None if make_head.has_hidden_layer else hidden_units,
         center_pixels=center_pixels,
         normalizer=normalize,
         generator=generator,
     )
-    made_head = head_entry.make(
-        num_features=made_torso.num_features,
+    made_head = make_head(
         num_actions=num_actions,
-        hidden_units=hidden_units,
-        normalizer=normalize,
-        generator=generator,
+        num_quantiles=num_quantiles if is_distributional else None,
+        make_stream=partial(
+            make_stream,
+            made_torso.num_features,
+            hidden_units=hidden_units if make_head.has_hidden_layer else None,
+            normalizer=normalize,
+            generator=generator,
+        ),
     )
     return QNetwork(made_torso, made_head)

@@ -7,21 +7,17 @@ ways of its own) wherever they are; a layer used in several places stays shared.
 """
 
 import copy
-import warnings
 from collections.abc import Callable
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
-from torch.nn.utils.weight_norm import weight_norm as apply_torch_hook
 
 from wn_rl.errors import ConfigurationError
-from wn_rl.nn.geometry import WEIGHT_NORM_OF, constructor_arguments, make_plain_like, output_axis
 from wn_rl.nn.sources import Source, read_affine, read_recurrent
-from wn_rl.nn.weight_norm_layer import adopt_parameters_
+from wn_rl.nn.weight_norm_layers import WEIGHT_NORM_OF, constructor_arguments, make_plain_like, output_axis
 from wn_rl.nn.weight_norm_recurrent import (
-    WEIGHT_NORM_RECURRENT,
     Matrix,
     copy_biases_,
     make_plain_recurrent_like,
@@ -59,7 +55,7 @@ def _require_untied(layer: nn.Module, module: nn.Module, *, name: str) -> None:
 @torch.no_grad()
 def _build_plain(layer: nn.Module, source: Source) -> nn.Module:
     """The ``torch.nn`` layer with weight w and the layer's bias."""
-    new = make_plain_like(layer, has_bias=layer.bias is not None)
+    new = make_plain_like(layer)
     new.weight = nn.Parameter(source.weight.detach().clone(), requires_grad=source.v.requires_grad)
     _copy_bias(layer, new)
     return new
@@ -73,11 +69,8 @@ def _copy_bias(layer: nn.Module, new: nn.Module) -> None:
 
 def _build_weight_norm(layer: nn.Module, source: Source, g_mode: str) -> nn.Module:
     """Our layer with the v and g (or v = w and g = ‖w‖) and the bias of ``layer``."""
-    arguments = constructor_arguments(layer, source.kind, has_bias=layer.bias is not None)
-    new = WEIGHT_NORM_OF[source.kind](**arguments, g_mode=g_mode)
-    v = source.v.detach().clone().requires_grad_(source.v.requires_grad)
-    groups = arguments.get("groups", 1)
-    adopt_parameters_(new, v, source.g, g_mode=g_mode, output_axis=output_axis(source.kind), groups=groups)
+    new = WEIGHT_NORM_OF[source.kind](**constructor_arguments(layer), g_mode=g_mode)
+    new.adopt_(source.v.detach().clone().requires_grad_(source.v.requires_grad), source.g, g_mode=g_mode)
     _copy_bias(layer, new)
     return new
 
@@ -132,49 +125,29 @@ def to_torch_parametrization(module: nn.Module) -> nn.Module:
     no g per output unit.
     """
 
-    def normalize(layer: nn.Module, name: str, axis: int) -> tuple[Tensor, Tensor]:
-        parametrizations.weight_norm(layer, name, dim=axis)
-        entries = cast(Any, layer).parametrizations[name]
-        return entries.original1, entries.original0
+    def replace(layer: nn.Module) -> nn.Module | None:
+        matrices = read_recurrent(layer)
+        if matrices is not None and all(source.g is None for source in matrices.values()):
+            return None
+        if matrices is not None:
+            return _parametrize_(_build_plain_recurrent(cast(nn.RNNBase, layer), matrices), matrices, axis=0)
+        source = read_affine(layer)
+        if source is None or source.g is None:
+            return None
+        if output_axis(layer) == 1 and cast(int, layer.groups) > 1:
+            raise ConfigurationError("PyTorch's weight norm has no g per output unit of grouped transposed kernels")
+        return _parametrize_(_build_plain(layer, source), {"weight": source}, axis=output_axis(layer))
 
-    return _convert(module, lambda layer: _build_torch(layer, normalize))
-
-
-def to_torch_hook(module: nn.Module) -> nn.Module:
-    """A copy of ``module`` whose weight-normalized layers use PyTorch's old, deprecated ``nn.utils.weight_norm``.
-
-    v and g are kept, as ``weight_v`` and ``weight_g``. Raises as :func:`to_torch_parametrization`.
-    """
-
-    def normalize(layer: nn.Module, name: str, axis: int) -> tuple[Tensor, Tensor]:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)
-            apply_torch_hook(layer, name, dim=axis)
-        return layer.get_parameter(f"{name}_v"), layer.get_parameter(f"{name}_g")
-
-    return _convert(module, lambda layer: _build_torch(layer, normalize))
+    return _convert(module, replace)
 
 
 @torch.no_grad()
-def _build_torch(
-    layer: nn.Module, normalize: Callable[[nn.Module, str, int], tuple[Tensor, Tensor]]
-) -> nn.Module | None:
-    """The plain layer put under ``normalize``, which returns the v and g that it made, with the layer's v and g."""
-    matrices = read_recurrent(layer)
-    if matrices is not None:
-        new: nn.Module = _build_plain_recurrent(cast(nn.RNNBase, layer), matrices)
-    else:
-        source = read_affine(layer)
-        if source is None:
-            return None
-        matrices, new = {"weight": source}, _build_plain(layer, source)
-    for name, source in matrices.items():
-        if source.g is None:
-            continue
-        axis = 0 if source.kind in WEIGHT_NORM_RECURRENT else output_axis(source.kind)
-        if axis == 1 and cast(int, layer.groups) > 1:
-            raise ConfigurationError("PyTorch's weight norm has no g per output unit of grouped transposed kernels")
-        v, g = normalize(new, name, axis)
-        v.copy_(source.v)
-        g.copy_(source.g.view_as(g))
-    return new if any(source.g is not None for source in matrices.values()) else None
+def _parametrize_(layer: nn.Module, sources: dict[str, Source], *, axis: int) -> nn.Module:
+    """Put the weights of a plain layer that were made of v and g under PyTorch's parametrization, with these."""
+    for name, source in sources.items():
+        if source.g is not None:
+            parametrizations.weight_norm(layer, name, dim=axis)
+            entries = cast(Any, layer).parametrizations[name]
+            entries.original0.copy_(source.g.view_as(entries.original0))
+            entries.original1.copy_(source.v)
+    return layer

@@ -1,24 +1,22 @@
-"""What does a CPU compute by loops of our own? w = g v / ‖v‖, its gradient, and pixels as numbers.
+"""What does a CPU compute by loops of our own? w = g v / ‖v‖ and its gradient.
 
-An update of a small Q-network on a CPU is bound by memory, and PyTorch's operations pass over v once for the norms,
-once to scale, and once more to cast. Here a unit's numbers stay in the first-level cache from the norm to the
-scaled, rounded weight (Eq. 2), and from the product v · ∇w to ∇v (Eq. 3); and a pixel is cast and scaled in one pass.
-Numba compiles these loops when they are first called, in a second or so, and keeps them beside this file or in the
-user's cache: it needs no compiler on the machine.
+An update of a small network on a CPU is bound by memory, and PyTorch's operations pass over v once for the norms, once
+to scale, and once more to cast. Here a unit's numbers stay in the first-level cache from the norm to the scaled and
+rounded weight (Eq. 2), and from the product v · ∇w to ∇v (Eq. 3). Numba compiles these loops when they are first
+called, in a second or so, and keeps them beside their file or in the user's cache: it needs no compiler on the machine.
 
-v and g are float32; w, ∇w and scaled pixels float32 or bfloat16, which NumPy does not know and which stands as its bits
-in u16. Each row is computed by itself and in one order, so that the result does not depend on the number of threads.
+v and g are float32; w and ∇w float32 or bfloat16, which NumPy does not know and which stands as its bits in u16. Each
+row is computed by itself and in one order, so that the result does not depend on the number of threads.
 """
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import Any, no_type_check
 
 import numba
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, UInt8
+from jaxtyping import Float, Float32
 from numba.core import types
 from numba.extending import overload
 from torch import Tensor
@@ -48,7 +46,7 @@ def write_weight(v: Float32[Tensor, "O K"], g: Float[Tensor, "O"], out: Float[Te
     The three are contiguous.
     """
     divisors = torch.empty(v.shape[0])
-    _for_rows(_write_weight, v, g, out, divisors, num_threads=_count_threads())
+    for_rows(_write_weight, v, g, out, divisors, num_threads=count_threads())
     return divisors
 
 
@@ -57,34 +55,11 @@ def compute_gradients(
 ) -> tuple[Float32[Tensor, "O K"], Float32[Tensor, "O"]]:
     """∇v and ∇g of Eq. 3, zero for a unit whose divisor is infinite. All are contiguous."""
     grad_v, grad_g = torch.empty_like(v), torch.empty_like(divisors)
-    _for_rows(_write_gradients, grad_weight, v, g, divisors, grad_v, grad_g, num_threads=_count_threads())
+    for_rows(_write_gradients, grad_weight, v, g, divisors, grad_v, grad_g, num_threads=count_threads())
     return grad_v, grad_g
 
 
-def can_scale(pixels: Tensor, dtype: torch.dtype) -> bool:
-    """Whether ``scale_pixels`` knows the device, the dtype and the memory format."""
-    is_dense = pixels.is_contiguous() or pixels.is_contiguous(memory_format=torch.channels_last)
-    return pixels.device.type == "cpu" and dtype in KNOWN_DTYPES and is_dense and pixels.numel() > 0
-
-
-def scale_pixels(
-    pixels: UInt8[Tensor, "B S H W"], mean: UInt8[Tensor, "H W"] | None, factor: float, dtype: torch.dtype
-) -> Float[Tensor, "B S H W"]:
-    """(pixels - mean) * factor, a float32, rounded to ``dtype``; in the memory format of ``pixels``: ``can_scale``."""
-    scaled = torch.empty_like(pixels, dtype=dtype)
-    shape = (pixels.shape[0], pixels[0].numel())
-    rows = (tensor.as_strided(shape, (shape[1], 1)) for tensor in (pixels, scaled))
-    means = torch.zeros_like(pixels[:1], dtype=torch.float32)  # one row, in the same memory format
-    if mean is not None:
-        means.copy_(mean)
-    # The parts of a minibatch are scaled side by side: with one of PyTorch's threads, no core is free.
-    num_threads = 1 if torch.get_num_threads() == 1 else _count_threads()
-    kernel = partial(_scale, np.float32(factor), means.as_strided((shape[1],), (1,)).numpy())
-    _for_rows(kernel, *rows, num_threads=num_threads)
-    return scaled
-
-
-def _for_rows(kernel: Callable[..., None], *tensors: Tensor, num_threads: int) -> None:
+def for_rows(kernel: Callable[..., None], *tensors: Tensor, num_threads: int) -> None:
     """Call ``kernel`` with the tensors, which have as many rows, as arrays; large ones by several threads."""
     arrays = [_as_array(tensor) for tensor in tensors]
     if num_threads == 1 or arrays[0].size < SMALLEST_SHARED:
@@ -97,7 +72,7 @@ def _for_rows(kernel: Callable[..., None], *tensors: Tensor, num_threads: int) -
         future.result()
 
 
-def _count_threads() -> int:
+def count_threads() -> int:
     """As many as PyTorch has, and at least two, where there are cores that those do not keep busy for a while."""
     num_threads = torch.get_num_threads()
     return max(1, min(max(2, num_threads), count_cores() - num_threads + 1))
@@ -113,11 +88,11 @@ def _decode(number: Any) -> Any:
     """The float32 that a number of an array stands for."""
 
 
-def _encode(number: Any, array: Any) -> Any:
+def encode(number: Any, array: Any) -> Any:
     """What stands for a float32 in an array: rounded to the nearest, of two to the one whose last bit is 0."""
 
 
-def _compiled(loop: Callable[..., None]) -> Callable[..., None]:
+def compiled(loop: Callable[..., None]) -> Callable[..., None]:
     """The loop, compiled when first called; kept on disk, where this machine lets anything be kept."""
     try:
         return numba.njit(nogil=True, fastmath=RELAXED, cache=True)(loop)
@@ -137,7 +112,7 @@ def _decode_typed(number):
     return decode_bits if number == types.uint16 else decode_float
 
 
-@overload(_encode)
+@overload(encode)
 @no_type_check
 def _encode_typed(number, array):
     def encode_float(number, array):
@@ -152,7 +127,7 @@ def _encode_typed(number, array):
     return encode_bits if array.dtype == types.uint16 else encode_float
 
 
-@_compiled
+@compiled
 @no_type_check
 def _write_weight(v, g, out, divisors):
     for unit in range(v.shape[0]):
@@ -162,10 +137,10 @@ def _write_weight(v, g, out, divisors):
         divisors[unit] = np.inf if squares == 0 else np.sqrt(squares)
         scale = np.float32(g[unit] / divisors[unit])
         for k in range(v.shape[1]):
-            out[unit, k] = _encode(v[unit, k] * scale, out)
+            out[unit, k] = encode(v[unit, k] * scale, out)
 
 
-@_compiled
+@compiled
 @no_type_check
 def _write_gradients(grad_weight, v, g, divisors, grad_v, grad_g):
     for unit in range(v.shape[0]):
@@ -177,11 +152,3 @@ def _write_gradients(grad_weight, v, g, divisors, grad_v, grad_g):
         radial = np.float32(along * grad_g[unit] / divisors[unit])
         for k in range(v.shape[1]):
             grad_v[unit, k] = along * _decode(grad_weight[unit, k]) - radial * v[unit, k]
-
-
-@_compiled
-@no_type_check
-def _scale(factor, means, pixels, scaled):
-    for row in range(pixels.shape[0]):
-        for k in range(pixels.shape[1]):
-            scaled[row, k] = _encode((np.float32(pixels[row, k]) - means[k]) * factor, scaled)

@@ -1,7 +1,7 @@
 """How does a normalized network become a plain one with the same outputs? By folding w, and the statistics, into it.
 
-A normalized network in evaluation mode is a deterministic function of its state, so acting, evaluation, the
-target network and saved agents use plain weights: the normalization costs nothing there. What folds:
+A normalized network in evaluation mode is a deterministic function of its state, so that whoever applies it without
+learning may use plain weights: the normalization costs nothing there. What folds:
 
     weight norm                 w = g v / ‖v‖
     mean-only batch norm        b ← b − running mean
@@ -11,20 +11,28 @@ target network and saved agents use plain weights: the normalization costs nothi
 
 Layer norm depends on the example and stays a layer. The folded network's modules have the names that they
 have in the same network with the normalizer "none" (layer norm apart), so its state loads into that one.
+
+Who folds after every update has computed w for the next forward pass of the network that learns: ``lent_weights``.
 """
 
 import copy
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import singledispatch
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from wn_rl.errors import ConfigurationError
-from wn_rl.nn.geometry import AFFINE_TYPES, WEIGHT_NORM_TYPES, make_plain_like
-from wn_rl.nn.normalized_layers import BatchNorm, MeanOnlyBatchNorm, NormProjection, SpectralNorm
-from wn_rl.nn.weight_norm_layer import write_scaled_, write_weight_
+from wn_rl.nn.normalizers import BatchNorm, MeanOnlyBatchNorm, NormProjection, SpectralNorm
+from wn_rl.nn.weight_norm import ComputedWeight, compute_weights, per_unit
+from wn_rl.nn.weight_norm_layers import WEIGHT_NORM_OF, WeightNormLayer, make_plain_like
 from wn_rl.nn.weight_norm_recurrent import PLAIN_RECURRENT, make_plain_recurrent_like, write_recurrent_
+
+BLOCK_ELEMENTS = 2**17  # of a weight, 512 KiB: a fraction of a core's second-level cache
+
+ComputedWeights = dict[WeightNormLayer, ComputedWeight]
+"""w of weight-normalized layers, in the memory of their folded copies."""
 
 
 @singledispatch
@@ -34,7 +42,7 @@ def _plain_layer(module: nn.Module) -> nn.Module | None:
 
 
 @singledispatch
-def _write_(module: nn.Module, folded: nn.Module) -> None:
+def _write_(module: nn.Module, folded: nn.Module) -> ComputedWeights:
     """Write the function that ``module`` has in evaluation mode into ``folded``, which was made of it.
 
     A module that does not fold has its parameters and buffers copied, and its children written.
@@ -45,66 +53,79 @@ def _write_(module: nn.Module, folded: nn.Module) -> None:
     for name, buffer in module._buffers.items():
         if buffer is not None:
             folded.get_buffer(name).copy_(buffer)
+    computed: ComputedWeights = {}
     for child, folded_child in zip(module.children(), folded.children(), strict=True):
-        _write_(child, folded_child)
+        computed |= _write_(child, folded_child)
+    return computed
 
 
-def _plain_affine(module: nn.Module) -> nn.Module:
-    return make_plain_like(module, has_bias=module.bias is not None)
-
-
-def _write_bias_(module: nn.Module, folded: nn.Module) -> None:
+def _write_affine_(module: nn.Module, folded: nn.Module) -> ComputedWeights:
+    weight, computed = cast(Tensor, folded.weight), {}
+    if isinstance(module, WeightNormLayer):
+        divisors = module.write_weight_(weight)
+        if divisors is not None:
+            computed[module] = ComputedWeight(weight, divisors)
+    else:
+        weight.copy_(cast(Tensor, module.weight))
     if module.bias is not None:
         cast(Tensor, folded.bias).copy_(cast(Tensor, module.bias))
+    return computed
 
 
-def _write_affine_(module: nn.Module, folded: nn.Module) -> None:
-    cast(Tensor, folded.weight).copy_(cast(Tensor, module.weight))
-    _write_bias_(module, folded)
+def _write_recurrent_(module: nn.RNNBase, folded: nn.RNNBase) -> ComputedWeights:
+    write_recurrent_(module, folded)
+    return {}
 
 
-def _write_weight_norm_(module: nn.Module, folded: nn.Module) -> None:
-    write_weight_(module, folded)
-    _write_bias_(module, folded)
-
-
-for _type in AFFINE_TYPES:  # and their subclasses, PyTorch's parametrized layers among them
-    _plain_layer.register(_type, _plain_affine)
+for _type in WEIGHT_NORM_OF:  # and their subclasses: ours, and PyTorch's parametrized layers
+    _plain_layer.register(_type, make_plain_like)
     _write_.register(_type, _write_affine_)
-for _type in WEIGHT_NORM_TYPES:
-    _write_.register(_type, _write_weight_norm_)
 for _type in PLAIN_RECURRENT:
     _plain_layer.register(_type, make_plain_recurrent_like)
-    _write_.register(_type, write_recurrent_)
+    _write_.register(_type, _write_recurrent_)
 
 
 @_plain_layer.register(MeanOnlyBatchNorm)
 @_plain_layer.register(BatchNorm)
 @_plain_layer.register(SpectralNorm)
 def _plain_of_wrapper(module: MeanOnlyBatchNorm | BatchNorm | SpectralNorm) -> nn.Module:
-    return make_plain_like(module.layer, has_bias=True)
+    return make_plain_like(module.layer, bias=True)
 
 
 @_write_.register
-def _write_mean_only_(module: MeanOnlyBatchNorm, folded: nn.Module) -> None:
-    _write_(module.layer, folded)
+def _write_mean_only_(module: MeanOnlyBatchNorm, folded: nn.Module) -> ComputedWeights:
+    computed = _write_(module.layer, folded)
     cast(Tensor, folded.bias).copy_(module.bias - module.running_mean)
+    return computed
 
 
 @_write_.register
-def _write_batch_norm_(module: BatchNorm, folded: nn.Module) -> None:
+def _write_batch_norm_(module: BatchNorm, folded: nn.Module) -> ComputedWeights:
     norm, weight = module.norm, module.layer.weight
     mean, variance = cast(Tensor, norm.running_mean), cast(Tensor, norm.running_var)
     factor = norm.weight * (variance.double() + norm.eps).rsqrt()
-    write_scaled_(weight, factor.to(weight.dtype), cast(Tensor, folded.weight))
+    _write_scaled_(weight, factor.to(weight.dtype), cast(Tensor, folded.weight))
     cast(Tensor, folded.bias).copy_(norm.bias - mean * factor)
+    return {}
 
 
 @_write_.register
-def _write_spectral_norm_(module: SpectralNorm, folded: nn.Module) -> None:
+def _write_spectral_norm_(module: SpectralNorm, folded: nn.Module) -> ComputedWeights:
     scale = 1 / module.compute_sigma()
-    write_scaled_(module.layer.weight, scale.expand_as(module.bias), cast(Tensor, folded.weight))
+    _write_scaled_(module.layer.weight, scale.expand_as(module.bias), cast(Tensor, folded.weight))
     cast(Tensor, folded.bias).copy_(module.bias)
+    return {}
+
+
+def _write_scaled_(units: Tensor, scale: Tensor, out: Tensor) -> None:
+    """Write every unit [O, ...] times its number in ``scale`` [O] into ``out``, of any dtype.
+
+    A few units at a time where that is another one, so that what is computed in between stays in the cache.
+    """
+    is_converted = out.dtype != units.dtype and units.device.type == "cpu"
+    num_blocks = max(1, units.numel() // BLOCK_ELEMENTS) if is_converted else 1
+    for block, factor, written in zip(*(tensor.chunk(num_blocks) for tensor in (units, scale, out)), strict=True):
+        torch.mul(block, per_unit(factor, like=block), out=written)
 
 
 @_plain_layer.register
@@ -113,8 +134,8 @@ def _plain_of_projection(module: NormProjection) -> nn.Module | None:
 
 
 @_write_.register
-def _write_projection_(module: NormProjection, folded: nn.Module) -> None:
-    _write_(module.layer, folded)
+def _write_projection_(module: NormProjection, folded: nn.Module) -> ComputedWeights:
+    return _write_(module.layer, folded)
 
 
 @torch.no_grad()
@@ -137,52 +158,54 @@ def make_folded(network: nn.Module) -> nn.Module:
 
 
 @torch.no_grad()
-def fold_(network: nn.Module, folded: nn.Module) -> None:
+def fold_(network: nn.Module, folded: nn.Module) -> ComputedWeights:
     """Refresh ``folded``, which :func:`make_folded` made of ``network``, in place: parameters and buffers.
 
     Weight-normalized layers are written without a temporary of the weight's size, whatever dtype and memory
-    format ``folded`` was moved to.
+    format ``folded`` was moved to. Returns their w, which :func:`lent_weights` takes.
     """
-    _write_(network, folded)
+    return _write_(network, folded)
 
 
-def pair_layers(network: nn.Module, folded: nn.Module) -> list[tuple[nn.Module, nn.Module]]:
-    """The weight-normalized layers of ``network``, each with the plain layer of its folded copy."""
-    plain = dict(folded.named_modules())
-    return [
-        (layer, plain[name] if name in plain else plain[name.removesuffix(".layer")])  # which a wrapper holds it as
-        for name, layer in network.named_modules()
-        if type(layer) in WEIGHT_NORM_TYPES
-    ]
+@contextmanager
+def cached_weights(layers: Iterable[nn.Module]) -> Iterator[None]:
+    """Inside, every weight-normalized layer among ``layers`` has one w, with its graph; others are passed over.
 
-
-@torch.no_grad()
-def polyak_(network: nn.Module, folded: nn.Module, tau: float) -> None:
-    """folded ← (1 − τ) folded + τ fold(network): the average of w itself, not of g and v, which would be another one.
-
-    τ in [0, 1]. Buffers are averaged where they are floating-point and copied where they count. Raises
-    ConfigurationError where ``folded`` is kept in less than float32: a small τ would be rounded away.
+    The bookkeeping of a small layer costs more than its arithmetic: computed together, w is cheaper also for one
+    application. For ``layers`` that are not changed inside: a step of the optimizer in there is not seen. Blocks may
+    lie in one another; the outermost one computes. Transposed convolutions, whose v has another layout, are passed
+    over.
     """
-    if not 0 <= tau <= 1:
-        raise ConfigurationError(f"tau={tau} is outside [0, 1]")
-    for name, parameter in folded.named_parameters():
-        if torch.finfo(parameter.dtype).bits < 32:
-            raise ConfigurationError(
-                f"Polyak averaging needs a target network of float32 and {name!r} is {parameter.dtype}: use hard copies"
-            )
-    fresh = copy.deepcopy(folded)
-    fold_(network, fresh)
-    for average, newest in zip(_tensors(folded), _tensors(fresh), strict=True):
-        if average.is_floating_point():
-            average.lerp_(newest, tau)
-        else:
-            average.copy_(newest)
+    found = [layer for layer in layers if isinstance(layer, WeightNormLayer) and layer.output_axis == 0]
+    with _held_weights(found, None):
+        yield
 
 
-def _tensors(module: nn.Module) -> list[Tensor]:
-    return [*module.parameters(), *module.buffers()]
+@contextmanager
+def lent_weights(computed: Mapping[WeightNormLayer, ComputedWeight]) -> Iterator[None]:
+    """Inside, weight-normalized layers use the w that :func:`fold_` wrote, and compute none; the graph is as ever.
+
+    The caller knows that v and g have not changed since they were folded, that the network is applied in the dtype into
+    which they were (an autocast one, or their own), and that they are not folded anew before the backward pass. As
+    :func:`cached_weights` otherwise.
+    """
+    with _held_weights(computed, computed):
+        yield
 
 
-def folded_state_dict(network: nn.Module) -> dict[str, Tensor]:
-    """The state of the folded network: what is saved for acting, loadable into the plain network of the same shape."""
-    return make_folded(network).state_dict()
+@contextmanager
+def _held_weights(
+    layers: Iterable[WeightNormLayer], known: Mapping[WeightNormLayer, ComputedWeight] | None
+) -> Iterator[None]:
+    """Inside, those of the layers that no block around this one serves hold their w, computed unless it is known."""
+    served = [layer for layer in layers if layer.cached_weight is None]
+    if served:
+        vs, gs = [layer.v for layer in served], [layer.compute_g() for layer in served]
+        weights = compute_weights(vs, gs, None if known is None else [known[layer] for layer in served])
+        for layer, weight in zip(served, weights, strict=True):
+            layer.cached_weight = weight
+    try:
+        yield
+    finally:
+        for layer in served:
+            layer.cached_weight = None

@@ -7,149 +7,77 @@ Section 3 of Salimans & Kingma 2016: v ~ N(0, 0.05); on one minibatch t = v · x
 so that the pre-activation (t − μ[t])/σ[t] of every output unit has mean 0 and variance 1 (Eq. 5), per channel
 over minibatch and space in convolutions. The other normalizers get the same function from the same draw: a
 plain layer w = v/(‖v‖ σ[t]) and the same b, batch norms the running statistics of this minibatch. Only
-spectral norm, which fixes the scale of w, cannot have variance 1. What it means for LSTM and GRU, plain or
-weight-normalized, is said in ``initialization_recurrent``.
+spectral norm, which fixes the scale of w, cannot have variance 1.
+
+The pre-activations of all gates of an LSTM or GRU at step t are
+
+    a_t = W_ih x_t + b_ih + W_hh h_{t−1} + b_hh        (GRU: r ⊙ (W_hn h_{t−1} + b_hn) in the candidate's rows)
+
+h depends on every weight, so that no single pass gives statistics of it that hold after the weights were set:
+Section 3 leaves recurrent networks to the standard initialization. But the part of x_t does not depend on h. It gets
+Eq. 6, with statistics over minibatch and time; g_hh ← 1 and b_hh ← 0. So W_ih x + b_ih has mean 0 and std 1 for
+every unit of every gate (at the first step that is a_1). The past has rows of length 1, as an orthogonal matrix has,
+and adds less, as |h| < 1: a std of 0.3 in an LSTM and of 0.6 in a GRU, of 64 units on random walks of 50 steps. A
+projection W_hr has rows of length 1 too. Each level sees the outputs of the one before, from a hidden state of zeros.
 """
 
 from collections.abc import Callable
 from functools import singledispatch
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
 from torch.utils.hooks import RemovableHandle
 
 from wn_rl.errors import ConfigurationError
-from wn_rl.nn.geometry import AFFINE_TYPES, WEIGHT_NORM_TYPES, output_axis, plain_type
-from wn_rl.nn.initialization_recurrent import initialize_recurrent_
-from wn_rl.nn.normalized_layers import BatchNorm, MeanOnlyBatchNorm, NormProjection, SpectralNorm
-from wn_rl.nn.unit_statistics import Statistics, compute_statistics
+from wn_rl.nn.normalizers import BatchNorm, MeanOnlyBatchNorm, NormProjection, SpectralNorm
 from wn_rl.nn.weight_norm import compute_norms, per_unit
-from wn_rl.nn.weight_norm_layer import draw_v, from_units, layer_g, layer_units, set_g_, to_units
+from wn_rl.nn.weight_norm_layers import WEIGHT_NORM_OF, WeightNormLayer, draw_v, output_axis, plain_type, to_units
+from wn_rl.nn.weight_norm_recurrent import (
+    PLAIN_RECURRENT,
+    make_plain_recurrent_like,
+    named_weights,
+    set_matrix_,
+    weight_names,
+)
 
 SPECTRAL_ITERATIONS = 50  # after the weights were drawn anew, until the estimate of σ(w) has settled
+# A unit that is constant on the minibatch would get g = 1/0. It keeps g = 1: standard deviations under this share of
+# |μ| are rounding in float32, and those under it in absolute value say that the inputs are constant.
+SMALLEST_STD = 1e-6
+MATRICES = ("weight_ih", "weight_hh", "weight_hr")  # the last in an LSTM with projections alone
 
 
-@singledispatch
-def _initialize_(module: nn.Module, x: Tensor, generator: torch.Generator | None) -> Statistics:
-    """Initialize ``module`` on its inputs ``x``; returns the statistics of t = v · x / ‖v‖."""
-    raise NotImplementedError(f"{type(module).__name__} is not an affine layer")
+class Statistics(NamedTuple):
+    """Mean and standard deviation of t per output unit, [O] each; the latter is 1 where t is constant."""
+
+    mean: Tensor
+    std: Tensor
 
 
-_DEFAULT = _initialize_.dispatch(object)
-
-
-def _draw_directions(
-    layer: nn.Module, shape: torch.Size, *, generator: torch.Generator | None
-) -> tuple[Tensor, Tensor]:
-    """v ~ N(0, 0.05) in the layout of the layer's weight, and v / ‖v‖ per output unit."""
-    axis, groups = output_axis(cast(type[nn.Module], plain_type(layer))), getattr(layer, "groups", 1)
-    v = draw_v(shape, generator=generator)
-    units = to_units(v, output_axis=axis, groups=groups)
-    directions = units / per_unit(compute_norms(units), like=units)
-    return v, from_units(directions, output_axis=axis, groups=groups)
-
-
-def _measure(layer: nn.Module, x: Tensor) -> Statistics:
-    """Statistics of the layer's output without its bias."""
-    if layer.bias is not None:
-        nn.init.zeros_(cast(Tensor, layer.bias))
-    unit_axis = -1 if plain_type(layer) is nn.Linear else 1
-    return compute_statistics(layer.forward(x), unit_axis=unit_axis)
-
-
-def _set_bias_(layer: nn.Module, statistics: Statistics) -> None:
-    if layer.bias is not None:
-        cast(Tensor, layer.bias).copy_(-statistics.mean / statistics.deviation)
-
-
-def _initialize_plain_(layer: nn.Module, x: Tensor, generator: torch.Generator | None) -> Statistics:
-    weight = layer._parameters.get("weight")
-    if weight is None:
-        raise ConfigurationError(
-            f"the weight of {type(layer).__name__} is computed by PyTorch; convert it with weight_normalize or plain"
-        )
-    axis, groups = output_axis(cast(type[nn.Module], plain_type(layer))), getattr(layer, "groups", 1)
-    _, directions = _draw_directions(layer, weight.shape, generator=generator)
-    weight.copy_(directions)
-    statistics = _measure(layer, x)
-    units = to_units(directions.to(weight.device), output_axis=axis, groups=groups)
-    units = units / per_unit(statistics.deviation, like=units)
-    weight.copy_(from_units(units, output_axis=axis, groups=groups))
-    _set_bias_(layer, statistics)
-    return statistics
-
-
-def _initialize_weight_norm_(layer: nn.Module, x: Tensor, generator: torch.Generator | None) -> Statistics:
-    v = layer.get_parameter("v")
-    drawn, _ = _draw_directions(layer, v.shape, generator=generator)
-    v.copy_(drawn)
-    set_g_(layer, torch.ones(compute_norms(layer_units(layer)).shape))
-    statistics = _measure(layer, x)
-    set_g_(layer, 1 / statistics.deviation)
-    _set_bias_(layer, statistics)
-    return statistics
-
-
-for _type in AFFINE_TYPES:
-    _initialize_.register(_type, _initialize_plain_)
-for _type in WEIGHT_NORM_TYPES:
-    _initialize_.register(_type, _initialize_weight_norm_)
-
-
-@_initialize_.register
-def _initialize_mean_only_(module: MeanOnlyBatchNorm, x: Tensor, generator: torch.Generator | None) -> Statistics:
-    statistics = _initialize_(module.layer, x, generator)
-    module.running_mean.copy_(statistics.mean / statistics.deviation)
-    module.bias.zero_()
-    return statistics
-
-
-@_initialize_.register
-def _initialize_batch_norm_(module: BatchNorm, x: Tensor, generator: torch.Generator | None) -> Statistics:
-    statistics = _initialize_(module.layer, x, generator)
-    module.norm.reset_parameters()
-    cast(Tensor, module.norm.running_mean).copy_(statistics.mean / statistics.deviation)
-    return statistics
-
-
-@_initialize_.register
-def _initialize_spectral_norm_(module: SpectralNorm, x: Tensor, generator: torch.Generator | None) -> Statistics:
-    statistics = _initialize_(module.layer, x, generator)
-    module.update_vectors(SPECTRAL_ITERATIONS)
-    module.bias.copy_(-statistics.mean / statistics.deviation / module.compute_sigma())
-    return statistics
-
-
-@_initialize_.register
-def _initialize_projection_(module: NormProjection, x: Tensor, generator: torch.Generator | None) -> Statistics:
-    statistics = _initialize_(module.layer, x, generator)
-    module.remember_norms()
-    return statistics
-
-
-def _find_initializer(module: nn.Module) -> Callable[..., Any] | None:
-    """What initializes a module on its inputs with a generator; None for modules that are left as they are."""
-    if isinstance(module, nn.LSTM | nn.GRU):
-        return initialize_recurrent_
-    found = _initialize_.dispatch(type(module))
-    return None if found is _DEFAULT else found
+def compute_statistics(t: Float[Tensor, "..."], *, unit_axis: int) -> Statistics:
+    """μ[t] and σ[t] of every output unit on ``unit_axis``, over all other axes (of the population, in float64)."""
+    units = t.movedim(unit_axis, 0).flatten(1).double()
+    mean, std = units.mean(1), units.std(1, correction=0)
+    is_constant = std <= SMALLEST_STD * (1 + mean.abs())
+    return Statistics(mean, torch.where(is_constant, 1.0, std))
 
 
 @torch.no_grad()
-def initialize_from_data(network: nn.Module, observations: Tensor, *, generator: torch.Generator | None = None) -> None:
-    """Initialize every affine layer of any module in place, in one pass over ``observations`` (Eq. 5 and 6).
+def initialize_from_data(network: nn.Module, inputs: Tensor, *, generator: torch.Generator | None = None) -> None:
+    """Initialize every affine layer of any module in place, in one pass over ``inputs`` (Eq. 5 and 6).
 
-    ``observations`` is what the module takes, at least 2 examples on axis 0: for a Q-network, real frames u8
-    [B, S, H, W] from the replay. v is drawn from ``generator`` (PyTorch's global one if None) in the order in
-    which the layers are applied, so that networks that differ in their normalizer alone get the same function
-    (spectral norm and layer norm apart). LSTM and GRU are initialized by their inputs over minibatch and time.
-    The norms' own parameters are left as they are. Call it before the optimizer and the target network exist. A
-    unit that is constant on the minibatch keeps g = 1. Raises ConfigurationError for fewer than 2 examples, and
-    for layers under PyTorch's own weight norm.
+    ``inputs`` is what the module takes, at least 2 examples on axis 0, and real ones. v is drawn from ``generator``
+    (PyTorch's global one if None) in the order in which the layers are applied, so that networks that differ in their
+    normalizer alone get the same function (spectral norm and layer norm apart). LSTM and GRU are initialized by their
+    inputs over minibatch and time. The norms' own parameters are left as they are. Call it before the optimizer and
+    copies of the network exist. A unit that is constant on the minibatch keeps g = 1. Raises ConfigurationError for
+    fewer than 2 examples, and for layers under PyTorch's own weight norm.
     """
-    if observations.shape[0] < 2:
-        raise ConfigurationError("data-dependent initialization needs at least 2 observations, for a deviation")
+    if inputs.shape[0] < 2:
+        raise ConfigurationError("data-dependent initialization needs at least 2 examples, for a std")
     handles: list[RemovableHandle] = []
     covered: set[nn.Module] = set()
     for module in network.modules():
@@ -160,8 +88,8 @@ def initialize_from_data(network: nn.Module, observations: Tensor, *, generator:
         handles.append(module.register_forward_pre_hook(_make_hook(initialize_, generator)))
     modes = [(module, module.training) for module in network.modules()]
     try:
-        with torch.autocast(observations.device.type, enabled=False):
-            network.eval()(observations)
+        with torch.autocast(inputs.device.type, enabled=False):
+            network.eval()(inputs)
     finally:
         for handle in handles:
             handle.remove()
@@ -176,8 +104,8 @@ def scale_(layer: nn.Module, factor: float) -> None:
         scale_(layer.layer, factor)
         layer.remember_norms()
         return
-    if type(layer) in WEIGHT_NORM_TYPES:
-        set_g_(layer, layer_g(layer) * factor)
+    if isinstance(layer, WeightNormLayer):
+        layer.set_g_(layer.compute_g() * factor)
     else:
         layer.get_parameter("weight").mul_(factor)
     layer.get_parameter("bias").mul_(factor)
@@ -196,3 +124,146 @@ def _make_hook(
         is_initialized = True
 
     return initialize_before
+
+
+def _find_initializer(module: nn.Module) -> Callable[..., Any] | None:
+    """What initializes a module on its inputs with a generator; None for modules that are left as they are."""
+    if isinstance(module, nn.LSTM | nn.GRU):
+        return _initialize_recurrent_
+    found = _initialize_.dispatch(type(module))
+    return None if found is _DEFAULT else found
+
+
+@singledispatch
+def _initialize_(module: nn.Module, x: Tensor, generator: torch.Generator | None) -> Statistics:
+    """Initialize ``module`` on its inputs ``x``; returns the statistics of t = v · x / ‖v‖."""
+    raise NotImplementedError(f"{type(module).__name__} is not an affine layer")
+
+
+_DEFAULT = _initialize_.dispatch(object)
+
+
+def _initialize_affine_(layer: nn.Module, x: Tensor, generator: torch.Generator | None) -> Statistics:
+    """Eq. 6, whether w is held as v and g or as itself."""
+    parameter = layer._parameters.get("v" if isinstance(layer, WeightNormLayer) else "weight")
+    if parameter is None:
+        raise ConfigurationError(
+            f"the weight of {type(layer).__name__} is computed by PyTorch; convert it with weight_normalize or plain"
+        )
+    axis, groups = output_axis(layer), getattr(layer, "groups", 1)
+    v = draw_v(parameter.shape, generator=generator)
+    units = to_units(v, output_axis=axis, groups=groups)
+    directions = units / per_unit(compute_norms(units), like=units)
+    if isinstance(layer, WeightNormLayer):
+        parameter.copy_(v)
+        layer.set_g_(torch.ones(len(units)))
+    else:
+        parameter.copy_(to_units(directions, output_axis=axis, groups=groups))
+    statistics = _measure(layer, x)
+    if isinstance(layer, WeightNormLayer):
+        layer.set_g_(1 / statistics.std)
+    else:
+        units = directions.to(parameter.device)
+        units = units / per_unit(statistics.std, like=units)
+        parameter.copy_(to_units(units, output_axis=axis, groups=groups))
+    if layer.bias is not None:
+        cast(Tensor, layer.bias).copy_(-statistics.mean / statistics.std)
+    return statistics
+
+
+def _measure(layer: nn.Module, x: Tensor) -> Statistics:
+    """Statistics of the layer's output without its bias."""
+    if layer.bias is not None:
+        nn.init.zeros_(cast(Tensor, layer.bias))
+    unit_axis = -1 if plain_type(layer) is nn.Linear else 1
+    return compute_statistics(layer.forward(x), unit_axis=unit_axis)
+
+
+for _type in WEIGHT_NORM_OF:  # and their subclasses, which are ours, and PyTorch's parametrized layers
+    _initialize_.register(_type, _initialize_affine_)
+
+
+@_initialize_.register
+def _initialize_mean_only_(module: MeanOnlyBatchNorm, x: Tensor, generator: torch.Generator | None) -> Statistics:
+    statistics = _initialize_(module.layer, x, generator)
+    module.running_mean.copy_(statistics.mean / statistics.std)
+    module.bias.zero_()
+    return statistics
+
+
+@_initialize_.register
+def _initialize_batch_norm_(module: BatchNorm, x: Tensor, generator: torch.Generator | None) -> Statistics:
+    statistics = _initialize_(module.layer, x, generator)
+    module.norm.reset_parameters()
+    cast(Tensor, module.norm.running_mean).copy_(statistics.mean / statistics.std)
+    return statistics
+
+
+@_initialize_.register
+def _initialize_spectral_norm_(module: SpectralNorm, x: Tensor, generator: torch.Generator | None) -> Statistics:
+    statistics = _initialize_(module.layer, x, generator)
+    module.update_vectors(SPECTRAL_ITERATIONS)
+    module.bias.copy_(-statistics.mean / statistics.std / module.compute_sigma())
+    return statistics
+
+
+@_initialize_.register
+def _initialize_projection_(module: NormProjection, x: Tensor, generator: torch.Generator | None) -> Statistics:
+    statistics = _initialize_(module.layer, x, generator)
+    module.remember_norms()
+    return statistics
+
+
+def _initialize_recurrent_(
+    layer: nn.RNNBase, inputs: Tensor | PackedSequence, generator: torch.Generator | None
+) -> None:
+    """Initialize an ``nn.LSTM`` or ``nn.GRU``, plain or weight-normalized, on what it is given.
+
+    ``inputs`` is [T, B, I], [B, T, I] or packed; the padding of packed sequences counts nowhere. Raises
+    ConfigurationError for a layer under PyTorch's own weight norm.
+    """
+    if type(layer) not in PLAIN_RECURRENT and any(name not in layer._parameters for name in weight_names(layer)):
+        raise ConfigurationError(
+            f"weights of {type(layer).__name__} are computed by PyTorch; convert it with weight_normalize or plain"
+        )
+    directions = ("", "_reverse") if layer.bidirectional else ("",)
+    for level in range(layer.num_layers):
+        for direction in directions:
+            _initialize_direction_(layer, f"_l{level}{direction}", inputs, generator)
+        if level + 1 < layer.num_layers:
+            inputs = _apply_level(layer, level, inputs)
+
+
+def _initialize_direction_(
+    layer: nn.RNNBase, suffix: str, inputs: Tensor | PackedSequence, generator: torch.Generator | None
+) -> None:
+    """All parameters whose names end with ``suffix``: those of one direction of one layer."""
+    x = inputs.data if isinstance(inputs, PackedSequence) else inputs
+    shapes = {name: weight.shape for name, weight in named_weights(layer).items()}
+    for name in (f"{matrix}{suffix}" for matrix in MATRICES):
+        if name not in shapes:
+            continue
+        v = draw_v(shapes[name], generator=generator).to(x)
+        g = torch.ones_like(v[:, 0])
+        if name.startswith("weight_ih"):
+            directions = v / per_unit(compute_norms(v), like=v)  # in float32 or better
+            statistics = compute_statistics(x.to(directions.dtype) @ directions.t(), unit_axis=-1)
+            g = (1 / statistics.std).to(v.dtype)
+            _set_biases_(layer, suffix, statistics)
+        set_matrix_(layer, name, v, g)
+
+
+def _set_biases_(layer: nn.RNNBase, suffix: str, statistics: Statistics) -> None:
+    if layer.bias:
+        layer.get_parameter(f"bias_ih{suffix}").copy_(-statistics.mean / statistics.std)
+        layer.get_parameter(f"bias_hh{suffix}").zero_()
+
+
+def _apply_level(layer: nn.RNNBase, level: int, inputs: Tensor | PackedSequence) -> Tensor | PackedSequence:
+    """The outputs of one of the layers, in both of its directions, from a hidden state of zeros."""
+    weights = named_weights(layer)
+    input_size = weights[f"weight_ih_l{level}"].shape[1]
+    alone = make_plain_recurrent_like(layer, num_layers=1, input_size=input_size, dropout=0)
+    for name, parameter in alone.named_parameters():
+        parameter.copy_(weights[name.replace("_l0", f"_l{level}")])
+    return alone(inputs)[0]

@@ -1,33 +1,172 @@
-"""Which normalization does a network get, by one word? A normalizer makes a module of an affine layer.
+"""Which normalization does a network get, by one word? A normalizer makes a module of an affine layer t = w x + b.
 
-The output layer (the one whose units are Q-values, values or advantages) is special: ``weight_norm`` and its
-variants normalize its weights, as the paper does. The norms of activations (mean-only, batch and layer norm)
-leave it plain, since they would take away the Q-values' own mean and scale; so do ``spectral_norm`` and
-``projection``, which would bound them.
+The output layer (the one whose units are predictions) is special: ``weight_norm`` and its variants normalize its
+weights, as the paper does. The norms of activations (mean-only, batch and layer norm) leave it plain, since they would
+take away the predictions' own mean and scale; so do ``spectral_norm`` and ``projection``, which would bound them.
+
+Weight normalization's rivals are modules that hold the affine layer as ``layer`` and normalize t or w. Batch statistics
+are taken per output unit: over the minibatch, and over space for convolutions, whose output units are on axis 1 of
+[B, O, H, W].
 """
 
 from collections.abc import Callable
-from functools import singledispatch
 from typing import Protocol, cast, runtime_checkable
 
-from torch import nn
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from wn_rl.nn.conversion import weight_normalize
-from wn_rl.nn.normalized_layers import (
-    BATCH_EPSILON,
-    BATCH_MOMENTUM,
-    AffineLayer,
-    BatchNorm,
-    MeanOnlyBatchNorm,
-    NormProjection,
-    SpectralNorm,
-)
+from wn_rl.nn.weight_norm import compute_norms, per_unit
 from wn_rl.system.registry import look_up
+
+BATCH_MOMENTUM = 0.1  # share of the newest minibatch in the running statistics; PyTorch's BatchNorm default
+BATCH_EPSILON = 1e-5  # added to the variance; PyTorch's BatchNorm default
+POWER_ITERATIONS_AT_START = 15  # PyTorch's spectral_norm takes as many before the first use
+
+
+def unit_mean(t: Float[Tensor, "B O *space"]) -> Float[Tensor, "O"]:
+    """Mean of every output unit over the minibatch and space, in float32 or better."""
+    accumulator = torch.promote_types(t.dtype, torch.float32)
+    return t.mean(dim=(0, *range(2, t.dim())), dtype=accumulator)
+
+
+AffineLayer = nn.Linear | nn.Conv2d
+
+
+def take_bias(layer: AffineLayer) -> nn.Parameter:
+    """Remove the bias from an affine layer and return it (zeros for a layer without), for the module around it."""
+    bias = layer.bias
+    layer.register_parameter("bias", None)
+    if bias is not None:
+        return cast(nn.Parameter, bias)
+    num_units = layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels
+    return nn.Parameter(next(layer.parameters()).new_zeros(num_units))
+
+
+def add_per_unit(t: Float[Tensor, "B O *space"], shift: Float[Tensor, "O"]) -> Float[Tensor, "B O *space"]:
+    """t plus one number per output unit, in t's dtype."""
+    return t + shift.to(t.dtype).view(-1, *(1,) * (t.dim() - 2))
+
+
+class MeanOnlyBatchNorm(nn.Module):
+    """t̃ = t − μ[t] + b with t = w x (Eq. 7, Salimans & Kingma 2016): no division by a standard deviation.
+
+    μ[t] is the minibatch's mean in training mode, whose gradient is centered in turn (Eq. 8), and the running
+    mean in evaluation mode. Around a plain layer or a weight-normalized one.
+    """
+
+    def __init__(self, layer: AffineLayer) -> None:
+        super().__init__()
+        self.bias = take_bias(layer)
+        self.layer = layer
+        self.running_mean: Tensor
+        self.register_buffer("running_mean", torch.zeros_like(self.bias.detach()))
+
+    def forward(self, x: Float[Tensor, "B *rest"]) -> Float[Tensor, "B O *space"]:
+        t = self.layer(x)
+        if not self.training:
+            return add_per_unit(t, self.bias - self.running_mean)
+        mean = unit_mean(t)
+        with torch.no_grad():
+            self.running_mean.lerp_(mean.to(self.running_mean.dtype), BATCH_MOMENTUM)
+        return add_per_unit(t, self.bias - mean)
+
+
+class BatchNorm(nn.Module):
+    """Batch normalization (Ioffe & Szegedy 2015) of t = w x: PyTorch's ``BatchNorm1d`` or ``2d`` as ``norm``."""
+
+    def __init__(self, layer: AffineLayer, norm: nn.BatchNorm1d | nn.BatchNorm2d) -> None:
+        super().__init__()
+        take_bias(layer)
+        self.layer = layer
+        self.norm = norm
+
+    def forward(self, x: Float[Tensor, "B *rest"]) -> Float[Tensor, "B O *space"]:
+        return self.norm(self.layer(x))
+
+
+class SpectralNorm(nn.Module):
+    """y = w x / σ(w) + b, where σ(w) is the largest singular value of w as a matrix [O, rest] (Miyato et al. 2018).
+
+    σ = leftᵀ w right with singular vectors estimated by one power iteration per forward pass in training
+    mode, and left as they are in evaluation mode. The gradient flows through σ, not through the vectors.
+    """
+
+    def __init__(self, layer: AffineLayer) -> None:
+        super().__init__()
+        self.bias = take_bias(layer)
+        self.layer = layer
+        matrix = self._matrix().detach()
+        self.left: Tensor
+        self.right: Tensor
+        self.register_buffer("left", torch.zeros_like(matrix[:, 0]))
+        # A start that depends on the weights alone, so that equal weights have equal estimates.
+        self.register_buffer("right", nn.functional.normalize(matrix.abs().sum(0), dim=0))
+        self.update_vectors(POWER_ITERATIONS_AT_START)
+
+    def _matrix(self) -> Float[Tensor, "O I"]:
+        return self.layer.weight.flatten(1)
+
+    @torch.no_grad()
+    def update_vectors(self, num_iterations: int) -> None:
+        """Bring ``left`` and ``right`` nearer to the singular vectors of the largest singular value."""
+        matrix = self._matrix()
+        for _ in range(num_iterations):
+            torch.nn.functional.normalize(matrix @ self.right, dim=0, out=self.left)
+            torch.nn.functional.normalize(matrix.t() @ self.left, dim=0, out=self.right)
+
+    def compute_sigma(self) -> Float[Tensor, ""]:
+        """The estimate of σ(w), differentiable in w."""
+        return torch.dot(self.left.clone(), torch.mv(self._matrix(), self.right.clone()))
+
+    def forward(self, x: Float[Tensor, "B *rest"]) -> Float[Tensor, "B O *space"]:
+        if self.training:
+            self.update_vectors(1)
+        t = self.layer(x)
+        return add_per_unit(t * (1 / self.compute_sigma()).to(t.dtype), self.bias)
+
+
+class NormProjection(nn.Module):
+    """An affine layer one of whose parameters is put back to its initial norm after every update, per output unit.
+
+    ``parameter_name`` is "weight" for a plain layer (what papers since 2024 call weight normalization or
+    projection: w keeps its length and nothing learns it) and "v" for a weight-normalized one, where the
+    projection leaves the function exactly as it is and holds the effective learning rate (Lyle et al. 2024,
+    arXiv:2407.01800). The norms are those at construction, or after ``initialize_from_data``; they are saved
+    with the network as ``initial_norms``.
+    """
+
+    def __init__(self, layer: AffineLayer, parameter_name: str) -> None:
+        super().__init__()
+        self.layer = layer
+        self.parameter_name = parameter_name
+        self.initial_norms: Tensor
+        self.register_buffer("initial_norms", compute_norms(self._units().detach()))
+
+    def _units(self) -> Float[Tensor, "O ..."]:
+        return self.layer.get_parameter(self.parameter_name)
+
+    @torch.no_grad()
+    def remember_norms(self) -> None:
+        """Take the present norms as those to return to."""
+        self.initial_norms.copy_(compute_norms(self._units()))
+
+    @torch.no_grad()
+    def project(self) -> None:
+        """Scale every output unit back to its initial norm; a unit that is zero stays zero."""
+        units = self._units()
+        norms = compute_norms(units)
+        factor = torch.where(norms > 0, self.initial_norms / norms, 1.0)
+        units.mul_(per_unit(factor.to(units.dtype), like=units))
+
+    def forward(self, x: Float[Tensor, "B *rest"]) -> Float[Tensor, "B O *space"]:
+        return self.layer(x)
 
 
 @runtime_checkable
 class Normalizer(Protocol):
-    """Makes a module of the layer t = w x + b; ``is_output`` marks the layer whose t are Q-values."""
+    """Makes a module of the layer t = w x + b; ``is_output`` marks the layer whose t are predictions."""
 
     def __call__(self, layer: AffineLayer, *, is_output: bool) -> nn.Module: ...
 
@@ -98,17 +237,8 @@ def make_normalizer(name: str) -> Normalizer:
     return look_up(name, NORMALIZERS, what="normalizer")
 
 
-@singledispatch
-def _project(module: nn.Module) -> None:
-    """Most modules are not projected."""
-
-
-@_project.register
-def _(module: NormProjection) -> None:
-    module.project()
-
-
-def after_update(network: nn.Module) -> None:
+def project_weights(network: nn.Module) -> None:
     """What a normalizer does after every optimizer step: projections scale their weights back; else nothing."""
     for module in network.modules():
-        _project(module)
+        if isinstance(module, NormProjection):
+            module.project()

@@ -7,8 +7,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations, parametrize
 from torch.nn.utils.weight_norm import WeightNorm as TorchHook
 
-from wn_rl.nn.geometry import WEIGHT_NORM_TYPES, output_axis, plain_type
-from wn_rl.nn.weight_norm_layer import layer_g, layer_weight
+from wn_rl.nn.weight_norm_layers import WeightNormLayer, output_axis, plain_type
 from wn_rl.nn.weight_norm_recurrent import (
     PLAIN_RECURRENT,
     named_weights,
@@ -36,9 +35,9 @@ def read_affine(layer: nn.Module) -> Source | None:
     kind = plain_type(layer)
     if kind is None:
         return None
-    if type(layer) in WEIGHT_NORM_TYPES:
-        return Source(kind, cast(Tensor, layer.v), layer_g(layer), layer_weight(layer))
-    return _read_weight(layer, "weight", kind, axis=output_axis(kind))
+    if isinstance(layer, WeightNormLayer):
+        return Source(kind, layer.v, layer.compute_g(), layer.weight)
+    return _read_weight(layer, "weight", kind, axis=output_axis(layer))
 
 
 def read_recurrent(layer: nn.Module) -> dict[str, Source] | None:

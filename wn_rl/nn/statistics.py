@@ -3,15 +3,14 @@
 Everything is returned as tensors without a dimension, on the network's device, so that reading costs one transfer.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
-from wn_rl.nn.geometry import WEIGHT_NORM_TYPES, output_axis, plain_type
 from wn_rl.nn.weight_norm import compute_divisors, compute_norms
-from wn_rl.nn.weight_norm_layer import layer_g, layer_units, to_units
+from wn_rl.nn.weight_norm_layers import WeightNormLayer, output_axis, plain_type, to_units
 
 NORM_EXPONENTS: dict[type[torch.optim.Optimizer], int] = {
     torch.optim.SGD: 2,
@@ -59,11 +58,9 @@ def _find_stem(path: str, module: nn.Module) -> str:
 
 def find_weight_units(layer: Any) -> WeightUnits:
     """v of a weight-normalized layer, the weight of a plain one."""
-    if type(layer) in WEIGHT_NORM_TYPES:
-        return WeightUnits(layer.v, layer_units(layer))
-    kind = plain_type(layer)
-    assert kind is not None
-    axis = output_axis(kind)
+    if isinstance(layer, WeightNormLayer):
+        return WeightUnits(cast(nn.Parameter, layer.v), layer.compute_units())
+    axis = output_axis(layer)
     return WeightUnits(layer.weight, to_units(layer.weight, output_axis=axis, groups=layer.groups if axis else 1))
 
 
@@ -77,8 +74,8 @@ def compute_weight_statistics(layer: Any) -> dict[str, Float[Tensor, ""]]:
     """
     parameter, units = find_weight_units(layer)
     norms = compute_norms(units)
-    if type(layer) in WEIGHT_NORM_TYPES:
-        g = layer_g(layer)
+    if isinstance(layer, WeightNormLayer):
+        g = layer.compute_g()
         statistics = {"v_norm_mean": norms.mean(), "v_norm_max": norms.max(), "g_mean": g.mean()}
         norms = g.abs()
         gain = dict(layer.named_parameters(recurse=False)).get("s" if layer.g_mode == "exponential" else "g")
@@ -137,7 +134,7 @@ def compute_dormant(activations: Float[Tensor, "B O *space"], *, threshold: floa
 def compute_effective_rank(features: Float[Tensor, "B F"], *, threshold: float) -> Float[Tensor, ""]:
     """srank_δ = min {k : Σ_{i ≤ k} σ_i ≥ (1 − δ) Σ σ_i}, σ falling (Kumar et al. 2021, arXiv:2010.14498).
 
-    σ are the singular values of the features of B states, so that the rank is at most min(B, F); 0 of features that
+    σ are the singular values of the features of B examples, so that the rank is at most min(B, F); 0 of features that
     are all zero. Taken from the eigenvalues of the smaller product, in float64: ten times as fast, and exact enough.
     """
     features = features.double()
@@ -149,9 +146,9 @@ def compute_effective_rank(features: Float[Tensor, "B F"], *, threshold: float) 
 
 @torch.no_grad()
 def compute_activation_statistics(
-    network: nn.Module, observations: UInt8[Tensor, "B S H W"], *, dormant_threshold: float, rank_threshold: float
+    network: nn.Module, inputs: Shaped[Tensor, "B *rest"], *, dormant_threshold: float, rank_threshold: float
 ) -> dict[str, Float[Tensor, ""]]:
-    """What the hidden units of a network do on a minibatch of states.
+    """What the hidden units of a network do on a minibatch.
 
     ``<layer>/dormant_share``: of the units behind the layer; ``dormant_share``: of all hidden units.
     ``<layer>/effective_rank``: of the features behind a fully connected hidden layer.
@@ -159,7 +156,7 @@ def compute_activation_statistics(
     Args:
         network: a copy that nobody else uses, in evaluation mode: hooks are put on it for this one call.
     """
-    activations = _collect_activations(network, observations)
+    activations = _collect_activations(network, inputs)
     statistics, dormant = {}, []
     for name, values in activations.items():
         dormant.append(compute_dormant(values, threshold=dormant_threshold))
@@ -169,7 +166,7 @@ def compute_activation_statistics(
     return {"dormant_share": torch.cat(dormant).mean(), **statistics}
 
 
-def _collect_activations(network: nn.Module, observations: Tensor) -> dict[str, Tensor]:
+def _collect_activations(network: nn.Module, inputs: Tensor) -> dict[str, Tensor]:
     """What every ReLU returns, under the name of the layer before it."""
     activations: dict[str, Tensor] = {}
     newest_name = ""
@@ -187,7 +184,7 @@ def _collect_activations(network: nn.Module, observations: Tensor) -> dict[str, 
     handles = [layer.register_forward_hook(make_hook(name)) for name, layer in name_layers(network).items()]
     handles += [module.register_forward_hook(keep) for module in network.modules() if isinstance(module, nn.ReLU)]
     try:
-        network(observations)
+        network(inputs)
     finally:
         for handle in handles:
             handle.remove()

@@ -15,7 +15,7 @@ from torch.nn.utils import parametrize
 from torch.nn.utils.rnn import PackedSequence
 
 from wn_rl.nn.weight_norm import compute_norms, compute_weight, per_unit
-from wn_rl.nn.weight_norm_layer import draw_v, require_directions, require_g_mode, require_positive
+from wn_rl.nn.weight_norm_layers import draw_v, read_g, register_g_, write_g_
 
 
 class Matrix(NamedTuple):
@@ -35,17 +35,15 @@ def bias_names(layer: nn.RNNBase) -> list[str]:
     return [name for name in layer._flat_weights_names if name.startswith("bias_")]
 
 
-def own_name(weight_name: str, letter: str) -> str:
-    """ "weight_ih_l0" -> "v_ih_l0", "g_ih_l0" or "s_ih_l0"."""
-    return weight_name.replace("weight", letter, 1)
+def _suffix(weight_name: str) -> str:
+    """What v and g of a matrix have in their names: "weight_ih_l0" -> "_ih_l0"."""
+    return weight_name.removeprefix("weight")
 
 
 def read_matrix(layer: Any, weight_name: str) -> Matrix:
     """v and g of a matrix of a weight-normalized layer."""
-    v = getattr(layer, own_name(weight_name, "v"))  # not get_parameter: torch.func puts tensors in their place
-    if layer.g_mode == "exponential":
-        return Matrix(v, getattr(layer, own_name(weight_name, "s")).exp())
-    return Matrix(v, getattr(layer, own_name(weight_name, "g")))
+    suffix = _suffix(weight_name)
+    return Matrix(getattr(layer, f"v{suffix}"), read_g(layer, suffix))  # not get_parameter: see torch.func
 
 
 def named_weights(layer: nn.RNNBase) -> dict[str, Tensor]:
@@ -65,20 +63,12 @@ def adopt_matrices_(layer: Any, matrices: dict[str, Matrix], *, g_mode: str) -> 
 
     Raises ConfigurationError for an unknown ``g_mode``, a row of v that is zero, and g <= 0 where g = exp(s).
     """
-    require_g_mode(g_mode)
     layer.g_mode = g_mode
     for name, (v, g) in matrices.items():
-        require_directions(v)
         layer._parameters.pop(name, None)
-        layer.register_parameter(own_name(name, "v"), nn.Parameter(v.detach().clone(), requires_grad=v.requires_grad))
-        g = (compute_norms(v).to(v.dtype) if g is None else g).detach().clone()
-        if g_mode == "free":
-            layer.register_parameter(own_name(name, "g"), nn.Parameter(g))
-        if g_mode == "fixed":
-            layer.register_buffer(own_name(name, "g"), g)
-        if g_mode == "exponential":
-            require_positive(g)
-            layer.register_parameter(own_name(name, "s"), nn.Parameter(g.log()))
+        parameter = nn.Parameter(v.detach().clone(), requires_grad=v.requires_grad)
+        layer.register_parameter(f"v{_suffix(name)}", parameter)
+        register_g_(layer, _suffix(name), v, g, g_mode=g_mode)
     _forget_weights(layer)
 
 
@@ -88,11 +78,8 @@ def set_matrix_(layer: Any, weight_name: str, v: Float[Tensor, "R C"], g: Float[
     if type(layer) not in PLAIN_RECURRENT:
         layer.get_parameter(weight_name).copy_(v * per_unit(g / compute_norms(v), like=v))
         return
-    layer.get_parameter(own_name(weight_name, "v")).copy_(v)
-    if layer.g_mode == "exponential":
-        layer.get_parameter(own_name(weight_name, "s")).copy_(g.log())
-    else:
-        getattr(layer, own_name(weight_name, "g")).copy_(g)
+    layer.get_parameter(f"v{_suffix(weight_name)}").copy_(v)
+    write_g_(layer, _suffix(weight_name), g)
 
 
 def _forget_weights(layer: nn.RNNBase) -> None:
@@ -100,17 +87,27 @@ def _forget_weights(layer: nn.RNNBase) -> None:
     layer._flat_weights = [None] * len(layer._flat_weights_names)
 
 
-def _reparameterize_(layer: nn.RNNBase, *, g_mode: str, generator: torch.Generator | None) -> None:
-    """v ~ N(0, 0.05) and g = ‖v‖ in a just constructed plain layer; the biases as they are."""
-    plain = {name: layer.get_parameter(name) for name in weight_names(layer)}
-    drawn = {name: draw_v(w.shape, generator=generator).to(w).requires_grad_() for name, w in plain.items()}
-    adopt_matrices_(layer, {name: Matrix(v, None) for name, v in drawn.items()}, g_mode=g_mode)
+class _WeightNormRecurrent(nn.RNNBase):
+    """w = g v / ‖v‖ in the place of every matrix, computed when the layer is applied, and let go of after it.
 
+    v ~ N(0, 0.05) and g = ‖v‖ at first; ``initialize_from_data`` gives g and biases from data. Inputs and outputs are
+    those of PyTorch's layer.
 
-class _ComputedWeights(nn.RNNBase):
-    """What LSTM and GRU have in common: the matrices are computed when the layer is applied, and let go of after it."""
+    Args:
+        *args, **kwargs: those of PyTorch's class.
+        g_mode: "free", "fixed" or "exponential".
+        generator: the stream of v, PyTorch's global one if None.
+    """
 
     g_mode: str
+
+    def __init__(
+        self, *args: Any, g_mode: str = "free", generator: torch.Generator | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        plain = {name: self.get_parameter(name) for name in weight_names(self)}
+        drawn = {name: draw_v(w.shape, generator=generator).to(w).requires_grad_() for name, w in plain.items()}
+        adopt_matrices_(self, {name: Matrix(v, None) for name, v in drawn.items()}, g_mode=g_mode)
 
     def _update_flat_weights(self) -> None:
         """PyTorch's layer looks here for changed parameters; ours computes its weights at every call."""
@@ -124,50 +121,12 @@ class _ComputedWeights(nn.RNNBase):
             _forget_weights(self)
 
 
-class WeightNormLSTM(_ComputedWeights, nn.LSTM):
-    """``nn.LSTM`` with w = g v / ‖v‖ in the place of every matrix.
-
-    Takes ``nn.LSTM``'s arguments, ``g_mode`` ("free", "fixed" or "exponential") and ``generator`` (for v). v ~ N(0,
-    0.05) and g = ‖v‖ at first; ``initialization.initialize_from_data`` gives g and biases from data. Inputs and
-    outputs are those of ``nn.LSTM``.
-    """
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        proj_size: int = 0,
-        *,
-        g_mode: str = "free",
-        generator: torch.Generator | None = None,
-    ) -> None:
-        super().__init__(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size)
-        _reparameterize_(self, g_mode=g_mode, generator=generator)
+class WeightNormLSTM(_WeightNormRecurrent, nn.LSTM):
+    """``nn.LSTM`` with w = g v / ‖v‖ in the place of every matrix."""
 
 
-class WeightNormGRU(_ComputedWeights, nn.GRU):
-    """``nn.GRU`` with w = g v / ‖v‖ in the place of every matrix, as :class:`WeightNormLSTM`."""
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        *,
-        g_mode: str = "free",
-        generator: torch.Generator | None = None,
-    ) -> None:
-        super().__init__(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional)
-        _reparameterize_(self, g_mode=g_mode, generator=generator)
+class WeightNormGRU(_WeightNormRecurrent, nn.GRU):
+    """``nn.GRU`` with w = g v / ‖v‖ in the place of every matrix."""
 
 
 PLAIN_RECURRENT: dict[type[nn.Module], type[nn.LSTM] | type[nn.GRU]] = {WeightNormLSTM: nn.LSTM, WeightNormGRU: nn.GRU}
@@ -208,9 +167,7 @@ def make_weight_norm_recurrent(layer: nn.RNNBase, matrices: dict[str, Matrix], *
     """
     example, kind = next(layer.parameters()), plain_recurrent_type(layer)
     assert kind is not None
-    new = WEIGHT_NORM_RECURRENT[kind](**recurrent_arguments(layer)).to(example.device, example.dtype)
-    for name in weight_names(layer):
-        del new._parameters[own_name(name, "g")]
+    new = WEIGHT_NORM_RECURRENT[kind](**recurrent_arguments(layer), g_mode=g_mode).to(example.device, example.dtype)
     adopt_matrices_(new, matrices, g_mode=g_mode)
     copy_biases_(layer, new)
     return new
