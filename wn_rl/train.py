@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 from wn_rl.app.command_line import run_command
 from wn_rl.envs.games import resolve_game
 from wn_rl.errors import ConfigurationError
+from wn_rl.system.fields import text
 
 
 def main(config: DictConfig) -> None:
@@ -16,14 +17,15 @@ def main(config: DictConfig) -> None:
     if config.resume is None and config.game is None:
         raise ConfigurationError("game is missing; name one, as in: python -m wn_rl.train game=Breakout")
     if config.game is not None:
-        resolve_game(config.game)  # a misspelled game is told at once, before PyTorch is loaded
+        resolve_game(text("game", config.game))  # a misspelled game is told at once, before PyTorch is loaded
 
     from wn_rl.app import training as runs
 
     if config.resume is None:
         run = runs.start_run(config, preset=HydraConfig.get().runtime.choices.get("preset"))
     else:
-        run = runs.resume_run(config, overrides=list(HydraConfig.get().overrides.task), folder=Path(config.resume))
+        folder = Path(text("resume", config.resume))
+        run = runs.resume_run(config, overrides=list(HydraConfig.get().overrides.task), folder=folder)
     if not run.train():
         sys.exit(0)  # interrupted: several runs of one command (-m) are left alone too
 

@@ -25,6 +25,7 @@ from wn_rl.envs.protocols import Protocol
 from wn_rl.replay.columns import BYTES_PER_ROW
 from wn_rl.replay.compressed_storage import CompressedFrameStorage
 from wn_rl.replay.replay import Replay
+from wn_rl.replay.replay_settings import ReplaySettings
 from wn_rl.replay.samplers import UniformSampler
 from wn_rl.replay.storage import FrameStorage, RamFrameStorage
 from wn_rl.runs.agent import load_agent
@@ -73,11 +74,11 @@ def measure(game: str, agent_steps: int, agent: Path | None) -> None:
 
 
 def make_replay(storage: FrameStorage, capacity: int) -> Replay:
-    return Replay(
+    settings = ReplaySettings(
         capacity=capacity, num_lanes=NUM_ENVS, frame_shape=FRAME_SHAPE, stack_size=STACK_SIZE, n_step=1, gamma=0.99,
-        reward_clip=1.0, life_loss_ends_discount=False, storage=storage, sampler=UniformSampler(),
-        device=storage.device,
+        reward_clip=1.0, life_loss_ends_discount=False,
     )  # fmt: skip
+    return Replay(settings, storage=storage, sampler=UniformSampler(), device=storage.device)
 
 
 def play(game: str, replay: Replay, agent_steps: int, agent: Path | None) -> None:

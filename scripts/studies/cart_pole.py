@@ -22,14 +22,14 @@ from wn_rl.acting.policies import Policy, QFunction
 from wn_rl.algorithms.dqn import DQN
 from wn_rl.envs.call_order import CallOrder
 from wn_rl.envs.protocols import Protocol
-from wn_rl.learning.schedules import LinearSchedule, RunLength
-from wn_rl.learning.settings import DQNSettings
+from wn_rl.learning.settings import DQNSettings, ExplorationSettings
 from wn_rl.networks.q_network import make_q_network
 from wn_rl.nn.optimizer_groups import make_parameter_groups
 from wn_rl.replay.persistence import ReplayArchive
 from wn_rl.replay.replay import Replay
+from wn_rl.replay.replay_settings import ReplaySection
 from wn_rl.replay.samplers import UniformSampler
-from wn_rl.replay.storage_choice import make_storage
+from wn_rl.replay.storage import make_storage
 from wn_rl.types import Step
 
 GAME = "CartPole-v1"
@@ -129,29 +129,33 @@ def make_module(normalizer: str, *, learning_rate: float, seed: int, agent_steps
     """DQN on CartPole: two hidden layers of 64, 3-step returns, Adam, and the first weights from data."""
     environments, cpu = CartPoleEnvironments(NUM_ENVS), torch.device("cpu")
     initialization, exploration, sampling = (torch.Generator().manual_seed(3 * seed + stream) for stream in range(3))
+    warmup = agent_steps // 20
+    settings = DQNSettings(
+        total_agent_steps=agent_steps, iteration_agent_steps=agent_steps // NUM_ITERATIONS,
+        chunk_agent_steps=agent_steps // NUM_ITERATIONS, num_envs=NUM_ENVS, seed=seed, learning_rate=learning_rate,
+        max_gradient_norm=None, weight_decay=0.0, initialization="data_dependent",
+        initialization_batch_size=min(256, warmup), initial_q_std=1.0,
+        exploration=ExplorationSettings(
+            initial_epsilon=1.0, final_epsilon=0.05, decay_agent_steps=agent_steps // 4, max_repeats=1
+        ),
+        precision="32-true", compile=False, minibatch_parts=1, warmup_agent_steps=warmup, batch_size=64,
+        samples_per_agent_step=32, error_function="huber", double=False, advantage_learning=0.0,
+        target_period_updates=50,
+        replay=ReplaySection(
+            capacity=agent_steps, n_step=3, gamma=0.99, reward_clip=None, storage="ram", sampler="uniform",
+            priority_exponent=0.5, importance_exponent=0.5,
+        ),
+    )  # fmt: skip
     replay = Replay(
-        capacity=agent_steps, num_lanes=NUM_ENVS, frame_shape=environments.frame_shape, stack_size=1, n_step=3,
-        gamma=0.99, reward_clip=None, life_loss_ends_discount=False, storage=make_storage("ram", cpu),
-        sampler=UniformSampler(), device=cpu,
+        settings.replay.complete(
+            num_lanes=NUM_ENVS, frame_shape=environments.frame_shape, stack_size=1, life_loss_ends_discount=False
+        ),
+        storage=make_storage("ram", cpu), sampler=UniformSampler(), device=cpu,
     )  # fmt: skip
     collector = Collector(environments=environments, generator=exploration)
     network = make_q_network(
         torso="mlp", head="linear", normalizer=normalizer, num_actions=2, stack_size=1,
         frame_shape=environments.frame_shape, hidden_units=64, generator=initialization,
-    )  # fmt: skip
-    warmup = agent_steps // 20
-    settings = DQNSettings(
-        run_length=RunLength(
-            total_agent_steps=agent_steps, iteration_agent_steps=agent_steps // NUM_ITERATIONS,
-            chunk_agent_steps=agent_steps // NUM_ITERATIONS, num_envs=NUM_ENVS,
-        ),
-        epsilon=LinearSchedule(
-            initial=1.0, final=0.05, begin_agent_steps=warmup, duration_agent_steps=agent_steps // 4
-        ),
-        warmup_agent_steps=warmup, batch_size=64, samples_per_agent_step=32, target_period_updates=50, double=False,
-        advantage_learning=0.0, error_function="huber", max_gradient_norm=None, data_dependent_initialization=True,
-        initialization_batch_size=min(256, warmup), initial_q_deviation=1.0, seed=seed, folded_dtype=torch.float32,
-        minibatch_parts=1, compile=False,
     )  # fmt: skip
     return DQN(
         network=network, make_optimizer=partial(_make_adam, learning_rate), make_policy=_make_policy,

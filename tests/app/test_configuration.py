@@ -16,7 +16,7 @@ from lightning.pytorch.callbacks import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from tests.helpers.counting import CountingEnvironments, make_random_outcomes
-from wn_rl.app import build, configuration
+from wn_rl.app import build, machine
 from wn_rl.app import training as run
 from wn_rl.app.command_line import CONFIG_DIRECTORY
 from wn_rl.app.configuration import (
@@ -31,7 +31,7 @@ from wn_rl.callbacks.evaluation import Evaluation
 from wn_rl.callbacks.video_recording import Videos
 from wn_rl.callbacks.weight_statistics import WeightStatistics
 from wn_rl.errors import ConfigurationError
-from wn_rl.replay.storage_choice import STORAGE_NAMES
+from wn_rl.replay.storage import STORAGE_NAMES
 from wn_rl.system import seeding
 
 
@@ -113,7 +113,7 @@ OTHER_NUMBERS = {
     "replay.priority_exponent": 0.7, "replay.importance_exponent": 0.7,
 }  # fmt: skip
 # They say where and how results are written, and how the process is started: they have tests of their own.
-ELSEWHERE = {"algorithm", "resume", "run_dir", "name", "accelerator", "optimizer._partial_"}
+ELSEWHERE = {"algorithm", "network.num_quantiles", "resume", "run_dir", "name", "accelerator", "optimizer._partial_"}
 
 
 def list_leaves(config: DictConfig, prefix: str = "") -> list[str]:
@@ -193,7 +193,7 @@ def test_the_streams_of_a_run_are_apart_and_follow_from_its_seed() -> None:
         (["warmup_agent_steps=2000000"], "warmup_agent_steps=2000000 is more than replay.capacity=1000000"),
         (["warmup_agent_steps=300000"], "does not end within the first iteration"),
         (["target_period_updates=0"], "target_period_updates=0: needs a number of at least 1"),
-        (["learning_rate=-1e-3"], "learning_rate=-0.001: needs a number of at least 0"),
+        (["learning_rate=-1e-3"], "learning_rate=-0.001: needs a number above 0"),
         (["exploration.max_repeats=0"], "exploration.max_repeats=0: needs a number of at least 1"),
         (["learning_rate=0"], "learning_rate=0: needs a number above 0"),
         (["learning_rate=fast"], "learning_rate=fast: needs a number"),
@@ -358,7 +358,7 @@ def test_what_may_change_on_resume_does(saved_run: Path, overrides: list[str], c
 def test_minibatches_are_taken_apart_where_that_is_possible(
     words: list[str], num_cores: int, num_parts: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(configuration, "count_cores", lambda: num_cores)
+    monkeypatch.setattr(machine, "count_cores", lambda: num_cores)
     assert resolve_configuration(compose_training("accelerator=cpu", *words)).minibatch_parts == num_parts
 
 
@@ -382,9 +382,7 @@ def test_a_run_on_a_gpu_is_told_that_this_machine_has_none(saved_run: Path, monk
 @pytest.mark.parametrize("key", ["learning_rate", "protocol.noop_max", "optimizer.eps", "seed"])
 def test_an_edited_config_yaml_is_told_with_both_values(saved_run: Path, key: str) -> None:
     saved = load_configuration(saved_run)
-    checkpoint = {
-        "agent": {"agent_steps": 1000, "config": OmegaConf.to_container(saved, resolve=True)},
-    }
+    checkpoint = {"agent": {"agent_steps": 1000, "config": OmegaConf.to_container(saved, resolve=True)}}
     check_settings(checkpoint, saved, saved_run)
     old = OmegaConf.select(saved, key)
     OmegaConf.update(saved, key, old + 1)
@@ -394,9 +392,7 @@ def test_an_edited_config_yaml_is_told_with_both_values(saved_run: Path, key: st
 
 def test_a_run_cannot_become_shorter_than_it_is(saved_run: Path) -> None:
     saved = load_configuration(saved_run)
-    checkpoint = {
-        "agent": {"agent_steps": 1000, "config": OmegaConf.to_container(saved, resolve=True)},
-    }
+    checkpoint = {"agent": {"agent_steps": 1000, "config": OmegaConf.to_container(saved, resolve=True)}}
     saved.total_agent_steps = 999
     with pytest.raises(ConfigurationError, match="total_agent_steps=999 is less than the 1000 that this run has done"):
         check_settings(checkpoint, saved, saved_run)
@@ -418,6 +414,10 @@ PONG = Path(__file__).resolve().parents[2] / "checkpoints" / "Pong"
     [
         ("train", [], "game is missing"),
         ("train", ["game=Pong", "lerning_rate=1"], "lerning_rate"),
+        ("train", ["game=Pong", "initial_q_deviation=0.1"], "say initial_q_std=0.1"),
+        ("train", ["game=[1]"], "game=[1]: needs a word"),
+        ("train", ["resume=[1]"], "resume=[1]: needs a word"),
+        ("train", ["game=Pong", "algorithm=dqm"], "dqn"),
         ("train", ["game=Pong", "preset=quik"], "quick"),
         ("train", ["game=Pong", "normalizer=weigt_norm"], "weight_norm"),
         ("evaluate", ["agent=/nowhere"], "no agent there"),

@@ -26,18 +26,22 @@ from tests.helpers.killed_runs import assert_equal, make_module
 from wn_rl.algorithms.dqn import DQN
 from wn_rl.app import build
 from wn_rl.app.configuration import (
-    CHANGEABLE_ON_RESUME,
     load_configuration,
     resolve_configuration,
     resume_configuration,
     save_configuration,
 )
 from wn_rl.app.resume import check_checkpoint, check_settings
+from wn_rl.app.run_settings import RunSettings
 from wn_rl.errors import ConfigurationError
+from wn_rl.learning.settings import DQNSettings
 from wn_rl.networks.q_network import make_q_network
 from wn_rl.runs.agent import _finish_saving, load_agent, save_agent
 from wn_rl.runs.checkpoint_file import read_checkpoint, write_checkpoint
 from wn_rl.runs.layout import LAST_CHECKPOINT
+from wn_rl.system.fields import list_changeable
+
+CHANGEABLE = list_changeable(RunSettings, DQNSettings)
 
 NUM_QUICK, NUM_SLOW = 30, 250  # of each of the four kinds
 MAX_SECONDS = 1.0
@@ -309,7 +313,7 @@ def read_configuration(folder: Path, given: DictConfig) -> Any:
     check_settings(checkpoint, config, folder)
     kept = OmegaConf.to_container(config, resolve=True)
     assert isinstance(kept, dict)
-    return {key: value for key, value in kept.items() if key not in (*CHANGEABLE_ON_RESUME, "run_dir", "resume")}
+    return {key: value for key, value in kept.items() if key not in (*CHANGEABLE, "run_dir", "resume")}
 
 
 def fuzz_configurations(folder: Path, given: DictConfig, num_files: int) -> None:

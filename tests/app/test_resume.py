@@ -187,7 +187,7 @@ def test_every_normalizer_resumes_exactly(tmp_path: Path, normalizer: str) -> No
 
 def test_a_checkpoint_whose_output_layers_were_bfloat16_goes_on(tmp_path: Path) -> None:
     """As they were in the network that acts and in the target; but numbers may not be rounded."""
-    module = make_toy_module(tmp_path, folded_dtype=torch.bfloat16)
+    module = make_toy_module(tmp_path, precision="bf16-mixed")
     own = module.state_dict()
     name = "acting.network.head.output.weight"
     assert own[name].dtype == torch.float32

@@ -13,8 +13,9 @@ import torch
 from hypothesis import strategies as st
 
 from wn_rl.replay.replay import Replay
+from wn_rl.replay.replay_settings import ReplaySettings
 from wn_rl.replay.samplers import Draw, UniformSampler
-from wn_rl.replay.storage_choice import make_storage
+from wn_rl.replay.storage import make_storage
 from wn_rl.types import Batch, Step
 
 FRAME_SHAPE = (2, 3)
@@ -86,19 +87,13 @@ class EverySampler(UniformSampler):
 
 
 def make_replay(s: Settings, sampler: Any = None, device: torch.device = CPU, storage: str = "device") -> Replay:
-    return Replay(
-        capacity=s.num_lanes * s.num_slots,
-        num_lanes=s.num_lanes,
-        frame_shape=FRAME_SHAPE,
-        stack_size=s.stack_size,
-        n_step=s.n_step,
-        gamma=s.gamma,
-        reward_clip=s.reward_clip,
+    settings = ReplaySettings(
+        capacity=s.num_lanes * s.num_slots or 1, num_lanes=s.num_lanes, frame_shape=FRAME_SHAPE,
+        stack_size=s.stack_size, n_step=s.n_step, gamma=s.gamma, reward_clip=s.reward_clip,
         life_loss_ends_discount=s.life_loss_ends_discount,
-        storage=make_storage(storage, device),
-        sampler=EverySampler() if sampler is None else sampler,
-        device=device,
-    )
+    )  # fmt: skip
+    sampler = EverySampler() if sampler is None else sampler
+    return Replay(settings, storage=make_storage(storage, device), sampler=sampler, device=device)
 
 
 def draw_frame(number: int) -> np.ndarray:

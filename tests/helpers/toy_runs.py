@@ -14,14 +14,14 @@ from wn_rl.acting.policies import Policy, QFunction
 from wn_rl.algorithms.algorithm import Algorithm
 from wn_rl.algorithms.dqn import DQN
 from wn_rl.callbacks.checkpoint import DurableCheckpointIO
-from wn_rl.learning.schedules import LinearSchedule, RunLength
-from wn_rl.learning.settings import DQNSettings
+from wn_rl.learning.settings import DQNSettings, ExplorationSettings
 from wn_rl.networks.q_network import make_q_network
 from wn_rl.nn.optimizer_groups import make_parameter_groups
 from wn_rl.replay.persistence import ReplayArchive
 from wn_rl.replay.replay import Replay
+from wn_rl.replay.replay_settings import ReplaySection
 from wn_rl.replay.samplers import Sampler, UniformSampler
-from wn_rl.replay.storage_choice import make_storage
+from wn_rl.replay.storage import make_storage
 
 NUM_STATES = 5
 GAMMA = 0.9
@@ -37,11 +37,12 @@ DEFAULTS: dict[str, Any] = {
     "advantage_learning": 0.0,
     "error_function": "mse",
     "max_gradient_norm": None,
-    "data_dependent_initialization": True,
+    "initialization": "data_dependent",
     "initialization_batch_size": 64,
-    "initial_q_deviation": 1.0,
+    "initial_q_std": 1.0,
+    "weight_decay": 0.0,
     "seed": 3,
-    "folded_dtype": torch.float32,
+    "precision": "32-true",
     "minibatch_parts": 1,
     "compile": False,
 }
@@ -64,9 +65,22 @@ def make_toy_module(
     **changes: Any,
 ) -> DQN:  # fmt: skip
     chain = environments or make_chain()
+    settings = DQNSettings(
+        total_agent_steps=total_agent_steps, iteration_agent_steps=iteration_agent_steps, chunk_agent_steps=100,
+        num_envs=chain.num_envs, learning_rate=learning_rate,
+        exploration=ExplorationSettings(
+            initial_epsilon=1.0, final_epsilon=0.3, decay_agent_steps=800, max_repeats=max_repeats
+        ),
+        replay=ReplaySection(
+            capacity=capacity, n_step=n_step, gamma=GAMMA, reward_clip=1.0, storage=storage, sampler="uniform",
+            priority_exponent=0.5, importance_exponent=0.5,
+        ),
+        **{**DEFAULTS, **changes},
+    )  # fmt: skip
     replay = Replay(
-        capacity=capacity, num_lanes=chain.num_envs, frame_shape=FRAME_SHAPE, stack_size=STACK_SIZE, n_step=n_step,
-        gamma=GAMMA, reward_clip=1.0, life_loss_ends_discount=False,
+        settings.replay.complete(
+            num_lanes=chain.num_envs, frame_shape=FRAME_SHAPE, stack_size=STACK_SIZE, life_loss_ends_discount=False
+        ),
         storage=make_storage(storage, torch.device("cpu")), sampler=sampler or UniformSampler(),
         device=torch.device("cpu"),
     )  # fmt: skip
@@ -76,14 +90,6 @@ def make_toy_module(
     network = make_q_network(
         torso="mlp", head=head, normalizer=normalizer, num_actions=2, stack_size=STACK_SIZE,
         frame_shape=FRAME_SHAPE, hidden_units=32, generator=torch.Generator().manual_seed(12),
-    )  # fmt: skip
-    settings = DQNSettings(
-        run_length=RunLength(
-            total_agent_steps=total_agent_steps, iteration_agent_steps=iteration_agent_steps, chunk_agent_steps=100,
-            num_envs=chain.num_envs,
-        ),
-        epsilon=LinearSchedule(initial=1.0, final=0.3, begin_agent_steps=200, duration_agent_steps=800),
-        **{**DEFAULTS, **changes},
     )  # fmt: skip
     return DQN(
         network=network, make_optimizer=partial(_make_adam, learning_rate), make_policy=make_policy,

@@ -68,9 +68,9 @@ PLANTED = [
         "test": "tests/algorithms/test_dqn.py::test_agent_steps_count_actions_of_single_environments",
     },
     {
-        "number": 16, "file": "wn_rl/app/build.py",
-        "old": "gamma=config.replay.gamma,",
-        "new": "gamma=0.99,",
+        "number": 16, "file": "wn_rl/replay/replay_settings.py",
+        "old": "getattr(self, entry.name) for entry",
+        "new": "0.99 if entry.name == \"gamma\" else getattr(self, entry.name) for entry",
         "test": "tests/app/test_configuration.py::test_every_setting_of_training_is_read",
     },
     {

@@ -70,4 +70,22 @@ PLANTED = [
         "new": "",
         "test": "tests/app/test_fuzzing.py::test_a_forged_checkpoint_with_true_checksums_is_refused",
     },
+    {
+        "number": 0, "file": "wn_rl/system/fields.py",
+        "old": "value = given.get(name, rule.before) if rule.is_changeable else rule.before",
+        "new": "value = given.get(name, rule.before)",
+        "test": "tests/app/test_settings.py::test_a_run_of_before_goes_on_with_what_it_did",
+    },
+    {
+        "number": 0, "file": "wn_rl/system/fields.py",
+        "old": "        if name not in known:\n",
+        "new": "        if False:\n",
+        "test": "tests/app/test_settings.py::test_wrong_kinds_are_told_by_their_key",
+    },
+    {
+        "number": 0, "file": "wn_rl/app/renamed.py",
+        "old": "values[new] = values.pop(old)",
+        "new": "values.pop(old)",
+        "test": "tests/app/test_settings.py::test_a_run_of_before_goes_on_with_what_it_did",
+    },
 ]  # fmt: skip

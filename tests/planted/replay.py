@@ -1,7 +1,7 @@
 """Bugs to plant in the replay, each with the test that must catch it; number 0 is none of the public list."""
 
 _ACCUMULATOR = "wn_rl/replay/accumulator.py"
-_CHOICE = "wn_rl/replay/storage_choice.py"
+_STORAGE = "wn_rl/replay/storage.py"
 _COLUMNS = "wn_rl/replay/columns.py"
 _COMPRESSED = "wn_rl/replay/compressed_storage.py"
 _LANES = "wn_rl/replay/lanes.py"
@@ -261,7 +261,7 @@ PLANTED = [
     },
     {
         "number": 0,
-        "file": _CHOICE,
+        "file": _STORAGE,
         "old": "<= SAFE_SHARE * free",
         "new": "<= free",
         "test": "tests/system/test_memory.py::"

@@ -5,6 +5,7 @@ import pytest
 
 from wn_rl.replay.accumulator import Accumulator
 from wn_rl.replay.columns import Columns
+from wn_rl.replay.replay_settings import ReplaySettings
 from wn_rl.types import Step
 
 N_STEP = 3
@@ -24,13 +25,11 @@ class Lane:
         self.columns = Columns(32)
         self.complete: list[int] = []
         self.num_actions = 0
-        self.accumulator = Accumulator(
-            num_lanes=1,
-            n_step=n_step,
-            gamma=gamma,
-            reward_clip=reward_clip,
-            life_loss_ends_discount=life_loss_ends_discount,
-        )
+        settings = ReplaySettings(
+            capacity=32, num_lanes=1, frame_shape=(1, 1), stack_size=1, n_step=n_step, gamma=gamma,
+            reward_clip=reward_clip, life_loss_ends_discount=life_loss_ends_discount,
+        )  # fmt: skip
+        self.accumulator = Accumulator(settings)
 
     def _rows(self, newest: int) -> np.ndarray:
         return (newest - np.arange(self.accumulator.n_step))[None] % 32
@@ -135,7 +134,11 @@ def test_discounts_are_powers_not_products_of_rounded_numbers() -> None:
 
 
 def test_lanes_do_not_mix() -> None:
-    accumulator = Accumulator(num_lanes=2, n_step=2, gamma=0.5, reward_clip=None, life_loss_ends_discount=False)
+    settings = ReplaySettings(
+        capacity=32, num_lanes=2, frame_shape=(1, 1), stack_size=1, n_step=2, gamma=0.5, reward_clip=None,
+        life_loss_ends_discount=False,
+    )  # fmt: skip
+    accumulator = Accumulator(settings)
     columns = Columns(20)  # lane 1 begins at row 10
     no, frames = np.zeros(2, np.bool_), np.zeros((2, 1, 1), np.uint8)
     first = Step(frames, np.array([1, 10], np.float32), np.array([True, False]), no, no)

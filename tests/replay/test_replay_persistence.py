@@ -18,7 +18,7 @@ from wn_rl.errors import ConfigurationError
 from wn_rl.replay.persistence import list_segment_names
 from wn_rl.replay.prioritized_sampler import PrioritizedSampler
 from wn_rl.replay.segments import remove_unused_segments
-from wn_rl.replay.storage_choice import STORAGE_NAMES
+from wn_rl.replay.storage import STORAGE_NAMES
 
 
 @pytest.fixture(autouse=True)

@@ -8,25 +8,18 @@ import pytest
 from tests.helpers.replay_oracle import CPU, CUDA
 from wn_rl.errors import ConfigurationError
 from wn_rl.replay.replay import Replay
+from wn_rl.replay.replay_settings import ReplaySettings
 from wn_rl.replay.samplers import UniformSampler
-from wn_rl.replay.storage_choice import choose_storage, make_storage
+from wn_rl.replay.storage import choose_storage, make_storage
 from wn_rl.system.memory import compute_free_bytes
 
 
 def make_atari_replay(capacity: int, storage: str = "ram") -> Replay:
-    return Replay(
-        capacity=capacity,
-        num_lanes=8,
-        frame_shape=(84, 84),
-        stack_size=4,
-        n_step=1,
-        gamma=0.99,
-        reward_clip=1.0,
+    settings = ReplaySettings(
+        capacity=capacity, num_lanes=8, frame_shape=(84, 84), stack_size=4, n_step=1, gamma=0.99, reward_clip=1.0,
         life_loss_ends_discount=False,
-        storage=make_storage(storage, CPU),
-        sampler=UniformSampler(),
-        device=CPU,
-    )
+    )  # fmt: skip
+    return Replay(settings, storage=make_storage(storage, CPU), sampler=UniformSampler(), device=CPU)
 
 
 def test_an_agent_step_takes_its_frame_and_less_than_60_bytes() -> None:
@@ -149,7 +142,7 @@ def test_auto_takes_the_fastest_storage_that_fits_with_room_to_spare(
     gpu: str, host: str, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     free = {"cuda": GIGABYTES[gpu], "cpu": GIGABYTES[host]}
-    monkeypatch.setattr("wn_rl.replay.storage_choice.compute_free_bytes", lambda device: free[device.type] * 10**9)
+    monkeypatch.setattr("wn_rl.replay.storage.compute_free_bytes", lambda device: free[device.type] * 10**9)
     device = CPU if gpu == "no GPU" else CUDA
     assert choose_storage(num_rows=1_000_000, frame_shape=(84, 84), device=device) == expected
 
@@ -159,7 +152,7 @@ def test_auto_leaves_a_quarter_of_the_memory_to_others_and_does_not_guess(
     free_gigabytes: float | None, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     free = None if free_gigabytes is None else int(free_gigabytes * 1e9)
-    monkeypatch.setattr("wn_rl.replay.storage_choice.compute_free_bytes", lambda device: free)
+    monkeypatch.setattr("wn_rl.replay.storage.compute_free_bytes", lambda device: free)
     assert choose_storage(num_rows=1_000_000, frame_shape=(84, 84), device=CPU) == expected
 
 

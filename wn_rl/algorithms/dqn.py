@@ -79,9 +79,9 @@ class DQN(Algorithm):
 
     def _initialize(self) -> None:
         """The first weights, from real frames: before the target is copied, and before any update."""
-        if self.settings.data_dependent_initialization:
+        if self.settings.initialization == "data_dependent":
             frames = self.sample_states(self.settings.initialization_batch_size, self.generator)
-            self.network.initialize_from_data(frames, self.settings.initial_q_deviation, self.generator)
+            self.network.initialize_from_data(frames, self.settings.initial_q_std, self.generator)
         self.acting.expire()
         self.acting.sync(self.network)
         self._move_target()

@@ -1,9 +1,9 @@
 """From a configuration to the objects of a run; the only user of hydra.instantiate."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from hydra.utils import get_class, instantiate
@@ -15,19 +15,21 @@ from wn_rl.acting.collector import Collector
 from wn_rl.acting.policies import Policy, QFunction
 from wn_rl.algorithms.algorithm import Algorithm
 from wn_rl.algorithms.dqn import DQN
+from wn_rl.app.run_settings import RunSettings
 from wn_rl.envs.atari import AtariEnvironments
 from wn_rl.envs.protocols import Protocol
 from wn_rl.errors import ConfigurationError
-from wn_rl.learning.schedules import LinearSchedule, RunLength
-from wn_rl.learning.settings import DQNSettings
+from wn_rl.learning.settings import DQNSettings, LearnerSettings
 from wn_rl.networks.q_network import QNetwork, make_q_network
 from wn_rl.nn.optimizer_groups import make_parameter_groups
 from wn_rl.replay.persistence import ReplayArchive
 from wn_rl.replay.prioritized_sampler import PrioritizedSampler
 from wn_rl.replay.replay import Replay
+from wn_rl.replay.replay_settings import ReplaySection
 from wn_rl.replay.samplers import Sampler, UniformSampler
-from wn_rl.replay.storage_choice import make_storage
+from wn_rl.replay.storage import make_storage
 from wn_rl.runs.layout import REPLAY_FOLDER
+from wn_rl.system.fields import get_rules, parse
 from wn_rl.system.registry import look_up
 from wn_rl.system.seeding import make_stream
 from wn_rl.types import VectorEnvironment
@@ -65,26 +67,25 @@ def make_network(description: dict[str, Any], generator: torch.Generator | None)
     return make_q_network(**{**description, "frame_shape": tuple(description["frame_shape"])}, generator=generator)
 
 
-def make_sampler(config: DictConfig) -> Sampler:
+def make_sampler(settings: ReplaySection) -> Sampler:
     """What decides which transitions of the replay are drawn."""
-    if config.replay.sampler == "uniform":
+    if settings.sampler == "uniform":
         return UniformSampler()
     return PrioritizedSampler(
-        priority_exponent=config.replay.priority_exponent, importance_exponent=config.replay.importance_exponent
+        priority_exponent=settings.priority_exponent, importance_exponent=settings.importance_exponent
     )
 
 
-def make_replay(config: DictConfig, environments: VectorEnvironment) -> Replay:
+def make_replay(config: DictConfig, settings: ReplaySection, environments: VectorEnvironment) -> Replay:
     """The replay, without its memory yet."""
     device = make_device(config)
-    return Replay(
-        capacity=config.replay.capacity, num_lanes=environments.num_envs, frame_shape=environments.frame_shape,
-        stack_size=config.network.stack_size, n_step=config.replay.n_step, gamma=config.replay.gamma,
-        reward_clip=config.replay.reward_clip,
+    complete = settings.complete(
+        num_lanes=environments.num_envs, frame_shape=environments.frame_shape, stack_size=config.network.stack_size,
         life_loss_ends_discount=config.protocol.life_loss_ends_discount,
-        storage=make_storage(config.replay.storage, device), sampler=make_sampler(config),
-        device=device,
     )  # fmt: skip
+    return Replay(
+        complete, storage=make_storage(settings.storage, device), sampler=make_sampler(settings), device=device
+    )
 
 
 def check_targets(config: DictConfig) -> None:
@@ -94,8 +95,6 @@ def check_targets(config: DictConfig) -> None:
         ConfigurationError: it would call something else, or the optimizer does not take what it is given.
     """
     for key, kind in (("optimizer", torch.optim.Optimizer), ("logger", Logger)):
-        if not isinstance(config[key], DictConfig | None):
-            raise ConfigurationError(f"{key}={config[key]}: needs a file of configs/{key}")
         branch = as_dict(config[key]) if config[key] is not None else {}
         if key == "logger" and "_target_" not in branch:
             continue
@@ -145,41 +144,6 @@ def make_logger(config: DictConfig, *, keep_until_agent_steps: int | None) -> Lo
         raise ConfigurationError(f"logger cannot be made: {reason}; mend that, or take logger=tensorboard") from error
 
 
-def make_run_length(config: DictConfig) -> RunLength:
-    """How the run is divided."""
-    return RunLength(
-        total_agent_steps=config.total_agent_steps, iteration_agent_steps=config.iteration_agent_steps,
-        chunk_agent_steps=config.chunk_agent_steps, num_envs=config.num_envs,
-    )  # fmt: skip
-
-
-def make_settings(config: DictConfig) -> DQNSettings:
-    """The numbers of the algorithm."""
-    return DQNSettings(
-        run_length=make_run_length(config),
-        epsilon=LinearSchedule(
-            initial=config.exploration.initial_epsilon, final=config.exploration.final_epsilon,
-            begin_agent_steps=config.warmup_agent_steps,
-            duration_agent_steps=config.exploration.decay_agent_steps,
-        ),
-        warmup_agent_steps=config.warmup_agent_steps,
-        batch_size=config.batch_size,
-        samples_per_agent_step=config.samples_per_agent_step,
-        target_period_updates=config.target_period_updates,
-        double=config.double,
-        advantage_learning=config.advantage_learning,
-        error_function=config.error_function,
-        max_gradient_norm=config.max_gradient_norm,
-        data_dependent_initialization=config.initialization == "data_dependent",
-        initialization_batch_size=config.initialization_batch_size,
-        initial_q_deviation=config.initial_q_deviation,
-        seed=config.seed,
-        folded_dtype=torch.bfloat16 if config.precision == "bf16-mixed" else torch.float32,
-        minibatch_parts=config.minibatch_parts,
-        compile=config.compile,
-    )  # fmt: skip
-
-
 def make_policy(config: DictConfig, environments: VectorEnvironment) -> Callable[[QFunction], Policy]:
     """What makes the policy of a Q-function in these environments."""
     return partial(
@@ -187,34 +151,65 @@ def make_policy(config: DictConfig, environments: VectorEnvironment) -> Callable
     )
 
 
-def make_dqn(config: DictConfig, environments: VectorEnvironment, folder: Path) -> DQN:
+def make_dqn(config: DictConfig, settings: DQNSettings, environments: VectorEnvironment, folder: Path) -> DQN:
     """Deep Q-learning with everything that it needs; replay segments go into the run folder."""
-    replay = make_replay(config, environments)
+    replay = make_replay(config, settings.replay, environments)
     replay.check_memory()
     collector = Collector(
-        environments=environments, generator=make_stream(config.seed, "exploration"),
-        max_repeats=config.exploration.max_repeats,
+        environments=environments, generator=make_stream(settings.seed, "exploration"),
+        max_repeats=settings.exploration.max_repeats,
     )  # fmt: skip
-    network = make_network(describe_network(config, environments), make_stream(config.seed, "initialization"))
+    network = make_network(describe_network(config, environments), make_stream(settings.seed, "initialization"))
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # PyTorch's stubs lack it
     return DQN(
         network=network, make_optimizer=partial(make_optimizer, config), make_policy=make_policy(config, environments),
         collector=collector, replay=replay, archive=ReplayArchive(replay, folder / REPLAY_FOLDER),
-        generator=make_stream(config.seed, "sampling"), settings=make_settings(config),
+        generator=make_stream(settings.seed, "sampling"), settings=settings,
     )  # fmt: skip
 
 
-ALGORITHMS: dict[str, Callable[[DictConfig, VectorEnvironment, Path], Algorithm]] = {"dqn": make_dqn}
-"""What ``algorithm=`` names: from a configuration, its environments and its run folder."""
+class AlgorithmEntry(NamedTuple):
+    """An algorithm by its name: what it is told, and what makes it.
+
+    ``make`` takes the whole configuration, the algorithm's own settings, the environments and the run folder.
+    """
+
+    settings: type[LearnerSettings]
+    make: Callable[[DictConfig, Any, VectorEnvironment, Path], Algorithm]
+
+
+ALGORITHMS = {"dqn": AlgorithmEntry(DQNSettings, make_dqn)}
+"""What ``algorithm=`` names; a file of configs/algorithm/ holds the settings of each."""
+
+
+def find_kinds(values: Mapping[Any, Any]) -> tuple[type[RunSettings], type[LearnerSettings]]:
+    """The dataclasses whose fields are the settings of a configuration.
+
+    Raises:
+        ConfigurationError: there is no algorithm of the name that it says.
+    """
+    name = values.get("algorithm", get_rules(RunSettings)["algorithm"].before)
+    return RunSettings, look_up(str(name), ALGORITHMS, what="algorithm").settings
+
+
+def parse_settings(config: DictConfig) -> tuple[RunSettings, LearnerSettings]:
+    """The settings of a run and of its learner, from a configuration without any ``auto``.
+
+    Raises:
+        ConfigurationError: one is missing, unknown or impossible; in one line: what was got, and what is needed.
+    """
+    run, learner = parse(as_dict(config), *find_kinds(config))
+    return run, learner
 
 
 def make_algorithm(config: DictConfig, environments: VectorEnvironment, folder: Path) -> Algorithm:
     """The algorithm that a configuration names.
 
     Raises:
-        ConfigurationError: there is none of that name, or memory is short.
+        ConfigurationError: memory is short.
     """
-    return look_up(str(config.algorithm), ALGORITHMS, what="algorithm")(config, environments, folder)
+    _, settings = parse_settings(config)
+    return ALGORITHMS[config.algorithm].make(config, settings, environments, folder)
 
 
 def as_dict(config: DictConfig) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from wn_rl.app.renamed import check_words
 from wn_rl.errors import ConfigurationError
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -33,13 +34,14 @@ def run_command(config_name: str, function: Callable[[DictConfig], None]) -> Non
     job = partial(_run_job, function)
     try:
         try:
+            check_words(sys.argv[1:])
             hydra.main(version_base="1.3", config_path=str(CONFIG_DIRECTORY), config_name=config_name)(job)()
         finally:
             sys.stdout.flush()
     except BrokenPipeError:  # whoever reads has enough, as in --help | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still to be written
         sys.exit(EXIT_CLOSED_PIPE)
-    except (HydraException, OmegaConfBaseException) as error:
+    except (ConfigurationError, HydraException, OmegaConfBaseException) as error:
         _exit_with(error)
 
 

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 
 from wn_rl.acting.evaluator import evaluate_agent, summarize_returns
 from wn_rl.acting.policies import Policy
-from wn_rl.app.configuration import resolve_accelerator, share_cores
+from wn_rl.app.machine import resolve_accelerator, share_cores
 from wn_rl.envs.atari import AtariEnvironments
 from wn_rl.envs.protocols import Protocol
 from wn_rl.envs.rendering import EpisodeRecord

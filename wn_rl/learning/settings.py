@@ -1,54 +1,117 @@
-"""The numbers of the algorithm: what configs/ sets and dqn.py reads."""
+"""What a learner is told: a tree of settings, each one a line here and one in configs/, where it says what it is."""
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 
 import torch
 
+from wn_rl.errors import ConfigurationError
 from wn_rl.learning.schedules import LinearSchedule, RunLength
+from wn_rl.networks.heads import HEADS
+from wn_rl.networks.network_settings import NetworkSettings
+from wn_rl.nn.normalizers import AFFINE_NORMALIZERS
+from wn_rl.replay.replay_settings import ReplaySection
+from wn_rl.system.fields import limit, number, one_of, section, setting, share, switch, whole
 
 
 @dataclass(frozen=True, kw_only=True)
-class DQNSettings:
-    """Hyperparameters of deep Q-learning; their defaults live in configs/ alone.
+class ExplorationSettings:
+    """The section ``exploration``."""
 
-    Attributes:
-        run_length: how the run is divided into iterations, chunks and rounds.
-        epsilon: exploration, as a function of agent steps.
-        warmup_agent_steps: uniformly random agent steps before the first update.
-        batch_size: B, transitions in a minibatch.
-        samples_per_agent_step: transitions learned from per agent step (B x updates / agent steps).
-        target_period_updates: updates between two synchronizations of the target network.
-        double: whether the online network selects the action that the target network evaluates.
-        advantage_learning: alpha of advantage learning, in [0, 1); 0 is Q-learning.
-        error_function: "mse" or "huber".
-        max_gradient_norm: global norm to which gradients are clipped; None leaves them.
-        data_dependent_initialization: whether a minibatch of real frames sets the first scales and biases.
-        initialization_batch_size: how many frames stacks that minibatch has.
-        initial_q_deviation: deviation of the first Q-values over that minibatch, whose mean is 0.
-        seed: of the training environments.
-        folded_dtype: precision of the folded copies that act and compute targets.
-        minibatch_parts: into how many parts a minibatch is taken, each learned by a thread.
-        compile: whether torch.compile makes one piece of the loss and its gradient.
-    """
+    initial_epsilon: float = setting(share)
+    final_epsilon: float = setting(share)
+    decay_agent_steps: int = setting(whole(0))
+    max_repeats: int = setting(whole(1, 1_000_000), before=1)
 
-    run_length: RunLength
-    epsilon: LinearSchedule
-    warmup_agent_steps: int
-    batch_size: int
-    samples_per_agent_step: float
-    target_period_updates: int
-    double: bool
-    advantage_learning: float
-    error_function: str
-    max_gradient_norm: float | None
-    data_dependent_initialization: bool
-    initialization_batch_size: int
-    initial_q_deviation: float
-    seed: int
-    folded_dtype: torch.dtype
-    minibatch_parts: int
-    compile: bool
+
+@dataclass(frozen=True, kw_only=True)
+class LearnerSettings:
+    """What any learner of Q-values is told: those of an algorithm extend it."""
+
+    total_agent_steps: int = setting(whole(1), changeable=True)
+    iteration_agent_steps: int = setting(whole(1))
+    chunk_agent_steps: int = setting(whole(1))
+    num_envs: int = setting(whole(1, 4096))  # emulators, of some megabytes each
+    seed: int = setting(whole(0))
+    learning_rate: float = setting(number(above=0))
+    max_gradient_norm: float | None = setting(limit)
+    weight_decay: float = setting(number(0))
+    initialization: str = setting(one_of(("data_dependent", "random")))
+    initialization_batch_size: int = setting(whole(2))
+    initial_q_std: float = setting(number(1e-6))
+    exploration: ExplorationSettings = section(ExplorationSettings)
+    precision: str = setting(one_of(("auto", "bf16-mixed", "32-true")))
+    compile: bool = setting(switch, changeable=True)
+    minibatch_parts: int = setting(whole(1), changeable=True)
+
+    @cached_property
+    def run_length(self) -> RunLength:
+        """How the run is divided into iterations, chunks and rounds."""
+        return RunLength(
+            total_agent_steps=self.total_agent_steps, iteration_agent_steps=self.iteration_agent_steps,
+            chunk_agent_steps=self.chunk_agent_steps, num_envs=self.num_envs,
+        )  # fmt: skip
+
+    @property
+    def folded_dtype(self) -> torch.dtype:
+        """Precision of the folded copies that act and compute targets."""
+        return torch.bfloat16 if self.precision == "bf16-mixed" else torch.float32
+
+    def make_epsilon(self, begin_agent_steps: int) -> LinearSchedule:
+        """Exploration, as a function of agent steps; it falls from ``begin_agent_steps`` on."""
+        return LinearSchedule(
+            initial=self.exploration.initial_epsilon, final=self.exploration.final_epsilon,
+            begin_agent_steps=begin_agent_steps, duration_agent_steps=self.exploration.decay_agent_steps,
+        )  # fmt: skip
+
+    def check(self, *, network: NetworkSettings, normalizer: str, accelerator: str) -> None:
+        """Make sure that the settings go together, and with what they do not hold.
+
+        Raises:
+            ConfigurationError: they do not; in one line that says what to do.
+        """
+        if network.center_pixels and self.initialization != "data_dependent":
+            raise ConfigurationError(
+                "network.center_pixels=true takes the mean frame from the data of the first weights, and initialization"
+                f"={self.initialization} looks at none; say initialization=data_dependent, or"
+                " network.center_pixels=false"
+            )
+        if self.iteration_agent_steps < self.num_envs:
+            raise ConfigurationError(
+                f"iteration_agent_steps={self.iteration_agent_steps} is less than num_envs={self.num_envs}, one step"
+                " of each; raise the first or lower the second"
+            )
+        hindrances = {
+            f"accelerator={accelerator}": accelerator != "cpu",
+            "compile=true": self.compile,
+            f"normalizer={normalizer}": normalizer not in AFFINE_NORMALIZERS,
+        }
+        hindering = [name for name, hinders in hindrances.items() if hinders]
+        if self.minibatch_parts > 1 and hindering:
+            raise ConfigurationError(
+                f"minibatch_parts={self.minibatch_parts} needs accelerator=cpu, compile=false and normalizer="
+                f"{' or '.join(AFFINE_NORMALIZERS)}, not {hindering[0]}; say minibatch_parts=1, or auto"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DQNSettings(LearnerSettings):
+    """What deep Q-learning is told besides: configs/algorithm/dqn.yaml."""
+
+    warmup_agent_steps: int = setting(whole(1))
+    batch_size: int = setting(whole(1))
+    samples_per_agent_step: float = setting(number(0))
+    error_function: str = setting(one_of(("mse", "huber")))
+    double: bool = setting(switch)
+    advantage_learning: float = setting(number(0, 0.99), before=0.0)  # 1 - alpha divides
+    target_period_updates: int = setting(whole(1))
+    replay: ReplaySection = section(ReplaySection)
+
+    @cached_property
+    def epsilon(self) -> LinearSchedule:
+        """Exploration, as a function of agent steps."""
+        return self.make_epsilon(self.warmup_agent_steps)
 
     def compute_num_updates_due(self, agent_steps: int, num_updates: int) -> int:
         """Updates that bring the samples learned per agent step since the warm-up to their setting.
@@ -57,3 +120,42 @@ class DQNSettings:
         """
         samples = (agent_steps - self.warmup_agent_steps) * Fraction(str(self.samples_per_agent_step))
         return int(samples // self.batch_size) - num_updates
+
+    def check(self, *, network: NetworkSettings, normalizer: str, accelerator: str) -> None:
+        """The replay holds a minibatch and a transition of every environment, and the warm-up what is drawn from it."""
+        if HEADS[network.head].is_distributional and self.error_function != "huber":
+            raise ConfigurationError(
+                f"network.head={network.head} learns by quantile Huber regression, not by error_function="
+                f"{self.error_function}; say error_function=huber"
+            )
+        if self.replay.storage == "device" and accelerator == "cpu":
+            raise ConfigurationError(
+                "replay.storage=device needs a GPU, and accelerator=cpu; use ram, compressed or auto"
+            )
+        if self.replay.capacity < self.batch_size:
+            raise ConfigurationError(
+                f"replay.capacity={self.replay.capacity} is less than batch_size={self.batch_size};"
+                " raise replay.capacity"
+            )
+        self._check_warmup()
+        self.replay.check_capacity(num_envs=self.num_envs, stack_size=network.stack_size)
+        super().check(network=network, normalizer=normalizer, accelerator=accelerator)
+
+    def _check_warmup(self) -> None:
+        if self.warmup_agent_steps > self.replay.capacity:
+            raise ConfigurationError(
+                f"warmup_agent_steps={self.warmup_agent_steps} is more than replay.capacity={self.replay.capacity};"
+                " lower the first or raise the second"
+            )
+        if self.warmup_agent_steps >= min(self.iteration_agent_steps, self.total_agent_steps):
+            raise ConfigurationError(
+                f"warmup_agent_steps={self.warmup_agent_steps} does not end within the first iteration"
+                f" (iteration_agent_steps={self.iteration_agent_steps}, total_agent_steps={self.total_agent_steps});"
+                " lower it or raise those"
+            )
+        shortest = self.num_envs * self.replay.n_step
+        if self.warmup_agent_steps < shortest:
+            raise ConfigurationError(
+                f"warmup_agent_steps={self.warmup_agent_steps} is less than num_envs * replay.n_step = {shortest}: no"
+                f" transition would be complete before the first update; raise it to at least {shortest}"
+            )

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from wn_rl.errors import ConfigurationError
 from wn_rl.replay.columns import Columns
+from wn_rl.replay.replay_settings import ReplaySettings
 from wn_rl.replay.saved_state import copy_array
 from wn_rl.types import Step
 
@@ -32,30 +33,16 @@ class Accumulator:
     whole state.
 
     Args:
-        num_lanes: N, environments.
-        n_step: n ≥ 1, agent steps summed into one transition.
-        gamma: discount per agent step, in [0, 1].
-        reward_clip: c > 0, rewards are clipped to [-c, c]; None leaves them as they are.
-        life_loss_ends_discount: whether a lost life counts as a terminal (``nature`` protocol). The
-        episode goes
-            on all the same, and stacks reach over the loss.
+        settings: n, gamma, c, and whether a lost life counts as a terminal (``nature`` protocol); the episode goes on
+            all the same, and stacks reach over the loss.
     """
 
-    def __init__(
-        self,
-        *,
-        num_lanes: int,
-        n_step: int,
-        gamma: float,
-        reward_clip: float | None,
-        life_loss_ends_discount: bool,
-    ) -> None:
-        self.n_step = n_step
-        self.reward_clip = reward_clip
-        self.life_loss_ends_discount = life_loss_ends_discount
-        self._powers = (gamma ** np.arange(n_step + 1, dtype=np.float64)).astype(np.float32)
-        self._offsets = np.arange(n_step)
-        self._num_pending: Int64[np.ndarray, "N"] = np.zeros(num_lanes, np.int64)
+    def __init__(self, settings: ReplaySettings) -> None:
+        self.n_step, self.reward_clip = settings.n_step, settings.reward_clip
+        self.life_loss_ends_discount = settings.life_loss_ends_discount
+        self._powers = (settings.gamma ** np.arange(self.n_step + 1, dtype=np.float64)).astype(np.float32)
+        self._offsets = np.arange(self.n_step)
+        self._num_pending: Int64[np.ndarray, "N"] = np.zeros(settings.num_lanes, np.int64)
 
     def add(self, columns: Columns, *, rows: Int64[np.ndarray, "N n"], step: Step) -> Int64[np.ndarray, "K"]:
         """Account for one agent step in every lane.

@@ -20,8 +20,7 @@ from wn_rl.replay.lanes import Lanes
 from wn_rl.replay.replay_settings import ReplaySettings
 from wn_rl.replay.samplers import Sampler
 from wn_rl.replay.saved_state import get_entry
-from wn_rl.replay.stacks import stack_frames
-from wn_rl.replay.storage import FrameStorage
+from wn_rl.replay.storage import FrameStorage, stack_frames
 from wn_rl.system.memory import compute_free_bytes, describe_need
 from wn_rl.types import Batch, Step
 
@@ -30,14 +29,7 @@ class Replay:
     """Transitions of N environments that step together, one lane of C // N observations each.
 
     Args:
-        capacity: C, observations stored; the oldest are overwritten.
-        num_lanes: N, environments.
-        frame_shape: (H, W) of a frame.
-        stack_size: S, frames in an observation.
-        n_step: n, agent steps summed into one transition.
-        gamma: discount per agent step, in [0, 1].
-        reward_clip: rewards are clipped to [-reward_clip, reward_clip]; None leaves them as they are.
-        life_loss_ends_discount: whether a lost life ends the discount as a terminal does.
+        settings: what stored transitions depend on.
         storage: where frames lie.
         sampler: which transitions are drawn.
         device: where batches are delivered.
@@ -47,37 +39,18 @@ class Replay:
     """
 
     def __init__(
-        self,
-        *,
-        capacity: int,
-        num_lanes: int,
-        frame_shape: tuple[int, int],
-        stack_size: int,
-        n_step: int,
-        gamma: float,
-        reward_clip: float | None,
-        life_loss_ends_discount: bool,
-        storage: FrameStorage,
-        sampler: Sampler,
-        device: torch.device,
+        self, settings: ReplaySettings, *, storage: FrameStorage, sampler: Sampler, device: torch.device
     ) -> None:
-        self._settings = ReplaySettings(
-            capacity=capacity, num_lanes=num_lanes, frame_shape=frame_shape, stack_size=stack_size, n_step=n_step,
-            gamma=gamma, reward_clip=reward_clip, life_loss_ends_discount=life_loss_ends_discount,
-        )  # fmt: skip
-        self._settings.check()
-        self.frame_shape = frame_shape
-        self.lanes = Lanes(num_lanes=num_lanes, num_slots=capacity // num_lanes, stack_size=stack_size)
-        self._accumulator = Accumulator(
-            num_lanes=num_lanes, n_step=n_step, gamma=gamma, reward_clip=reward_clip,
-            life_loss_ends_discount=life_loss_ends_discount,
-        )  # fmt: skip
-        self._n_step = n_step
+        settings.check()
+        self._settings, self.frame_shape = settings, settings.frame_shape
+        num_slots = settings.capacity // settings.num_lanes
+        self.lanes = Lanes(num_lanes=settings.num_lanes, num_slots=num_slots, stack_size=settings.stack_size)
+        self._accumulator = Accumulator(settings)
         self._storage = storage
         self._sampler = sampler
         self._device = device
         self._columns = Columns(0)
-        self._every_lane = np.arange(num_lanes)
+        self._every_lane = np.arange(settings.num_lanes)
         self._is_allocated = False
 
     def required_bytes(self) -> int:
@@ -160,7 +133,7 @@ class Replay:
             raise ValueError(f"no episode is running in lanes {np.flatnonzero(~self.lanes.is_running)}: start it")
         if actions.min() < 0 or actions.max() > 255:
             raise ValueError(f"actions {actions} are not all in [0, 256)")
-        recent = self.lanes.find_recent(self._n_step)
+        recent = self.lanes.find_recent(self._settings.n_step)
         self._columns.action[recent[:, 0]] = actions
         complete = self._accumulator.add(self._columns, rows=recent, step=step)
         self._push(self._every_lane, step.frame, is_first=False)
@@ -169,7 +142,7 @@ class Replay:
 
     def cut_episodes(self) -> None:
         """End every running episode here, as a time limit would: what is stored becomes complete."""
-        self._complete(self._accumulator.cut(self.lanes.find_recent(self._n_step)))
+        self._complete(self._accumulator.cut(self.lanes.find_recent(self._settings.n_step)))
         self.lanes.end_episodes(self.lanes.is_running)
 
     def _push(self, lanes: Int64[np.ndarray, "K"], frames: UInt8[np.ndarray, "K H W"], *, is_first: bool) -> None:

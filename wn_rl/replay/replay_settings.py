@@ -1,25 +1,73 @@
-"""What a replay's transitions depend on, and which values make no sense.
-
-A saved replay is loaded into one of the same settings only.
-"""
+"""What a replay is told: the section ``replay`` of a configuration, and what stored transitions depend on."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 
 from wn_rl.errors import ConfigurationError
+from wn_rl.replay.storage import STORAGE_NAMES
+from wn_rl.system.fields import get_rules, limit, one_of, setting, share, whole
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReplaySettings:
-    """The arguments of ``Replay`` that stored transitions depend on; see there."""
+class TransitionSettings:
+    """How many observations are held, and what a transition sums; what each is stands in configs/algorithm/."""
 
-    capacity: int
-    num_lanes: int
+    capacity: int = setting(whole(1))
+    n_step: int = setting(whole(1, 255))  # a byte per transition
+    gamma: float = setting(share)
+    reward_clip: float | None = setting(limit)
+
+    def check_capacity(self, *, num_envs: int, stack_size: int) -> None:
+        """Make sure that each environment's lane holds a stack and the n frames after it: else nothing is ever sampled.
+
+        Raises:
+            ConfigurationError: it does not.
+        """
+        smallest = num_envs * (stack_size + self.n_step)
+        if self.capacity < smallest:
+            raise ConfigurationError(
+                f"replay.capacity={self.capacity} is less than num_envs * (network.stack_size + replay.n_step) ="
+                f" {smallest}; raise replay.capacity to at least {smallest}, or lower num_envs={num_envs}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplaySection(TransitionSettings):
+    """The section ``replay``; the storage alone may change on resume, as samples are the same from any."""
+
+    storage: str = setting(one_of(("auto", *STORAGE_NAMES)), changeable=True)
+    sampler: str = setting(one_of(("uniform", "prioritized")), before="uniform")
+    priority_exponent: float = setting(share, before=0.5)
+    importance_exponent: float = setting(share, before=0.5)
+
+    def complete(
+        self, *, num_lanes: int, frame_shape: tuple[int, int], stack_size: int, life_loss_ends_discount: bool
+    ) -> "ReplaySettings":
+        """The settings of a replay, with what the environments and the protocol say."""
+        return ReplaySettings(
+            **{entry.name: getattr(self, entry.name) for entry in fields(TransitionSettings)}, num_lanes=num_lanes,
+            frame_shape=frame_shape, stack_size=stack_size, life_loss_ends_discount=life_loss_ends_discount,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplaySettings(TransitionSettings):
+    """What stored transitions depend on: a saved replay is loaded into one of the same settings only.
+
+    Attributes:
+        capacity: C, observations stored; the oldest are overwritten.
+        n_step: n, agent steps summed into one transition.
+        gamma: discount per agent step, in [0, 1].
+        reward_clip: rewards are clipped to [-reward_clip, reward_clip]; None leaves them as they are.
+        num_lanes: N, environments.
+        frame_shape: (H, W) of a frame.
+        stack_size: S, frames in an observation.
+        life_loss_ends_discount: whether a lost life ends the discount as a terminal does.
+    """
+
+    num_lanes: int = setting(whole(1))
     frame_shape: tuple[int, int]
-    stack_size: int
-    n_step: int
-    gamma: float
-    reward_clip: float | None
+    stack_size: int = setting(whole(1, 256))  # age is a byte
     life_loss_ends_discount: bool
 
     def to_json(self) -> str:
@@ -32,20 +80,6 @@ class ReplaySettings:
         Raises:
             ConfigurationError: a setting is out of range, or the capacity too small for one transition.
         """
-        allowed = {
-            "num_lanes": self.num_lanes >= 1,
-            "stack_size": 1 <= self.stack_size <= 256,  # age is a byte
-            "n_step": 1 <= self.n_step <= 255,  # num_steps is a byte
-            "gamma": 0 <= self.gamma <= 1,
-            "reward_clip": self.reward_clip is None or self.reward_clip > 0,
-        }
-        for name, is_allowed in allowed.items():
-            if not is_allowed:
-                raise ConfigurationError(f"replay.{name}={asdict(self)[name]} is out of range")
-        # A lane must hold a stack and the n frames after it, or nothing in it can ever be sampled.
-        smallest = self.num_lanes * (self.stack_size + self.n_step)
-        if self.capacity < smallest:
-            raise ConfigurationError(
-                f"replay.capacity={self.capacity} is less than num_envs * (stack_size + n_step) = "
-                f"{smallest}; raise replay.capacity to at least {smallest}"
-            )
+        for name, rule in get_rules(ReplaySettings).items():
+            rule.check(f"replay.{name}", getattr(self, name))
+        self.check_capacity(num_envs=self.num_lanes, stack_size=self.stack_size)

@@ -1,6 +1,7 @@
-"""Where the replay's frames lie: a small interface, and the plain storage in the memory of a host or a GPU.
+"""Where the replay's frames lie: a small interface, the plain storage in the memory of a host or a GPU, and the choice.
 
-compressed_storage.py has the one that takes a twentieth of the memory; storage_choice.py knows all by name.
+compressed_storage.py has the one that takes a twentieth of the memory. Sampling from any of them gives the same
+minibatches bit for bit: the choice is one of memory and speed alone.
 
 A storage maps a row to a frame and knows nothing of lanes, episodes or stacks. One more row than the
 replay has, the *zero row*, always reads as zeros: a stack shows it before the episode's first frame, so
@@ -9,10 +10,22 @@ that a whole minibatch of stacks is a single gather.
 
 from typing import Protocol, runtime_checkable
 
+import cv2
 import numpy as np
 import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
+
+from wn_rl.errors import ConfigurationError
+from wn_rl.replay.compressed_storage import CompressedFrameStorage
+from wn_rl.system.memory import compute_free_bytes
+
+STORAGE_NAMES = ("ram", "compressed", "device")
+"""Without ``auto``, which becomes one of them before anything is made."""
+
+SAFE_SHARE = 0.75
+"""Of what is free, the share that ``auto`` lets plain frames take: the network, its gradients, evaluation and the
+other programs of a desktop need the rest."""
 
 
 @runtime_checkable
@@ -77,3 +90,49 @@ class RamFrameStorage:
     def read(self, rows: Int64[Tensor, "K"]) -> UInt8[Tensor, "K H W"]:
         """Gather K frames."""
         return torch.index_select(self._frames, 0, rows.to(self.device, non_blocking=True))
+
+
+def make_storage(name: str, device: torch.device) -> FrameStorage:
+    """The storage of one of ``STORAGE_NAMES``; ``device`` is the learner's, and matters to "device" alone.
+
+    Raises:
+        ConfigurationError: an unknown name.
+    """
+    if name == "ram":
+        return RamFrameStorage(device=torch.device("cpu"))
+    if name == "compressed":
+        return CompressedFrameStorage()
+    if name == "device":
+        return RamFrameStorage(device=device)
+    raise ConfigurationError(f"replay.storage={name}: unknown; known: auto, {', '.join(STORAGE_NAMES)}")
+
+
+def choose_storage(*, num_rows: int, frame_shape: tuple[int, int], device: torch.device) -> str:
+    """The fastest storage that fits: the GPU's memory, else the host's, else compressed.
+
+    Args:
+        num_rows: frames held.
+        frame_shape: (H, W) of a frame.
+        device: the learner's.
+    """
+    for name in ("ram",) if device.type == "cpu" else ("device", "ram"):
+        storage = make_storage(name, device)
+        free = compute_free_bytes(storage.device)
+        if free is not None and storage.required_bytes(num_rows, frame_shape) <= SAFE_SHARE * free:
+            return name
+    return "compressed"
+
+
+def stack_frames(frames: UInt8[Tensor, "S K H W"]) -> UInt8[Tensor, "K S H W"]:
+    """K stacks of S frames, channels last in memory: the S pixels of one place are neighbours.
+
+    ``frames[s]`` holds frame s of every stack. On the host OpenCV interleaves them, several times as fast as a
+    strided copy in PyTorch 2.13.
+    """
+    stack_size, num_stacks, height, width = frames.shape
+    if frames.device.type != "cpu" or stack_size == 1 or num_stacks == 0:
+        return frames.transpose(0, 1).contiguous(memory_format=torch.channels_last)
+    planes = frames.numpy().reshape(stack_size, num_stacks * height, width)
+    interleaved = np.empty((num_stacks * height, width, stack_size), np.uint8)
+    cv2.merge(list(planes), interleaved)
+    return torch.from_numpy(interleaved).view(num_stacks, height, width, stack_size).permute(0, 3, 1, 2)

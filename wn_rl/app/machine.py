@@ -1,0 +1,81 @@
+"""What is found by itself where a configuration says ``auto``: device, precision, threads, environments, storage."""
+
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig
+
+from wn_rl.envs.atari import FRAME_SHAPE
+from wn_rl.errors import ConfigurationError
+from wn_rl.nn.normalizers import AFFINE_NORMALIZERS
+from wn_rl.replay.storage import choose_storage
+from wn_rl.system.cpu import count_cores
+
+
+def share_cores() -> tuple[int, int]:
+    """Threads for the network and for the environments: half of the cores each, and at least one.
+
+    A network's threads wait for each other hundreds of times in an update: where two of them share cores with anything
+    else, or are two halves of one core, a run is two to three times as slow as with one (docs/performance.md).
+    """
+    num_network_threads = max(1, count_cores() // 2)
+    return num_network_threads, max(1, count_cores() - num_network_threads)
+
+
+def resolve_threads(config: DictConfig) -> None:
+    """Give the cores that nobody has asked for to the learner and the environments."""
+    found = dict(zip(("num_threads", "num_env_threads"), share_cores(), strict=True))
+    for key, value in {**found, "minibatch_parts": _choose_minibatch_parts(config)}.items():
+        if config[key] == "auto":
+            config[key] = value
+
+
+def _choose_minibatch_parts(config: DictConfig) -> int:
+    """Two where that is possible and there are cores for it: more have to add up more gradients."""
+    is_possible = config.accelerator == "cpu" and not config.compile and config.normalizer in AFFINE_NORMALIZERS
+    return 2 if is_possible and count_cores() > 1 else 1
+
+
+def choose_num_envs() -> int:
+    """Environments that step together: two for each core, from 8 to 64."""
+    return max(8, min(2 * count_cores(), 64))
+
+
+def resolve_accelerator(accelerator: str) -> str:
+    """``auto`` is the GPU where there is one.
+
+    Raises:
+        ConfigurationError: there is no such accelerator here, or none of that name.
+    """
+    has_gpu = torch.cuda.is_available()
+    if accelerator == "auto":
+        return "gpu" if has_gpu else "cpu"
+    if accelerator == "gpu" and not has_gpu:
+        raise ConfigurationError("accelerator=gpu, but PyTorch sees no CUDA device; use accelerator=cpu")
+    if accelerator not in ("cpu", "gpu"):
+        raise ConfigurationError(f"accelerator={accelerator}: unknown; known: auto, cpu, gpu")
+    return accelerator
+
+
+def resolve_precision(precision: str, accelerator: str) -> str:
+    """``auto`` is bf16 where the hardware computes in it."""
+    if precision != "auto":
+        return precision
+    has_bfloat16 = _cpu_has_bfloat16() if accelerator == "cpu" else torch.cuda.is_bf16_supported(False)
+    return "bf16-mixed" if has_bfloat16 else "32-true"
+
+
+def resolve_storage(config: DictConfig) -> None:
+    """Replace ``replay.storage=auto``, where there is a replay, by what fits into the memory that is free now."""
+    if "replay" in config and config.replay.storage == "auto":
+        device = torch.device("cuda" if config.accelerator == "gpu" else "cpu")
+        config.replay.storage = choose_storage(num_rows=config.replay.capacity, frame_shape=FRAME_SHAPE, device=device)
+
+
+def _cpu_has_bfloat16() -> bool:
+    """Whether the processor multiplies bfloat16 itself (AMX or AVX-512 BF16); emulation is slower than float32."""
+    cpu_info = Path("/proc/cpuinfo")
+    if not cpu_info.is_file():
+        return False
+    flags = cpu_info.read_text()
+    return "amx_bf16" in flags or "avx512_bf16" in flags

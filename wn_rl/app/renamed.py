@@ -1,0 +1,36 @@
+"""Names that saved runs and users know from before, and what stands there now."""
+
+from typing import Any
+
+from wn_rl.errors import ConfigurationError
+
+RENAMED_TARGETS = {"wn_rl.callbacks.tensorboard.RunTensorBoard": "wn_rl.viewing.tensorboard.RunTensorBoard"}
+"""Classes that saved runs name, and where they are now."""
+
+RENAMED_SETTINGS = {"initial_q_deviation": "initial_q_std"}
+"""Settings at the top of a configuration."""
+
+
+def rename_settings(values: dict[str, Any]) -> None:
+    """Give the settings of a saved run their names of now."""
+    for old, new in RENAMED_SETTINGS.items():
+        if old in values and new not in values:
+            values[new] = values.pop(old)
+    logger = values.get("logger")
+    if isinstance(logger, dict):
+        target = logger.get("_target_")
+        if isinstance(target, str) and target in RENAMED_TARGETS:
+            logger["_target_"] = RENAMED_TARGETS[target]
+
+
+def check_words(words: list[str]) -> None:
+    """Make sure that a command line says no old name.
+
+    Raises:
+        ConfigurationError: it does; the message says the new one.
+    """
+    for word in words:
+        old, _, value = word.lstrip("+~").partition("=")
+        if old in RENAMED_SETTINGS:
+            new = RENAMED_SETTINGS[old]
+            raise ConfigurationError(f"{old} is called {new} now; say {new}={value}")

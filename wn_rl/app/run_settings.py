@@ -1,0 +1,101 @@
+"""What every run is told, whatever learns: the settings of configs/train.yaml that are not a learner's."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from wn_rl.envs.protocols import Protocol
+from wn_rl.errors import ConfigurationError
+from wn_rl.networks.network_settings import NetworkSettings
+from wn_rl.nn.normalizers import NORMALIZERS
+from wn_rl.system.fields import (
+    file_of_configs,
+    number,
+    one_of,
+    section,
+    setting,
+    share,
+    switch,
+    text,
+    text_or_null,
+    whole,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationSettings:
+    """The section ``evaluation``."""
+
+    episodes: int = setting(whole(0))
+    epsilon: float = setting(share)
+    num_envs: int = setting(whole(1, 4096))
+    seed: int = setting(whole(0))
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoSettings:
+    """The section ``video``."""
+
+    period_iterations: int = setting(whole(0))
+    max_seconds: int = setting(whole(1))
+    scale: int = setting(whole(1, 20))
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointSettings:
+    """The section ``checkpoint``."""
+
+    keep_last: int = setting(whole(1))
+    keep_best: int = setting(whole(0))
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightStatisticsSettings:
+    """The section ``weight_statistics``."""
+
+    period_agent_steps: int = setting(whole(0))
+    num_states: int = setting(whole(1))
+    dormant_threshold: float = setting(number(0))
+    rank_threshold: float = setting(number(0))
+
+
+def _protocol(key: str, value: Any) -> Protocol:
+    if not isinstance(value, Mapping):
+        raise ConfigurationError(f"{key}={value}: needs a file of configs/{key}, as in {key}=machado")
+    return Protocol.from_values({str(name): entry for name, entry in value.items()})
+
+
+def _folder_word(key: str, value: Any) -> str:
+    if "/" in text(key, value):
+        raise ConfigurationError(f"{key}={value}: needs a word without /; it ends the run folder's name")
+    return str(value)
+
+
+def _logger(key: str, value: Any) -> Any:
+    return value if value is None else file_of_configs(key, value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """The settings of a run that are none of its learner's."""
+
+    algorithm: str = setting(text, before="dqn")
+    preset: str | None = setting(text_or_null, before=None)  # written when a run starts
+    game: str = setting(text)
+    protocol: Protocol = setting(_protocol)
+    normalizer: str = setting(one_of(NORMALIZERS))
+    network: NetworkSettings = section(NetworkSettings)
+    optimizer: dict[str, Any] = setting(file_of_configs)
+    name: str = setting(_folder_word)
+    run_dir: str | None = setting(text_or_null)
+    resume: str | None = setting(text_or_null)
+    evaluation: EvaluationSettings = section(EvaluationSettings)
+    video: VideoSettings = section(VideoSettings, changeable=True)
+    checkpoint: CheckpointSettings = section(CheckpointSettings, changeable=True)
+    weight_statistics: WeightStatisticsSettings = section(WeightStatisticsSettings, changeable=True)
+    logger: dict[str, Any] | None = setting(_logger, changeable=True)
+    accelerator: str = setting(one_of(("auto", "cpu", "gpu")))
+    deterministic: bool = setting(switch, changeable=True)
+    num_threads: int = setting(whole(1), changeable=True)
+    num_env_threads: int = setting(whole(1), changeable=True)
+    progress: bool = setting(switch, changeable=True)
