@@ -2,7 +2,7 @@
 
 from omegaconf import DictConfig
 
-from wn_rl.app.command_line import run_command
+from wn_rl.app.command_line import import_typed_environment, run_command
 from wn_rl.errors import ConfigurationError
 
 
@@ -11,6 +11,7 @@ def main(config: DictConfig) -> None:
     if config.agent is None:
         raise ConfigurationError("agent is missing; name one, as in: python -m wn_rl.evaluate agent=runs/Pong/<run>")
 
+    import_typed_environment(config)
     from wn_rl.app.player import evaluate_player, load_player
     from wn_rl.runs.evaluations import append_json_line, save_episodes
     from wn_rl.runs.layout import EPISODES_FOLDER, EVALUATIONS_FILE

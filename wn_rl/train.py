@@ -14,7 +14,7 @@ from wn_rl.system.fields import text
 
 def main(config: DictConfig) -> None:
     """Train one run, as configured."""
-    if config.resume is None and config.game is None:
+    if config.resume is None and config.game is None and config.env.name == "atari":
         raise ConfigurationError("game is missing; name one, as in: python -m wn_rl.train game=Breakout")
     if config.game is not None:
         resolve_game(text("game", config.game))  # a misspelled game is told at once, before PyTorch is loaded

@@ -1,25 +1,56 @@
 """What flows between the rooms: the shapes of steps, batches and Q-values, stated once.
 
-Letters used in every shape of the project: B minibatch, N environments, A actions, S frames in a stack,
-H x W pixels of a frame, T time, Z atoms.
+Letters used in every shape of the project: B minibatch, N environments, A actions, S frames in a stack, C channels and
+H x W pixels of a frame, T time, Z atoms. ``*frame`` is the shape of a frame, whatever the environment shows.
 """
 
+import math
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int64, UInt8
+import torch
+from jaxtyping import Bool, Float32, Int64, Num
 from torch import Tensor
+
+
+class ObservationSpec(NamedTuple):
+    """What one frame of an environment is: only the environment knows; all others take it from there.
+
+    ``shape`` is (H, W) of a gray image, (C, H, W) of one with channels, (D,) of a vector; ``dtype`` is "uint8" of
+    images and "float32" of vectors.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+
+    @property
+    def is_image(self) -> bool:
+        """Whether frames are pixels of 0 to 255."""
+        return self.dtype == "uint8"
+
+    @property
+    def num_bytes(self) -> int:
+        """Of one frame."""
+        return math.prod(self.shape) * np.dtype(self.dtype).itemsize
+
+    @property
+    def torch_dtype(self) -> torch.dtype:
+        """PyTorch's name of ``dtype``."""
+        return torch.uint8 if self.is_image else torch.float32
+
+    def __str__(self) -> str:
+        return f"{self.dtype} [{', '.join(map(str, self.shape))}]"
 
 
 class Step(NamedTuple):
     """What N environments return for one action each, before any of them is reset.
 
-    ``frame`` is the newest preprocessed frame of each environment; where an episode ended, it is the frame of
+    ``frame`` is the newest frame of each environment; where an episode ended, it is the frame of
     the final observation. ``reward`` is raw (neither clipped nor discounted). ``life_lost`` marks a life lost
     with others left: the game goes on.
     """
 
-    frame: UInt8[np.ndarray, "N H W"]
+    frame: Num[np.ndarray, "N *frame"]
     reward: Float32[np.ndarray, "N"]
     terminated: Bool[np.ndarray, "N"]
     truncated: Bool[np.ndarray, "N"]
@@ -43,11 +74,11 @@ class VectorEnvironment(Protocol):
     num_envs: int
     num_actions: int
     action_names: tuple[str, ...]
-    frame_shape: tuple[int, int]
+    observation: ObservationSpec
 
     def reset(
         self, *, seeds: Int64[np.ndarray, "K"] | None = None, mask: Bool[np.ndarray, "N"] | None = None
-    ) -> UInt8[np.ndarray, "N H W"]:
+    ) -> Num[np.ndarray, "N *frame"]:
         """Start new episodes in the K environments that ``mask`` selects (all of them without a mask).
 
         ``seeds`` makes what follows in those environments an exact function of the seed and the actions;
@@ -72,11 +103,11 @@ class Batch(NamedTuple):
     the importance weight (1 under uniform sampling), ``index`` the place in the replay, for priorities.
     """
 
-    s_tm1: UInt8[Tensor, "B S H W"]
+    s_tm1: Num[Tensor, "B S *frame"]
     a_tm1: Int64[Tensor, "B"]
     r_t: Float32[Tensor, "B"]
     discount_t: Float32[Tensor, "B"]
-    s_t: UInt8[Tensor, "B S H W"]
+    s_t: Num[Tensor, "B S *frame"]
     weight: Float32[Tensor, "B"]
     index: Int64[Tensor, "B"]  # type: ignore[assignment]  # hides tuple.index, which nobody calls
 

@@ -5,7 +5,7 @@ from contextlib import suppress
 
 from omegaconf import DictConfig
 
-from wn_rl.app.command_line import run_command
+from wn_rl.app.command_line import import_typed_environment, run_command
 from wn_rl.errors import ConfigurationError
 
 
@@ -21,6 +21,7 @@ def main(config: DictConfig) -> None:
         raise ConfigurationError(f"run={config.run} asks for a page, {given[1]}=... for videos; give one of them")
     if not isinstance(config.scale, int) or config.scale < 1:
         raise ConfigurationError(f"scale={config.scale}: needs a whole number of at least 1")
+    import_typed_environment(config)
     if config.run is not None:
         from wn_rl.app import watch_pages
 

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from wn_rl.envs.atari import OBSERVATION
 from wn_rl.losses.q_learning import compute_value_loss, select_action
 from wn_rl.networks.folded_network import FoldedNetwork
 from wn_rl.networks.q_network import make_q_network
@@ -37,7 +38,7 @@ class Contestant:
         device = frames.device
         self.network = make_q_network(
             torso="nature", head="linear", normalizer=normalizer, num_actions=NUM_ACTIONS, stack_size=4,
-            frame_shape=(84, 84), hidden_units=512, generator=torch.Generator().manual_seed(0),
+            observation=OBSERVATION, hidden_units=512, generator=torch.Generator().manual_seed(0),
         )  # fmt: skip
         self.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network.initialize_from_data(frames, 0.1, torch.Generator().manual_seed(1))

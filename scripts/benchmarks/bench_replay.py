@@ -13,14 +13,13 @@ import statistics
 import time
 from pathlib import Path
 
-import numpy as np
 import torch
 import yaml
 
 from wn_rl.acting.collector import Collector
 from wn_rl.acting.policies import Policy
 from wn_rl.app.command_line import CONFIG_DIRECTORY
-from wn_rl.envs.atari import FRAME_SHAPE, AtariEnvironments
+from wn_rl.envs.atari import OBSERVATION, AtariEnvironments
 from wn_rl.envs.protocols import Protocol
 from wn_rl.replay.columns import BYTES_PER_ROW
 from wn_rl.replay.compressed_storage import CompressedFrameStorage
@@ -65,7 +64,7 @@ def measure(game: str, agent_steps: int, agent: Path | None) -> None:
     replays = {name: make_replay(storage, agent_steps) for name, storage in storages.items()}
     write_us = {name: copy_frames(played, replay) for name, replay in replays.items()}
     times = [measure_sampling(replays, batch_size) for batch_size in BATCH_SIZES]
-    plain_bytes = float(np.prod(FRAME_SHAPE))
+    plain_bytes = float(OBSERVATION.num_bytes)
     for name in storages:
         frame_bytes = compressed.compute_bytes_per_frame(played.lanes.num_rows) if name == "compressed" else plain_bytes
         num_bytes = frame_bytes + BYTES_PER_ROW
@@ -75,7 +74,7 @@ def measure(game: str, agent_steps: int, agent: Path | None) -> None:
 
 def make_replay(storage: FrameStorage, capacity: int) -> Replay:
     settings = ReplaySettings(
-        capacity=capacity, num_lanes=NUM_ENVS, frame_shape=FRAME_SHAPE, stack_size=STACK_SIZE, n_step=1, gamma=0.99,
+        capacity=capacity, num_lanes=NUM_ENVS, observation=OBSERVATION, stack_size=STACK_SIZE, n_step=1, gamma=0.99,
         reward_clip=1.0, life_loss_ends_discount=False,
     )  # fmt: skip
     return Replay(settings, storage=storage, sampler=UniformSampler(), device=storage.device)
@@ -89,7 +88,7 @@ def play(game: str, replay: Replay, agent_steps: int, agent: Path | None) -> Non
         environments=environments, generator=torch.Generator().manual_seed(0),
     )  # fmt: skip
     policy = (
-        Policy(lambda stacks: stacks, stack_size=STACK_SIZE, frame_shape=FRAME_SHAPE, device=CPU)
+        Policy(lambda stacks: stacks, stack_size=STACK_SIZE, observation=OBSERVATION, device=CPU)
         if agent is None else load_agent(agent).make_policy(CPU)
     )  # fmt: skip
     replay.start(collector.begin_iteration(0, 0), collector.every_lane)

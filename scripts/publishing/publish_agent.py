@@ -47,10 +47,7 @@ def describe(agent: Agent, **more: Any) -> dict[str, Any]:
 def write_video(agent: Agent, records: list[EpisodeRecord], path: Path) -> None:
     """The start of the game whose return is the median, in the game's own colors."""
     median = sorted(records, key=lambda record: record.episode_return)[len(records) // 2]
-    record_episode(
-        median, path, scale=VIDEO_SCALE, view=None,
-        max_frames=VIDEO_SECONDS * 60,
-    )  # fmt: skip
+    record_episode(median, path, scale=VIDEO_SCALE, view=None, max_seconds=VIDEO_SECONDS)
 
 
 def publish(source: Path, into: Path, episodes: int) -> Path:

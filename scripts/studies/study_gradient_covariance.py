@@ -8,7 +8,7 @@ the covariance matrix C", so that D is closer to the identity. Whatever directio
 left exceeds the largest, or falls below the smallest (Cauchy's interlacing theorem). So w is compared with a random
 direction, and with the best one, the dominant eigenvector.
 
-The problem: from a state of CartPole as the agent sees it, four bytes, far from mean 0 and of unequal scales, predict
+The problem: from a state of CartPole as four bytes, far from mean 0 and of unequal scales, predict
 the discounted return of random play. Two networks of two hidden layers, plain and weight-normalized, are trained from
 the same data-dependent initialization. Covariances are those of the gradients with respect to the weight vector of
 one unit, of the squared error of one example.
@@ -21,15 +21,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float32, UInt8
 from torch import Tensor, nn
 
-from scripts.studies.cart_pole import CartPoleEnvironments
 from scripts.studies.study_results import COLORS, FIGURES, make_figure, read_rows, save_figure, write_rows
+from wn_rl.envs.gymnasium_environments import GymnasiumEnvironments
+from wn_rl.envs.protocols import GymnasiumProtocol
 from wn_rl.nn.conversion import weight_normalize
 from wn_rl.nn.initialization import initialize_from_data
 
 TABLE = FIGURES / "gradient_covariance.csv"
+RULES = GymnasiumProtocol(name="gymnasium", max_episode_agent_steps=500, kwargs={})
+LIMITS = np.array([2.4, 3.0, 0.21, 3.0])  # of position, velocity, angle, angular velocity
 GAMMA = 0.9
 NUM_UNITS = 32
 BATCH_SIZE = 64
@@ -137,15 +140,22 @@ def summarize_look(network: nn.Sequential, x: Tensor, y: Tensor, update: int) ->
             }  # fmt: skip
 
 
+def encode(observations: Float32[np.ndarray, "N 4"]) -> UInt8[np.ndarray, "N 4"]:
+    """Every number as one byte: 0 at minus its limit, 255 at its limit, and no further."""
+    shares = (np.clip(observations / LIMITS, -1, 1) + 1) / 2
+    return np.round(255 * shares).astype(np.uint8)
+
+
 def play(num_states: int, seed: int) -> tuple[Float[Tensor, "B 4"], Float[Tensor, "B"]]:
     """States of random play on CartPole, as bytes over 255, and the discounted returns from them, standardized."""
-    environments, generator = CartPoleEnvironments(1), np.random.default_rng(seed)
+    environments = GymnasiumEnvironments(game="CartPole-v1", protocol=RULES, num_envs=1)
+    generator = np.random.default_rng(seed)
     frames, returns = [], []
     frame = environments.reset(seeds=np.array([seed]))
     while len(frames) < num_states:
         episode = []
         while True:
-            episode.append(frame[0, 0] / 255)
+            episode.append(encode(frame)[0] / 255)
             environments.send(generator.integers(2, size=1))
             step = environments.receive()
             frame = step.frame

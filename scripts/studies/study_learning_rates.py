@@ -7,8 +7,9 @@
 
 Every finished run is a row of docs/figures/learning_rates_<problem>.csv; a run that has its row is not done again.
 All networks start from the same data-dependent initialization (Section 3, Salimans & Kingma 2016) and learn with Adam,
-so that they differ in the reparameterization alone, as in the paper. An Atari game is trained by the application
-itself, with ``preset=quick`` under the protocol machado with a shorter time limit; ``--settings`` are passed on to it.
+so that they differ in the reparameterization alone, as in the paper. All are trained by the application itself:
+CartPole with ``preset=cartpole``, an Atari game with ``preset=quick`` under the protocol machado and a shorter time
+limit; ``--settings`` are passed on to it.
 """
 
 import argparse
@@ -22,12 +23,10 @@ import time
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
-from scripts.studies.cart_pole import GAME as CART_POLE
-from scripts.studies.cart_pole import Outcome, train
 from scripts.studies.study_results import (
     COLORS,
     FIGURES,
@@ -42,12 +41,21 @@ LEARNING_RATES = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
 RUN_COLUMNS = ("problem", "normalizer", "learning_rate", "seed", "agent_steps")
 """What tells one run from another."""
 
+CART_POLE = "CartPole-v1"
 MAX_EPISODE_FRAMES = 8000  # 2,000 agent steps: an agent that waits for ever does not hold up its evaluation
 EVALUATION_EPISODES = 10
 
 
-def train_on_atari(
-    game: str, normalizer: str, *, learning_rate: float, seed: int, agent_steps: int, settings: Sequence[str]
+class Outcome(NamedTuple):
+    """What a training came to: the mean return of its last evaluation, and the last |TD error|."""
+
+    num_updates: int
+    mean_return: float
+    td_error: float
+
+
+def train(
+    problem: str, normalizer: str, *, learning_rate: float, seed: int, agent_steps: int, settings: Sequence[str]
 ) -> Outcome:
     """Train by the application; one evaluation at the end. A run that diverged has infinite TD error and no return."""
     from hydra import compose, initialize_config_dir
@@ -56,11 +64,14 @@ def train_on_atari(
     from wn_rl.app.training import start_run
     from wn_rl.errors import ConfigurationError
 
+    own = {"game": problem, "preset": "quick", "protocol.max_episode_frames": MAX_EPISODE_FRAMES}
+    if problem == CART_POLE:
+        own = {"preset": "cartpole"}
     words = {
-        "game": game, "preset": "quick", "normalizer": normalizer, "learning_rate": learning_rate, "seed": seed,
+        **own, "normalizer": normalizer, "learning_rate": learning_rate, "seed": seed,
         "total_agent_steps": agent_steps, "iteration_agent_steps": agent_steps, "replay.capacity": agent_steps,
         "warmup_agent_steps": agent_steps // 10, "exploration.decay_agent_steps": agent_steps // 2,
-        "chunk_agent_steps": agent_steps // 10, "protocol.max_episode_frames": MAX_EPISODE_FRAMES,
+        "chunk_agent_steps": agent_steps // 10,
         "evaluation.episodes": EVALUATION_EPISODES, "evaluation.num_envs": EVALUATION_EPISODES,
         "video.period_iterations": 0, "weight_statistics.period_agent_steps": 0, "logger": "none", "progress": "false",
     }  # fmt: skip
@@ -69,7 +80,7 @@ def train_on_atari(
         with initialize_config_dir(str(CONFIG_DIRECTORY), version_base="1.3"):
             config = compose("train", [*overrides, *settings, f"run_dir={folder}/run"])
         with contextlib.redirect_stdout(io.StringIO()):
-            run = start_run(config, preset="quick")
+            run = start_run(config, preset=own["preset"])
             try:
                 run.train()
             except ConfigurationError as error:
@@ -110,10 +121,7 @@ def do_runs(options: argparse.Namespace, table: Path) -> None:
             return
         arguments = {key: run[key] for key in ("learning_rate", "seed", "agent_steps")}
         begin = time.process_time()
-        if run["problem"] == CART_POLE:
-            outcome = train(run["normalizer"], **arguments)
-        else:
-            outcome = train_on_atari(run["problem"], run["normalizer"], **arguments, settings=options.settings)
+        outcome = train(run["problem"], run["normalizer"], **arguments, settings=options.settings)
         row = {**run, **outcome._asdict(), "cpu_seconds": round(time.process_time() - begin, 1)}
         append_row(table, row)
         print(row, flush=True)

@@ -31,7 +31,7 @@ from scripts.studies.study_results import (
     save_figure,
     write_rows,
 )
-from wn_rl.envs.atari import AtariEnvironments
+from wn_rl.envs.atari import OBSERVATION, AtariEnvironments
 from wn_rl.envs.protocols import Protocol
 from wn_rl.networks.q_network import make_q_network
 from wn_rl.nn.normalizers import NORMALIZERS
@@ -95,7 +95,7 @@ def make_network(normalizer: str, frames: Tensor) -> nn.Module:
     """The network of Mnih et al. 2013, initialized from the frames: the same function for every normalizer."""
     network = make_q_network(
         torso="small", head="linear", normalizer=normalizer, num_actions=6, stack_size=STACK_SIZE,
-        frame_shape=(84, 84), hidden_units=64, generator=torch.Generator().manual_seed(0),
+        observation=OBSERVATION, hidden_units=64, generator=torch.Generator().manual_seed(0),
     )  # fmt: skip
     network.initialize_from_data(frames, 1.0, torch.Generator().manual_seed(1))
     return network

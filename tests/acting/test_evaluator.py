@@ -77,7 +77,7 @@ def evaluate(
     finished: list[EpisodeRecord] | None = None,
 ) -> list[EpisodeRecord]:
     return evaluate_agent(
-        policy=Policy(q_function, stack_size=4, frame_shape=environments.frame_shape, device=torch.device("cpu")),
+        policy=Policy(q_function, stack_size=4, observation=environments.observation, device=torch.device("cpu")),
         environments=environments,
         game="Chain",
         protocol=MACHADO,

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from wn_rl.acting.policies import Exploration, Policy, PolicyState, QFunction
+from wn_rl.types import ObservationSpec
 
 NUM_CALLS = 1500
 
@@ -179,7 +180,9 @@ def make_frames(*values: int) -> np.ndarray:
 
 
 def make_policy(stack_size: int, q_function: QFunction = lambda stacks: torch.zeros(len(stacks), 3)) -> Policy:
-    return Policy(q_function, stack_size=stack_size, frame_shape=(2, 3), device=torch.device("cpu"))
+    return Policy(
+        q_function, stack_size=stack_size, observation=ObservationSpec((2, 3), "uint8"), device=torch.device("cpu")
+    )
 
 
 def read_stacks(state: PolicyState) -> list[list[int]]:

@@ -30,6 +30,7 @@ from wn_rl.app.resume import check_settings
 from wn_rl.callbacks.evaluation import Evaluation
 from wn_rl.callbacks.video_recording import Videos
 from wn_rl.callbacks.weight_statistics import WeightStatistics
+from wn_rl.envs import selection
 from wn_rl.errors import ConfigurationError
 from wn_rl.replay.storage import STORAGE_NAMES
 from wn_rl.system import seeding
@@ -56,7 +57,7 @@ class StandInEnvironments(CountingEnvironments):
 
 def describe_run(config: DictConfig, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Everything that a configuration decides, as text."""
-    monkeypatch.setattr(build, "AtariEnvironments", StandInEnvironments)
+    monkeypatch.setattr(selection, "AtariEnvironments", StandInEnvironments)
     num_threads = torch.get_num_threads()
     environments, module = run._make_algorithm(config, folder)
     run.make_run_folder(folder)
@@ -113,7 +114,10 @@ OTHER_NUMBERS = {
     "replay.priority_exponent": 0.7, "replay.importance_exponent": 0.7,
 }  # fmt: skip
 # They say where and how results are written, and how the process is started: they have tests of their own.
-ELSEWHERE = {"algorithm", "network.num_quantiles", "resume", "run_dir", "name", "accelerator", "optimizer._partial_"}
+ELSEWHERE = {
+    "algorithm", "network.num_quantiles", "resume", "run_dir", "name", "accelerator", "optimizer._partial_", "env.name",
+    "env.id",
+}  # fmt: skip
 
 
 def list_leaves(config: DictConfig, prefix: str = "") -> list[str]:
@@ -496,7 +500,7 @@ def test_help_shows_how_and_what(tmp_path: Path) -> None:
     for word in (
         "python -m wn_rl.train game=Breakout",
         "resume=",
-        "preset: dopamine, nature, quick, wn_paper",
+        "preset: cartpole, dopamine, nature, quick, wn_paper",
         "replay:",
     ):
         assert word in result.stdout

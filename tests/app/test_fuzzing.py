@@ -33,6 +33,7 @@ from wn_rl.app.configuration import (
 )
 from wn_rl.app.resume import check_checkpoint, check_settings
 from wn_rl.app.run_settings import RunSettings
+from wn_rl.envs.atari import OBSERVATION
 from wn_rl.errors import ConfigurationError
 from wn_rl.learning.settings import DQNSettings
 from wn_rl.networks.q_network import make_q_network
@@ -49,7 +50,7 @@ MAX_BYTES = 100 * 2**20
 
 NETWORK = {
     "torso": "nature", "head": "dueling", "normalizer": "weight_norm", "num_actions": 6, "stack_size": 4,
-    "frame_shape": [84, 84], "hidden_units": 16,
+    "observation": {"shape": [84, 84], "dtype": "uint8"}, "hidden_units": 16,
 }  # fmt: skip
 
 
@@ -114,7 +115,7 @@ def fuzz(path: Path, load: Callable[[], Any], num_files: int, seed: int) -> int:
 def saved_agent(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("agent")
     network = make_q_network(
-        **{**NETWORK, "frame_shape": (84, 84)}, generator=torch.Generator().manual_seed(0)  # type: ignore[arg-type]
+        **{**NETWORK, "observation": OBSERVATION}, generator=torch.Generator().manual_seed(0)  # type: ignore[arg-type]
     )  # fmt: skip
     config = resolve_configuration(compose_training("num_envs=8"))
     description = {
@@ -151,7 +152,9 @@ FORGED_AGENTS: list[tuple[tuple[str, ...], Any]] = [
     (("network", "hidden_units"), 10**300), (("network", "hidden_units"), -1), (("network", "hidden_units"), 17),
     (("network", "hidden_units"), 30_000),  # nearly a gigabyte, which this machine may well have
     (("network", "num_actions"), 10**12), (("network", "stack_size"), 10**9), (("network", "stack_size"), 0),
-    (("network", "frame_shape"), [10**9, 10**9]), (("network", "frame_shape"), 84), (("network", "frame_shape"), []),
+    (("network", "observation", "shape"), [10**9, 10**9]), (("network", "observation", "shape"), 84),
+    (("network", "observation", "shape"), []), (("network", "observation", "dtype"), "float64"),
+    (("network", "frame_shape"), 84),
     (("network", "torso"), "none"), (("network", "head"), {}), (("network", "normalizer"), ["none"]),
     (("network", "more"), 1), (("sha256",), None), (("sha256",), "0" * 64),
 ]  # fmt: skip
@@ -192,7 +195,7 @@ def test_weights_of_another_network_are_refused(change: str, agent_folder: Path)
 def test_the_agent_is_one_of_the_two_whenever_its_writer_is_killed(agent_folder: Path) -> None:
     old = read_agent(agent_folder)
     network = make_q_network(
-        **{**NETWORK, "frame_shape": (84, 84)}, generator=torch.Generator().manual_seed(1)  # type: ignore[arg-type]
+        **{**NETWORK, "observation": OBSERVATION}, generator=torch.Generator().manual_seed(1)  # type: ignore[arg-type]
     )  # fmt: skip
     before = {path.name: path.read_bytes() for path in agent_folder.iterdir()}
     save_agent(agent_folder, network, {**old["description"], "agent_steps": 2000})

@@ -44,7 +44,7 @@ def list_fields(*kinds: type, path: str = "") -> list[str]:
 
 def list_settings(config: DictConfig) -> list[str]:
     leaves = [key if key.partition(".")[0] not in FREE else key.partition(".")[0] for key in list_leaves(config)]
-    return list(dict.fromkeys(leaves))
+    return list(dict.fromkeys([*leaves, "env.kwargs"]))  # which is empty
 
 
 @pytest.mark.parametrize("algorithm", sorted(build.ALGORITHMS))

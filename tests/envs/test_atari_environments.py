@@ -11,7 +11,7 @@ import torch
 
 from tests.helpers.scalar_atari import MACHADO, NATURE, ODD, ScalarAtari
 from wn_rl.acting.policies import Policy
-from wn_rl.envs.atari import AtariEnvironments
+from wn_rl.envs.atari import OBSERVATION, AtariEnvironments
 from wn_rl.envs.protocols import Protocol
 from wn_rl.errors import ConfigurationError
 from wn_rl.types import Step
@@ -38,7 +38,7 @@ def assert_equals_scalar_environments(
     lanes = range(len(seeds))
     environments = make_environments(game, protocol, len(seeds))
     oracles = [ScalarAtari(rom, protocol) for _ in seeds]
-    policy = Policy(lambda stacks: stacks, stack_size=4, frame_shape=(84, 84), device=torch.device("cpu"))
+    policy = Policy(lambda stacks: stacks, stack_size=4, observation=OBSERVATION, device=torch.device("cpu"))
     frames, is_first = environments.reset(seeds=np.array(seeds)), np.ones(len(seeds), dtype=np.bool_)
     state = policy.observe(frames, is_first, policy.begin(len(seeds)))
     lives = [0] * len(seeds)
@@ -368,7 +368,7 @@ def test_exactly_the_given_number_of_threads_is_started_and_stopped_even_amid_a_
     assert environments.game == "SpaceInvaders"
     assert environments.num_envs == 2
     assert environments.num_actions == len(environments.action_names) == 18
-    assert environments.frame_shape == (84, 84)
+    assert environments.observation == OBSERVATION == ((84, 84), "uint8")
     environments.reset(seeds=np.array([1, 2]))
     environments.send(np.array([0, 1]))
     environments.close()

@@ -11,7 +11,7 @@ import torch
 from tests.helpers.scalar_atari import MACHADO, NATURE, ODD
 from wn_rl.acting.evaluator import evaluate_agent
 from wn_rl.acting.policies import Policy
-from wn_rl.envs.atari import FRAME_SHAPE, AtariEnvironments
+from wn_rl.envs.atari import OBSERVATION, AtariEnvironments
 from wn_rl.envs.protocols import Protocol
 from wn_rl.envs.rendering import EpisodeRecord, load_episode, render_episode, save_episode
 from wn_rl.errors import ConfigurationError
@@ -30,7 +30,7 @@ def play_episode(game: str, protocol: Protocol, *, epsilon: float, seed: int = 2
 
     environments = AtariEnvironments(game=game, protocol=protocol, num_envs=1, num_threads=1)
     records = evaluate_agent(
-        policy=Policy(prefer_fire, stack_size=4, frame_shape=FRAME_SHAPE, device=torch.device("cpu")),
+        policy=Policy(prefer_fire, stack_size=4, observation=OBSERVATION, device=torch.device("cpu")),
         environments=environments,
         game=environments.game,
         protocol=protocol,

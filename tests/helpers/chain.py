@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64, UInt8
 
 from wn_rl.envs.call_order import CallOrder
-from wn_rl.types import Step
+from wn_rl.types import ObservationSpec, Step
 
 LEFT, RIGHT = 0, 1
 
@@ -49,7 +49,7 @@ class ChainEnvironments:
             raise ValueError(f"{num_states=} must be at least 2 and at most the pixels of {frame_shape=}")
         self.num_envs = num_envs
         self.num_states = num_states
-        self.frame_shape = frame_shape
+        self.observation = ObservationSpec(frame_shape, "uint8")
         self._starts_anywhere = starts_anywhere
         self._max_episode_agent_steps = max_episode_agent_steps
         self.transition_probabilities = _make_chain_transitions(num_states, slip_probability)

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int64, UInt8
 
 from wn_rl.envs.call_order import CallOrder
-from wn_rl.types import Step
+from wn_rl.types import ObservationSpec, Step
 
 NUM_IDENTITY_PIXELS = 7
 
@@ -50,7 +50,7 @@ class CountingEnvironments:
         self.num_envs = outcomes.reward.shape[1]
         self.num_actions = num_actions
         self.action_names: tuple[str, ...] = tuple(f"ACTION{action}" for action in range(num_actions))
-        self.frame_shape = frame_shape
+        self.observation = ObservationSpec(frame_shape, "uint8")
         self._outcomes = outcomes
         self._order = CallOrder(num_envs=self.num_envs, num_actions=num_actions)
         self._identities = np.zeros((self.num_envs, 3), dtype=np.int64)  # seed, episode, step
@@ -89,11 +89,11 @@ class CountingEnvironments:
         self._order.close()
 
     def _render(self) -> UInt8[np.ndarray, "N H W"]:
-        frames = np.zeros((self.num_envs, self.frame_shape[0] * self.frame_shape[1]), dtype=np.uint8)
+        frames = np.zeros((self.num_envs, self.observation.num_bytes), dtype=np.uint8)
         frames[:, 0] = np.arange(1, self.num_envs + 1)  # never 0: a frame differs from a stack's padding
         frames[:, 1:NUM_IDENTITY_PIXELS:2] = self._identities // 256
         frames[:, 2:NUM_IDENTITY_PIXELS:2] = self._identities % 256
-        return frames.reshape(self.num_envs, *self.frame_shape)
+        return frames.reshape(self.num_envs, *self.observation.shape)
 
 
 def decode_frame(frame: UInt8[np.ndarray, "H W"]) -> FrameIdentity | None:

@@ -9,6 +9,7 @@ import torch
 from wn_rl.networks.q_network import QNetwork, make_q_network
 from wn_rl.nn.initialization import initialize_from_data
 from wn_rl.nn.normalizers import NORMALIZERS, project_weights
+from wn_rl.types import ObservationSpec
 
 ALL_NORMALIZERS = sorted(NORMALIZERS)
 _EVERY_KIND_OF_STATE = ("none", "batch_norm", "spectral_norm", "weight_norm_mean_only_batch_norm")
@@ -33,7 +34,7 @@ def make_network(
         normalizer=normalizer,
         num_actions=5,
         stack_size=3,
-        frame_shape=FRAME_SHAPE,
+        observation=ObservationSpec(FRAME_SHAPE, "uint8"),
         hidden_units=hidden_units,
         generator=make_generator(seed),
         center_pixels=center_pixels,

@@ -16,7 +16,7 @@ from wn_rl.replay.replay import Replay
 from wn_rl.replay.replay_settings import ReplaySettings
 from wn_rl.replay.samplers import Draw, UniformSampler
 from wn_rl.replay.storage import make_storage
-from wn_rl.types import Batch, Step
+from wn_rl.types import Batch, ObservationSpec, Step
 
 FRAME_SHAPE = (2, 3)
 CPU = torch.device("cpu")
@@ -88,8 +88,9 @@ class EverySampler(UniformSampler):
 
 def make_replay(s: Settings, sampler: Any = None, device: torch.device = CPU, storage: str = "device") -> Replay:
     settings = ReplaySettings(
-        capacity=s.num_lanes * s.num_slots or 1, num_lanes=s.num_lanes, frame_shape=FRAME_SHAPE,
-        stack_size=s.stack_size, n_step=s.n_step, gamma=s.gamma, reward_clip=s.reward_clip,
+        capacity=s.num_lanes * s.num_slots or 1, num_lanes=s.num_lanes,
+        observation=ObservationSpec(FRAME_SHAPE, "uint8"), stack_size=s.stack_size, n_step=s.n_step, gamma=s.gamma,
+        reward_clip=s.reward_clip,
         life_loss_ends_discount=s.life_loss_ends_discount,
     )  # fmt: skip
     sampler = EverySampler() if sampler is None else sampler

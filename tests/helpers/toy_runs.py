@@ -22,11 +22,13 @@ from wn_rl.replay.replay import Replay
 from wn_rl.replay.replay_settings import ReplaySection
 from wn_rl.replay.samplers import Sampler, UniformSampler
 from wn_rl.replay.storage import make_storage
+from wn_rl.types import ObservationSpec
 
 NUM_STATES = 5
 GAMMA = 0.9
 STACK_SIZE = 1
 FRAME_SHAPE = (4, 4)
+OBSERVATION = ObservationSpec(FRAME_SHAPE, "uint8")
 
 DEFAULTS: dict[str, Any] = {
     "warmup_agent_steps": 200,
@@ -79,7 +81,7 @@ def make_toy_module(
     )  # fmt: skip
     replay = Replay(
         settings.replay.complete(
-            num_lanes=chain.num_envs, frame_shape=FRAME_SHAPE, stack_size=STACK_SIZE, life_loss_ends_discount=False
+            num_lanes=chain.num_envs, observation=OBSERVATION, stack_size=STACK_SIZE, life_loss_ends_discount=False
         ),
         storage=make_storage(storage, torch.device("cpu")), sampler=sampler or UniformSampler(),
         device=torch.device("cpu"),
@@ -89,7 +91,7 @@ def make_toy_module(
     )  # fmt: skip
     network = make_q_network(
         torso="mlp", head=head, normalizer=normalizer, num_actions=2, stack_size=STACK_SIZE,
-        frame_shape=FRAME_SHAPE, hidden_units=32, generator=torch.Generator().manual_seed(12),
+        observation=OBSERVATION, hidden_units=32, generator=torch.Generator().manual_seed(12),
     )  # fmt: skip
     return DQN(
         network=network, make_optimizer=partial(_make_adam, learning_rate), make_policy=make_policy,
@@ -99,7 +101,7 @@ def make_toy_module(
 
 
 def make_policy(q_function: QFunction) -> Policy:
-    return Policy(q_function, stack_size=STACK_SIZE, frame_shape=FRAME_SHAPE, device=torch.device("cpu"))
+    return Policy(q_function, stack_size=STACK_SIZE, observation=OBSERVATION, device=torch.device("cpu"))
 
 
 def _make_adam(learning_rate: float, network: torch.nn.Module) -> torch.optim.Optimizer:

@@ -106,10 +106,11 @@ from wn_rl.learning.gradients import make_gradient_function
 from wn_rl.networks.folded_network import FoldedNetwork
 from wn_rl.networks.q_network import make_q_network
 from wn_rl.types import Batch
+from wn_rl.envs.atari import OBSERVATION
 
 device, size, generator = torch.device(sys.argv[1]), 32, torch.Generator().manual_seed(1)
 first = make_q_network(
-    torso="nature", head="dueling", normalizer="weight_norm", num_actions=4, stack_size=4, frame_shape=(84, 84),
+    torso="nature", head="dueling", normalizer="weight_norm", num_actions=4, stack_size=4, observation=OBSERVATION,
     hidden_units=64, generator=torch.Generator().manual_seed(0),
 ).to(device, memory_format=torch.channels_last)
 batches = [

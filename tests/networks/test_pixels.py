@@ -1,6 +1,7 @@
 """Centered pixels: what the first observations have in common is 0, in every copy of the network."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 from tests.helpers.networks import draw_frames, make_network
 from wn_rl.networks import pixel_kernel
 from wn_rl.networks.folded_network import FoldedNetwork
-from wn_rl.networks.pixels import ScalePixels
+from wn_rl.networks.pixels import ScaleNumbers, ScalePixels
 from wn_rl.networks.q_network import QNetwork
 from wn_rl.runs.agent import load_agent, save_agent
 
@@ -78,3 +79,13 @@ def test_a_saved_agent_is_centered_alike(tmp_path: Path, dtype):
     expected = network(draw_frames(4)).q_values
     torch.testing.assert_close(loaded(draw_frames(4)).q_values, expected, rtol=0.01, atol=0.01)
     assert loaded.torso.layers[0].mean.equal(network.torso.layers[0].mean)
+
+
+def test_vectors_are_standardized_and_squashed() -> None:
+    """symlog((x − mean) / std), worked by hand; a number that never changes is 0 where it stays, and keeps its unit."""
+    scale = ScaleNumbers((2,))
+    observations = torch.tensor([[[1.0, 5.0]], [[3.0, 5.0]]])
+    torch.testing.assert_close(scale(observations), observations.log1p())
+    scale.center_(observations)
+    torch.testing.assert_close(scale(observations), torch.tensor([[[-1.0, 0.0]], [[1.0, 0.0]]]) * math.log(2))
+    torch.testing.assert_close(scale(torch.tensor([[[2.0, 4.0]]])), torch.tensor([[[0.0, -math.log(2)]]]))

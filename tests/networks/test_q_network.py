@@ -7,14 +7,15 @@ import torch
 from torch import nn
 
 from tests.helpers.networks import ALL_NORMALIZERS, draw_frames, make_network
+from wn_rl.envs.atari import OBSERVATION
 from wn_rl.errors import ConfigurationError
 from wn_rl.networks.folded_network import FoldedNetwork
 from wn_rl.networks.heads import NUM_QUANTILES
 from wn_rl.networks.q_network import make_q_network
 from wn_rl.nn.normalizers import project_weights
-from wn_rl.types import QOutput
+from wn_rl.types import ObservationSpec, QOutput
 
-ATARI = {"num_actions": 6, "stack_size": 4, "frame_shape": (84, 84), "hidden_units": 512, "generator": None}
+ATARI = {"num_actions": 6, "stack_size": 4, "observation": OBSERVATION, "hidden_units": 512, "generator": None}
 
 
 def count_parameters(network):
@@ -215,13 +216,13 @@ def test_values_differ_by_less_than_bfloat16_can_tell(head, is_folded):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"torso": "natur"}, r"torso='natur' is unknown; did you mean 'nature'\? known: mlp, nature"),
+        ({"torso": "natur"}, r"torso='natur' is unknown; did you mean 'nature'\? known: minatar, mlp, nature"),
         (
             {"head": "duel"},
             r"head='duel' is unknown; did you mean 'dueling'\? known: dueling, dueling_quantile, linear, quantile",
         ),
         ({"normalizer": "batchnorm"}, "normalizer='batchnorm' is unknown"),
-        ({"frame_shape": (30, 84)}, "too small .*torso='nature' needs 36 x 36.*torso='mlp'"),
+        ({"observation": ObservationSpec((30, 84), "uint8")}, "too small .*torso='nature' needs 36 x 36.*torso='mlp'"),
     ],
 )
 def test_what_cannot_be_built_is_one_line_that_says_what_to_do(options, message):
@@ -233,6 +234,6 @@ def test_what_cannot_be_built_is_one_line_that_says_what_to_do(options, message)
 
 def test_smallest_frames_of_the_nature_torso_are_36_by_36():
     settings = {"torso": "nature", "head": "linear", "normalizer": "none", **ATARI}
-    make_q_network(**settings | {"frame_shape": (36, 36)})
+    make_q_network(**settings | {"observation": ObservationSpec((36, 36), "uint8")})
     with pytest.raises(ConfigurationError):
-        make_q_network(**settings | {"frame_shape": (35, 36)})
+        make_q_network(**settings | {"observation": ObservationSpec((35, 36), "uint8")})

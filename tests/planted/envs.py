@@ -128,4 +128,34 @@ PLANTED = [
         "new": "            started = stack.clone()",
         "test": "tests/acting/test_policies.py::test_a_stack_forgets_the_episode_before_and_leaves_the_others_alone",
     },
+    {
+        "number": 7,
+        "file": "wn_rl/envs/gymnasium_environments.py",
+        "old": "        step = Step(self._newest.copy(), reward",
+        "new": "        step = Step(self._newest, reward",
+        "test": "tests/envs/test_gymnasium_environments.py::test_steps_that_were_returned_do_not_change_later",
+    },
+    {
+        "number": 5,
+        "file": "wn_rl/envs/gymnasium_environments.py",
+        "old": "terminated, truncated & ~terminated, no_life_lost)",
+        "new": "terminated, truncated, no_life_lost)",
+        "test": "tests/envs/test_gymnasium_environments.py::"
+        "test_a_time_limit_truncates_and_a_terminal_at_it_terminates",
+    },
+    {
+        "number": 0,
+        "file": "wn_rl/envs/gymnasium_environments.py",
+        "old": "            action = self._first_action + self._actions[lane]",
+        "new": "            action = self._actions[lane]",
+        "test": "tests/envs/test_gymnasium_environments.py::"
+        "test_truth_values_become_0_and_255_with_channels_first_and_actions_begin_where_the_space_does",
+    },
+    {
+        "number": 0,
+        "file": "wn_rl/networks/pixels.py",
+        "old": "        self.std.copy_(torch.where(std > 1e-6, std, 1.0))",
+        "new": "        self.std.copy_(std)",
+        "test": "tests/networks/test_pixels.py::test_vectors_are_standardized_and_squashed",
+    },
 ]

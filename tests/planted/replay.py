@@ -247,8 +247,8 @@ PLANTED = [
     {
         "number": 0,
         "file": _COMPRESSED,
-        "old": "self._payloads.fill(compress(bytes(frame_shape[0] * frame_shape[1])))",
-        "new": "self._payloads = np.full(num_rows + 1, compress(bytes(frame_shape[0] * frame_shape[1])), np.object_)",
+        "old": "self._payloads.fill(compress(bytes(observation.num_bytes)))",
+        "new": "self._payloads = np.full(num_rows + 1, compress(bytes(observation.num_bytes)), np.object_)",
         "test": "tests/replay/test_compressed_storage.py::"
         "test_a_compressed_replay_holds_what_the_oracle_says_and_samples_what_plain_ones_do",
     },

@@ -39,16 +39,9 @@ PLANTED = [
     },
     {
         "number": 15,
-        "file": "scripts/studies/cart_pole.py",
+        "file": "scripts/studies/study_gradient_covariance.py",
         "old": "    shares = (np.clip(observations / LIMITS, -1, 1) + 1) / 2",
         "new": "    shares = np.clip(observations / LIMITS, 0, 1)",
         "test": "tests/scripts/test_studies.py::test_bytes_of_an_observation_are_those_worked_by_hand",
-    },
-    {
-        "number": 7,
-        "file": "scripts/studies/cart_pole.py",
-        "old": "        step = Step(encode(self._observations), reward",
-        "new": "        step = Step(encode(np.zeros_like(self._observations)), reward",
-        "test": "tests/scripts/test_studies.py::test_cart_pole_is_gymnasiums_and_keeps_the_contract",
     },
 ]

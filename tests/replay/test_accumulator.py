@@ -6,7 +6,9 @@ import pytest
 from wn_rl.replay.accumulator import Accumulator
 from wn_rl.replay.columns import Columns
 from wn_rl.replay.replay_settings import ReplaySettings
-from wn_rl.types import Step
+from wn_rl.types import ObservationSpec, Step
+
+PIXEL = ObservationSpec((1, 1), "uint8")
 
 N_STEP = 3
 
@@ -26,7 +28,7 @@ class Lane:
         self.complete: list[int] = []
         self.num_actions = 0
         settings = ReplaySettings(
-            capacity=32, num_lanes=1, frame_shape=(1, 1), stack_size=1, n_step=n_step, gamma=gamma,
+            capacity=32, num_lanes=1, observation=PIXEL, stack_size=1, n_step=n_step, gamma=gamma,
             reward_clip=reward_clip, life_loss_ends_discount=life_loss_ends_discount,
         )  # fmt: skip
         self.accumulator = Accumulator(settings)
@@ -135,7 +137,7 @@ def test_discounts_are_powers_not_products_of_rounded_numbers() -> None:
 
 def test_lanes_do_not_mix() -> None:
     settings = ReplaySettings(
-        capacity=32, num_lanes=2, frame_shape=(1, 1), stack_size=1, n_step=2, gamma=0.5, reward_clip=None,
+        capacity=32, num_lanes=2, observation=PIXEL, stack_size=1, n_step=2, gamma=0.5, reward_clip=None,
         life_loss_ends_discount=False,
     )  # fmt: skip
     accumulator = Accumulator(settings)

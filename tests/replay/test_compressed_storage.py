@@ -12,6 +12,7 @@ from tests.helpers.replay_oracle import CPU, History, draw_plays, make_replay, r
 from wn_rl.replay.compressed_storage import CompressedFrameStorage
 from wn_rl.replay.samplers import UniformSampler
 from wn_rl.replay.storage import RamFrameStorage
+from wn_rl.types import ObservationSpec
 
 SHAPE = (20, 30)
 NUM_ROWS = 40
@@ -49,7 +50,7 @@ def test_what_is_read_is_what_was_written(seed: int, sizes: list[int], num_read:
     background = generator.integers(0, 256, SHAPE).astype(np.uint8)
     expected = np.zeros((NUM_ROWS + 1, *SHAPE), np.uint8)
     storage = CompressedFrameStorage()
-    storage.allocate(NUM_ROWS, SHAPE)
+    storage.allocate(NUM_ROWS, ObservationSpec(SHAPE, "uint8"))
     for size in sizes:
         rows = generator.permutation(NUM_ROWS)[:size]
         frames = make_frames(generator, size, background)
@@ -83,7 +84,7 @@ def test_a_dictionary_makes_frames_small_and_a_new_one_follows_the_game() -> Non
     """Noise is all that a frame shows: only with a dictionary of this very background is it less than 600 bytes."""
     generator = np.random.default_rng(1)
     storage = CompressedFrameStorage()
-    storage.allocate(NUM_ROWS, SHAPE)
+    storage.allocate(NUM_ROWS, ObservationSpec(SHAPE, "uint8"))
     sizes = []
     for _ in range(2):  # two rooms of a game
         background = generator.integers(0, 256, SHAPE).astype(np.uint8)
@@ -97,7 +98,7 @@ def test_a_dictionary_makes_frames_small_and_a_new_one_follows_the_game() -> Non
 
 def test_frames_that_no_dictionary_can_be_made_of_are_kept_all_the_same() -> None:
     storage = CompressedFrameStorage()
-    storage.allocate(NUM_ROWS, (2, 2))
+    storage.allocate(NUM_ROWS, ObservationSpec((2, 2), "uint8"))
     for number in range(50):
         storage.write(np.array([number % NUM_ROWS]), np.full((1, 2, 2), number, np.uint8))
     assert storage.read(torch.arange(8, 12))[:, 0, 0].tolist() == [48, 49, 10, 11]
@@ -107,7 +108,7 @@ def test_frames_that_are_read_may_be_changed() -> None:
     """As those of the plain storage, they are copies."""
     storages = [CompressedFrameStorage(), RamFrameStorage(device=CPU)]
     for storage in storages:
-        storage.allocate(NUM_ROWS, SHAPE)
+        storage.allocate(NUM_ROWS, ObservationSpec(SHAPE, "uint8"))
         storage.write(np.array([3]), np.full((1, *SHAPE), 9, np.uint8))
         rows = torch.tensor([3, 3])
         storage.read(rows)[0] += 1

@@ -4,7 +4,6 @@ import csv
 import math
 from types import SimpleNamespace
 
-import gymnasium
 import numpy as np
 import pytest
 import torch
@@ -14,9 +13,7 @@ import scripts.studies.study_gradient_covariance as covariance
 import scripts.studies.study_learning_rates as rates
 import scripts.studies.study_minibatch_dependence as dependence
 import scripts.studies.study_results as results
-from scripts.studies import cart_pole
 from wn_rl.nn.conversion import weight_normalize
-from wn_rl.types import VectorEnvironment
 
 
 def draw(*shape, seed=0):
@@ -138,37 +135,14 @@ def test_interval_is_the_mean_within_what_resampling_gives():
     assert all(math.isnan(value) for value in results.compute_interval([], seed=0))
 
 
-def test_cart_pole_is_gymnasiums_and_keeps_the_contract():
-    environments = cart_pole.CartPoleEnvironments(2)
-    assert isinstance(environments, VectorEnvironment)
-    frame = environments.reset(seeds=np.array([5, 6]))
-    reference = gymnasium.make("CartPole-v1")
-    observation, _ = reference.reset(seed=6)
-    actions = np.random.default_rng(0).integers(2, size=200)
-    for action in actions:
-        assert frame[1, 0].tolist() == cart_pole.encode(observation[np.newaxis])[0, 0].tolist()
-        environments.send(np.array([0, action]))
-        step = environments.receive()
-        observation, reward, terminated, truncated, _ = reference.step(int(action))
-        assert (step.reward[1], step.terminated[1], step.truncated[1]) == (reward, terminated, truncated)
-        frame = step.frame
-        if terminated:
-            break
-        if step.ended[0]:
-            environments.reset(mask=np.array([True, False]))
-    assert terminated
-    with pytest.raises(RuntimeError, match="reset"):
-        environments.send(np.array([0, 0]))
-
-
 def test_bytes_of_an_observation_are_those_worked_by_hand():
     observations = np.array([[-2.4, 0.0, 0.21, 9.0], [0.0, -1.5, 0.0, 0.0]], np.float32)
-    assert cart_pole.encode(observations)[:, 0].tolist() == [[0, 128, 255, 255], [128, 64, 128, 128]]
+    assert covariance.encode(observations).tolist() == [[0, 128, 255, 255], [128, 64, 128, 128]]
 
 
 def make_options(table, **changes):
     values = {
-        "problem": cart_pole.GAME, "normalizers": ["none", "weight_norm"], "learning_rates": [1e-3, 1e-2],
+        "problem": rates.CART_POLE, "normalizers": ["none", "weight_norm"], "learning_rates": [1e-3, 1e-2],
         "seeds": [0, 1], "agent_steps": 100, "minutes": math.inf, "settings": [], "table": table,
     }  # fmt: skip
     return SimpleNamespace(**{**values, **changes})
@@ -177,11 +151,11 @@ def make_options(table, **changes):
 def test_study_goes_on_where_it_was_interrupted(tmp_path, monkeypatch):
     table, trained = tmp_path / "rates.csv", []
 
-    def train(normalizer, *, learning_rate, seed, agent_steps):
+    def train(problem, normalizer, *, learning_rate, seed, agent_steps, settings):
         trained.append((normalizer, learning_rate, seed))
         if len(trained) == 3:
             raise KeyboardInterrupt
-        return cart_pole.Outcome(5, 100 * learning_rate + seed, 0.5)
+        return rates.Outcome(5, 100 * learning_rate + seed, 0.5)
 
     monkeypatch.setattr(rates, "train", train)
     with pytest.raises(KeyboardInterrupt):
@@ -206,10 +180,10 @@ def test_study_begins_no_run_after_its_minutes(tmp_path, monkeypatch, capsys):
     assert "8 runs are left" in capsys.readouterr().out
 
 
-def test_cart_pole_is_trained_by_dqn_from_data_and_evaluated(tmp_path):
-    first, second = (cart_pole.train("weight_norm", learning_rate=1e-3, seed=3, agent_steps=400) for _ in range(2))
+def test_cart_pole_is_trained_by_the_application():
+    arguments = {"learning_rate": 1e-3, "seed": 3, "agent_steps": 400, "settings": ["num_threads=1"]}
+    first, second = (rates.train(rates.CART_POLE, "weight_norm", **arguments) for _ in range(2))
     assert first == second
-    assert first.num_updates == (400 - 20 - 8) * 32 // 64  # those that fall due before the last round
     assert 8 <= first.mean_return <= 500
     assert 0 < first.td_error < 10
 
@@ -218,7 +192,7 @@ def test_cart_pole_is_trained_by_dqn_from_data_and_evaluated(tmp_path):
 def test_atari_game_is_trained_by_the_application(monkeypatch):
     monkeypatch.setattr(rates, "EVALUATION_EPISODES", 2)
     small = ["network.torso=mlp", "network.hidden_units=4", "batch_size=8", "num_threads=1", "num_env_threads=1"]
-    outcome = rates.train_on_atari(
+    outcome = rates.train(
         "Pong", "none", learning_rate=1e-3, seed=0, agent_steps=100,
         settings=[*small, "num_envs=2", "protocol.max_episode_frames=80", "initialization_batch_size=16"],
     )  # fmt: skip

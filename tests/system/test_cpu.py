@@ -11,9 +11,10 @@ import resource
 import torch
 from wn_rl.networks.q_network import make_q_network
 from wn_rl.system.cpu import use_processor
+from wn_rl.envs.atari import OBSERVATION
 use_processor({num_threads})
 network = make_q_network(
-    torso="nature", head="linear", normalizer="none", num_actions=6, stack_size=4, frame_shape=(84, 84),
+    torso="nature", head="linear", normalizer="none", num_actions=6, stack_size=4, observation=OBSERVATION,
     hidden_units=512, generator=None,
 )
 frames = torch.zeros(128, 4, 84, 84, dtype=torch.uint8)

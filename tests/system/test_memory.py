@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.replay_oracle import CPU, CUDA
+from wn_rl.envs.atari import OBSERVATION
 from wn_rl.errors import ConfigurationError
 from wn_rl.replay.replay import Replay
 from wn_rl.replay.replay_settings import ReplaySettings
@@ -16,7 +17,7 @@ from wn_rl.system.memory import compute_free_bytes
 
 def make_atari_replay(capacity: int, storage: str = "ram") -> Replay:
     settings = ReplaySettings(
-        capacity=capacity, num_lanes=8, frame_shape=(84, 84), stack_size=4, n_step=1, gamma=0.99, reward_clip=1.0,
+        capacity=capacity, num_lanes=8, observation=OBSERVATION, stack_size=4, n_step=1, gamma=0.99, reward_clip=1.0,
         life_loss_ends_discount=False,
     )  # fmt: skip
     return Replay(settings, storage=make_storage(storage, CPU), sampler=UniformSampler(), device=CPU)
@@ -144,7 +145,7 @@ def test_auto_takes_the_fastest_storage_that_fits_with_room_to_spare(
     free = {"cuda": GIGABYTES[gpu], "cpu": GIGABYTES[host]}
     monkeypatch.setattr("wn_rl.replay.storage.compute_free_bytes", lambda device: free[device.type] * 10**9)
     device = CPU if gpu == "no GPU" else CUDA
-    assert choose_storage(num_rows=1_000_000, frame_shape=(84, 84), device=device) == expected
+    assert choose_storage(num_rows=1_000_000, observation=OBSERVATION, device=device) == expected
 
 
 @pytest.mark.parametrize(("free_gigabytes", "expected"), [(9.2, "compressed"), (9.6, "ram"), (None, "compressed")])
@@ -153,7 +154,7 @@ def test_auto_leaves_a_quarter_of_the_memory_to_others_and_does_not_guess(
 ) -> None:
     free = None if free_gigabytes is None else int(free_gigabytes * 1e9)
     monkeypatch.setattr("wn_rl.replay.storage.compute_free_bytes", lambda device: free)
-    assert choose_storage(num_rows=1_000_000, frame_shape=(84, 84), device=CPU) == expected
+    assert choose_storage(num_rows=1_000_000, observation=OBSERVATION, device=CPU) == expected
 
 
 def test_an_unknown_storage_is_refused_with_the_known_ones() -> None:

@@ -22,6 +22,7 @@ from rich.console import Console
 from tests.helpers.scalar_atari import MACHADO
 from wn_rl.acting.policies import Policy
 from wn_rl.app.watch_live import find_place, open_display
+from wn_rl.envs.atari import OBSERVATION
 from wn_rl.envs.rendering import EpisodeRecord, render_episode
 from wn_rl.errors import ConfigurationError
 from wn_rl.viewing.displays import Display, TerminalDisplay, make_display, to_cells, write_changes
@@ -41,7 +42,7 @@ def make_game(epsilon: float = 0.0, num_agent_steps: int = 60) -> LiveGame:
     protocol = dataclasses.replace(MACHADO, max_episode_frames=4 * num_agent_steps)
     return LiveGame(
         game="Pong", protocol=protocol, seed=7, epsilon=epsilon,
-        policy=Policy(prefer_by_brightness, stack_size=4, frame_shape=(84, 84), device=CPU),
+        policy=Policy(prefer_by_brightness, stack_size=4, observation=OBSERVATION, device=CPU),
     )  # fmt: skip
 
 
@@ -256,6 +257,7 @@ CHILD = """
 import fcntl, signal, termios, numpy as np
 from rich.console import Console
 from wn_rl.viewing.displays import TerminalDisplay
+from wn_rl.envs.atari import OBSERVATION
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # the terminal is this process's own, as a shell has it
 signal.signal(signal.SIGINT, signal.default_int_handler)  # which is not there where tests run in the background
 display = TerminalDisplay(Console())

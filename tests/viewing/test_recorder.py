@@ -11,7 +11,7 @@ import torch
 
 from tests.helpers.scalar_atari import MACHADO, NATURE
 from wn_rl.acting.policies import Policy, QFunction
-from wn_rl.envs.atari import AtariEnvironments
+from wn_rl.envs.atari import OBSERVATION, AtariEnvironments
 from wn_rl.envs.protocols import Protocol
 from wn_rl.envs.rendering import EpisodeRecord, RenderedFrame, render_episode
 from wn_rl.errors import ConfigurationError
@@ -81,7 +81,7 @@ def mean_of_newest_frame(observation: torch.Tensor) -> torch.Tensor:
 
 
 def make_view(q_function: QFunction, stack_size: int = 4, saliency: SaliencyFunction | None = None) -> AgentView:
-    return AgentView(Policy(q_function, stack_size=stack_size, frame_shape=(84, 84), device=CPU), saliency)
+    return AgentView(Policy(q_function, stack_size=stack_size, observation=OBSERVATION, device=CPU), saliency)
 
 
 def collect_moments(monkeypatch: pytest.MonkeyPatch, record: EpisodeRecord, stack_size: int = 4) -> list[OverlayMoment]:
@@ -131,13 +131,7 @@ def test_a_video_shows_every_emulator_frame_in_the_colors_of_the_game(pong: Epis
 
 
 def test_a_poster_lies_beside_the_video(pong: EpisodeRecord, tmp_path: Path) -> None:
-    record_episode(
-        pong,
-        tmp_path / "pong.mp4",
-        scale=1,
-        view=None,
-        max_frames=60,
-    )
+    record_episode(pong, tmp_path / "pong.mp4", scale=1, view=None, max_seconds=1)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["pong.mp4", "pong.png"]
     assert len(list(decode(tmp_path / "pong.mp4"))) == 60
 

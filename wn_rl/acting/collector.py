@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int64, UInt8
+from jaxtyping import Bool, Int64, Num
 
 from wn_rl.acting.policies import Exploration, Policy, PolicyState
 from wn_rl.envs.call_order import NUM_SEEDS
@@ -31,7 +31,7 @@ class Round(NamedTuple):
 
     actions: Int64[np.ndarray, "N"]
     step: Step
-    first_frames: UInt8[np.ndarray, "N H W"] | None
+    first_frames: Num[np.ndarray, "N *frame"] | None
 
 
 class Collector:
@@ -49,7 +49,9 @@ class Collector:
         self.exploration = Exploration(
             num_envs=num_envs, num_actions=environments.num_actions, max_repeats=max_repeats, generator=generator
         )
-        self._frames: UInt8[np.ndarray, "N H W"] = np.zeros((num_envs, *environments.frame_shape), np.uint8)
+        self._frames: Num[np.ndarray, "N *frame"] = np.zeros(
+            (num_envs, *environments.observation.shape), environments.observation.dtype
+        )
         self._is_first = np.ones(num_envs, np.bool_)
         self._policy_state: PolicyState | None = None
         self._seeds = np.zeros(num_envs, np.int64)
@@ -71,7 +73,7 @@ class Collector:
         """The mask of all environments."""
         return np.ones(self.num_envs, np.bool_)
 
-    def begin_iteration(self, seed: int, iteration: int) -> UInt8[np.ndarray, "N H W"]:
+    def begin_iteration(self, seed: int, iteration: int) -> Num[np.ndarray, "N *frame"]:
         """Start new episodes everywhere, from the run's seed and the iteration's number; return their first frames."""
         self._reset_all(compute_training_seeds(seed, iteration, self.num_envs))
         return self._frames
@@ -114,7 +116,7 @@ class Collector:
         self._running_returns[:] = 0
         self._running_lengths[:] = 0
 
-    def _follow(self, step: Step) -> UInt8[np.ndarray, "N H W"] | None:
+    def _follow(self, step: Step) -> Num[np.ndarray, "N *frame"] | None:
         """Go on from a step; reset ended environments and return their first frames, if any."""
         self._frames, self._is_first = step.frame, step.ended
         self._running_returns += step.reward

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Int64
 from torch import Tensor
 
 from wn_rl.acting.policies import Policy
-from wn_rl.envs.protocols import Protocol
+from wn_rl.envs.protocols import AnyProtocol
 from wn_rl.envs.rendering import EpisodeRecord
 from wn_rl.system.seeding import make_bootstrap_generator, spawn_episode
 from wn_rl.types import Step, VectorEnvironment
@@ -48,7 +48,7 @@ def evaluate_agent(
     policy: Policy,
     environments: VectorEnvironment,
     game: str,
-    protocol: Protocol,
+    protocol: AnyProtocol,
     num_episodes: int,
     epsilon: float,
     seed: int,
@@ -141,7 +141,7 @@ class _Episode:
         self._actions.append(action)
         self._return += reward
 
-    def make_record(self, game: str, protocol: Protocol, *, terminated: bool) -> EpisodeRecord:
+    def make_record(self, game: str, protocol: AnyProtocol, *, terminated: bool) -> EpisodeRecord:
         """Return the finished game; what did not terminate was truncated."""
         return EpisodeRecord(
             game=game,

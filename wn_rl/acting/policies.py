@@ -5,17 +5,19 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float32, Int64, UInt8
+from jaxtyping import Bool, Float32, Int64, Num
 from torch import Tensor
 
+from wn_rl.types import ObservationSpec
+
 # What acting sees of a network: observations to Q-values.
-QFunction = Callable[[UInt8[Tensor, "N S H W"]], Float32[Tensor, "N A"]]
+QFunction = Callable[[Num[Tensor, "N S *frame"]], Float32[Tensor, "N A"]]
 
 
 class PolicyState(NamedTuple):
     """What a policy remembers of N running episodes: their newest S frames, the newest last, zeros before the first."""
 
-    stack: UInt8[Tensor, "N S H W"]
+    stack: Num[Tensor, "N S *frame"]
 
 
 class Decision(NamedTuple):
@@ -34,25 +36,26 @@ class Policy:
     Args:
         q_function: stacks of frames to Q-values; called without gradients.
         stack_size: S, the frames that it sees.
-        frame_shape: (H, W).
+        observation: what a frame is.
         device: where it computes.
     """
 
     def __init__(
-        self, q_function: QFunction, *, stack_size: int, frame_shape: tuple[int, int], device: torch.device
+        self, q_function: QFunction, *, stack_size: int, observation: ObservationSpec, device: torch.device
     ) -> None:
         self._q_function = q_function
-        self._stack_shape, self._device = (stack_size, *frame_shape), device
+        self._stack_shape, self._dtype = (stack_size, *observation.shape), observation.torch_dtype
+        self._device = device
 
     def begin(self, num_envs: int) -> PolicyState:
         """The state of N environments before their first observations."""
-        return PolicyState(torch.zeros((num_envs, *self._stack_shape), dtype=torch.uint8, device=self._device))
+        return PolicyState(torch.zeros((num_envs, *self._stack_shape), dtype=self._dtype, device=self._device))
 
     def observe(
-        self, frames: UInt8[np.ndarray, "N H W"], is_first: Bool[np.ndarray, "N"], state: PolicyState
+        self, frames: Num[np.ndarray, "N *frame"], is_first: Bool[np.ndarray, "N"], state: PolicyState
     ) -> PolicyState:
         """Take in an observation without deciding anything."""
-        newest = torch.from_numpy(frames).to(self._device)[:, None]  # [N, 1, H, W]
+        newest = torch.from_numpy(frames).to(self._device)[:, None]  # [N, 1, *frame]
         stack = torch.cat([state.stack[:, 1:], newest], dim=1)
         if is_first.any():
             started = torch.zeros_like(stack)
@@ -62,7 +65,7 @@ class Policy:
         return PolicyState(stack)
 
     def act(
-        self, frames: UInt8[np.ndarray, "N H W"], is_first: Bool[np.ndarray, "N"], state: PolicyState
+        self, frames: Num[np.ndarray, "N *frame"], is_first: Bool[np.ndarray, "N"], state: PolicyState
     ) -> tuple[Decision, PolicyState]:
         """Decide on an observation: argmax_a Q(s, a), the first of equals."""
         state = self.observe(frames, is_first, state)

@@ -16,11 +16,10 @@ from wn_rl.acting.policies import Policy, QFunction
 from wn_rl.algorithms.algorithm import Algorithm
 from wn_rl.algorithms.dqn import DQN
 from wn_rl.app.run_settings import RunSettings
-from wn_rl.envs.atari import AtariEnvironments
-from wn_rl.envs.protocols import Protocol
+from wn_rl.envs import selection
+from wn_rl.envs.protocols import AnyProtocol
 from wn_rl.errors import ConfigurationError
 from wn_rl.learning.settings import DQNSettings, LearnerSettings
-from wn_rl.networks.q_network import QNetwork, make_q_network
 from wn_rl.nn.optimizer_groups import make_parameter_groups
 from wn_rl.replay.persistence import ReplayArchive
 from wn_rl.replay.prioritized_sampler import PrioritizedSampler
@@ -28,6 +27,7 @@ from wn_rl.replay.replay import Replay
 from wn_rl.replay.replay_settings import ReplaySection
 from wn_rl.replay.samplers import Sampler, UniformSampler
 from wn_rl.replay.storage import make_storage
+from wn_rl.runs.agent import make_network
 from wn_rl.runs.layout import REPLAY_FOLDER
 from wn_rl.system.fields import get_rules, parse
 from wn_rl.system.registry import look_up
@@ -35,9 +35,19 @@ from wn_rl.system.seeding import make_stream
 from wn_rl.types import VectorEnvironment
 
 
-def make_protocol(config: DictConfig) -> Protocol:
-    """The rules of play that ``config.protocol`` states."""
-    return Protocol.from_values(as_dict(config.protocol))
+def make_protocol(config: DictConfig) -> AnyProtocol:
+    """The rules of play that ``config.protocol`` states.
+
+    Raises:
+        ConfigurationError: there are none, or they are not those of ``config.env``.
+    """
+    plain = as_dict(config.protocol) if isinstance(config.protocol, DictConfig) else config.protocol
+    protocol: AnyProtocol = get_rules(RunSettings)["protocol"].check("protocol", plain)
+    if config.env.name != protocol.env:
+        raise ConfigurationError(
+            f"protocol={protocol.name} is for env={protocol.env}, not for env={config.env.name}; leave one of them out"
+        )
+    return protocol
 
 
 def make_device(config: DictConfig) -> torch.device:
@@ -47,9 +57,7 @@ def make_device(config: DictConfig) -> torch.device:
 
 def make_environments(config: DictConfig, *, num_envs: int, num_threads: int) -> VectorEnvironment:
     """As many environments of the run's game, under its protocol; their threads start here."""
-    return AtariEnvironments(
-        game=config.game, protocol=make_protocol(config), num_envs=num_envs, num_threads=num_threads
-    )
+    return selection.make_environments(config.game, make_protocol(config), num_envs=num_envs, num_threads=num_threads)
 
 
 def describe_network(config: DictConfig, environments: VectorEnvironment) -> dict[str, Any]:
@@ -58,13 +66,8 @@ def describe_network(config: DictConfig, environments: VectorEnvironment) -> dic
         **as_dict(config.network),
         "normalizer": config.normalizer,
         "num_actions": environments.num_actions,
-        "frame_shape": list(environments.frame_shape),
+        "observation": {"shape": list(environments.observation.shape), "dtype": environments.observation.dtype},
     }
-
-
-def make_network(description: dict[str, Any], generator: torch.Generator | None) -> QNetwork:
-    """The Q-network of a description."""
-    return make_q_network(**{**description, "frame_shape": tuple(description["frame_shape"])}, generator=generator)
 
 
 def make_sampler(settings: ReplaySection) -> Sampler:
@@ -80,8 +83,8 @@ def make_replay(config: DictConfig, settings: ReplaySection, environments: Vecto
     """The replay, without its memory yet."""
     device = make_device(config)
     complete = settings.complete(
-        num_lanes=environments.num_envs, frame_shape=environments.frame_shape, stack_size=config.network.stack_size,
-        life_loss_ends_discount=config.protocol.life_loss_ends_discount,
+        num_lanes=environments.num_envs, observation=environments.observation, stack_size=config.network.stack_size,
+        life_loss_ends_discount=make_protocol(config).life_loss_ends_discount,
     )  # fmt: skip
     return Replay(
         complete, storage=make_storage(settings.storage, device), sampler=make_sampler(settings), device=device
@@ -147,7 +150,7 @@ def make_logger(config: DictConfig, *, keep_until_agent_steps: int | None) -> Lo
 def make_policy(config: DictConfig, environments: VectorEnvironment) -> Callable[[QFunction], Policy]:
     """What makes the policy of a Q-function in these environments."""
     return partial(
-        Policy, stack_size=config.network.stack_size, frame_shape=environments.frame_shape, device=make_device(config)
+        Policy, stack_size=config.network.stack_size, observation=environments.observation, device=make_device(config)
     )
 
 

@@ -45,6 +45,14 @@ def run_command(config_name: str, function: Callable[[DictConfig], None]) -> Non
         _exit_with(error)
 
 
+def import_typed_environment(config: DictConfig) -> None:
+    """Import the module of ``env.id=module:id``, as the user typed it: no file may ask for that."""
+    if config.env.id is not None:
+        from wn_rl.envs.gymnasium_environments import import_environment
+
+        import_environment(str(config.env.id))
+
+
 def _run_job(function: Callable[[DictConfig], None], config: DictConfig) -> None:
     """One run of a command; an error of the user's ends the process here, before Hydra adds a line of its own."""
     try:

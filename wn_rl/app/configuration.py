@@ -1,5 +1,6 @@
 """A run's configuration: found by itself where it says auto, checked, written, and compared on resume."""
 
+import copy
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
-from wn_rl.app.build import as_dict, find_kinds, parse_settings
+from wn_rl.app.build import as_dict, find_kinds, make_protocol, parse_settings
 from wn_rl.app.machine import (
     choose_num_envs,
     resolve_accelerator,
@@ -17,9 +18,12 @@ from wn_rl.app.machine import (
 )
 from wn_rl.app.renamed import rename_settings
 from wn_rl.envs.games import resolve_game
+from wn_rl.envs.gymnasium_environments import import_environment
+from wn_rl.envs.selection import check_game, find_observation
 from wn_rl.errors import ConfigurationError
+from wn_rl.networks.torsos import choose_torso
 from wn_rl.runs.layout import CONFIG_FILE
-from wn_rl.system.fields import complete, find_missing, list_changeable, remove_changeable, text
+from wn_rl.system.fields import check_sections, complete, find_missing, list_changeable, remove_changeable, text
 from wn_rl.system.files import read_limited, write_whole
 
 MAX_CONFIG_BYTES = 2**15
@@ -34,16 +38,18 @@ def resolve_configuration(config: DictConfig) -> DictConfig:
     """
     resolved = OmegaConf.create(OmegaConf.to_container(config, resolve=False))
     assert isinstance(resolved, DictConfig)
-    if config.game is None:
-        raise ConfigurationError("game is missing; name one, as in game=Breakout")
-    resolved.game = resolve_game(text("game", config.game))
+    check_sections(resolved, *find_kinds(resolved))
+    resolve_environment(resolved)
+    observation = find_observation(resolved.game, make_protocol(resolved))
+    if resolved.network.torso == "auto":
+        resolved.network.torso = choose_torso(observation)
     resolved.accelerator = resolve_accelerator(str(config.accelerator))
-    resolved.precision = resolve_precision(str(config.precision), resolved.accelerator)
+    resolved.precision = resolve_precision(str(config.precision), resolved.accelerator, observation)
     if resolved.num_envs == "auto":
         resolved.num_envs = choose_num_envs()
     resolve_threads(resolved)
     _check(resolved)
-    resolve_storage(resolved)
+    resolve_storage(resolved, observation)
     return resolved
 
 
@@ -51,6 +57,24 @@ def _check(config: DictConfig) -> None:
     """Refuse what cannot work, before anything is allocated."""
     run, learner = parse_settings(config)
     learner.check(network=run.network, normalizer=run.normalizer, accelerator=run.accelerator)
+
+
+def resolve_environment(config: DictConfig) -> None:
+    """Put the canonical name of what is played into ``game``: an Atari game, or the id that the user typed.
+
+    Raises:
+        ConfigurationError: there is none, or none of that name.
+    """
+    if config.env.name == "gymnasium":
+        if config.env.id is None or config.game is not None:
+            raise ConfigurationError(f"env=gymnasium, game={config.game}: name it by env.id=CartPole-v1 alone")
+        config.game = config.env.id = import_environment(text("env.id", config.env.id))
+        return
+    if config.env.id is not None:
+        raise ConfigurationError(f"env.id={config.env.id} is no Atari game; say env=gymnasium too")
+    if config.game is None:
+        raise ConfigurationError("game is missing; name one, as in: python -m wn_rl.train game=Breakout")
+    config.game = resolve_game(text("game", config.game))
 
 
 def save_configuration(config: DictConfig, run_dir: Path) -> None:
@@ -97,6 +121,9 @@ def resume_configuration(given: DictConfig, overrides: list[str], run_dir: Path)
     """
     saved = _load_whole(run_dir, given)
     changeable = list_changeable(*find_kinds(saved))
+    if given.env.id is not None:  # what the user types may import a module
+        given = copy.deepcopy(given)
+        given.env.id = import_environment(text("env.id", given.env.id))
     for override in overrides:
         key = override.partition("=")[0].lstrip("+~")
         if key in ("resume", "run_dir"):
@@ -116,10 +143,12 @@ def resume_configuration(given: DictConfig, overrides: list[str], run_dir: Path)
         OmegaConf.update(saved, key, new, merge=False)
     resolve_threads(saved)
     _check(saved)
-    if resolve_game(saved.game) != saved.game:
+    protocol = make_protocol(saved)
+    if check_game(saved.game, protocol) != saved.game:
         raise ConfigurationError(f"{run_dir / CONFIG_FILE} says game={saved.game}: that is no game's name")
+    observation = find_observation(saved.game, protocol)
     resolve_accelerator(saved.accelerator)
-    resolve_storage(saved)
+    resolve_storage(saved, observation)
     return saved
 
 

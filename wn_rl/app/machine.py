@@ -5,11 +5,11 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig
 
-from wn_rl.envs.atari import FRAME_SHAPE
 from wn_rl.errors import ConfigurationError
 from wn_rl.nn.normalizers import AFFINE_NORMALIZERS
 from wn_rl.replay.storage import choose_storage
 from wn_rl.system.cpu import count_cores
+from wn_rl.types import ObservationSpec
 
 
 def share_cores() -> tuple[int, int]:
@@ -57,19 +57,21 @@ def resolve_accelerator(accelerator: str) -> str:
     return accelerator
 
 
-def resolve_precision(precision: str, accelerator: str) -> str:
-    """``auto`` is bf16 where the hardware computes in it."""
+def resolve_precision(precision: str, accelerator: str, observation: ObservationSpec) -> str:
+    """``auto`` is bf16 where the hardware computes in it, for images: 8 bits of a number of a vector are too few."""
     if precision != "auto":
         return precision
+    if not observation.is_image:
+        return "32-true"
     has_bfloat16 = _cpu_has_bfloat16() if accelerator == "cpu" else torch.cuda.is_bf16_supported(False)
     return "bf16-mixed" if has_bfloat16 else "32-true"
 
 
-def resolve_storage(config: DictConfig) -> None:
+def resolve_storage(config: DictConfig, observation: ObservationSpec) -> None:
     """Replace ``replay.storage=auto``, where there is a replay, by what fits into the memory that is free now."""
     if "replay" in config and config.replay.storage == "auto":
         device = torch.device("cuda" if config.accelerator == "gpu" else "cpu")
-        config.replay.storage = choose_storage(num_rows=config.replay.capacity, frame_shape=FRAME_SHAPE, device=device)
+        config.replay.storage = choose_storage(num_rows=config.replay.capacity, observation=observation, device=device)
 
 
 def _cpu_has_bfloat16() -> bool:

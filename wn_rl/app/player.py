@@ -12,9 +12,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from wn_rl.acting.evaluator import evaluate_agent, summarize_returns
 from wn_rl.acting.policies import Policy
 from wn_rl.app.machine import resolve_accelerator, share_cores
-from wn_rl.envs.atari import AtariEnvironments
-from wn_rl.envs.protocols import Protocol
+from wn_rl.envs.protocols import AnyProtocol, load_protocol
 from wn_rl.envs.rendering import EpisodeRecord
+from wn_rl.envs.selection import make_environments
 from wn_rl.errors import ConfigurationError
 from wn_rl.runs.agent import Agent, load_agent
 from wn_rl.runs.evaluations import make_evaluation_row
@@ -38,7 +38,7 @@ class Player:
 
     agent: Agent
     game: str
-    protocol: Protocol
+    protocol: AnyProtocol
     device: torch.device
 
     def make_policy(self) -> Policy:
@@ -78,10 +78,13 @@ def load_player(config: DictConfig) -> Player:
     if not isinstance(config.epsilon, int | float) or not 0 <= config.epsilon <= 1:
         raise ConfigurationError(f"epsilon={config.epsilon}: needs a number between 0 and 1")
     agent = load_agent(Path(config.agent))
+    _check_overlay(agent, config)
     values = agent.description["protocol"]
     if config.get("protocol") is not None:
         values = OmegaConf.to_container(config.protocol, resolve=True)
-    protocol = Protocol.from_values({str(key): value for key, value in values.items()})
+    protocol = load_protocol({str(key): value for key, value in values.items()})
+    if protocol.env != load_protocol(agent.description["protocol"]).env:
+        raise ConfigurationError(f"protocol={protocol.name} is for env={protocol.env}, which the agent does not play")
     use_processor(_find_num_threads(config)[0])
     device = torch.device("cuda" if resolve_accelerator(config.accelerator) == "gpu" else "cpu")
     return Player(agent, agent.description["game"], protocol, device)
@@ -89,16 +92,17 @@ def load_player(config: DictConfig) -> Player:
 
 def play_episodes(player: Player, config: DictConfig) -> list[EpisodeRecord]:
     """Play ``config.episodes`` whole games, with a progress bar on stderr where that is a terminal."""
-    environments = AtariEnvironments(
-        game=player.game, protocol=player.protocol, num_envs=min(config.num_envs, config.episodes),
+    environments = make_environments(
+        player.game, player.protocol, num_envs=min(config.num_envs, config.episodes),
         num_threads=_find_num_threads(config)[1],
     )  # fmt: skip
     num_actions = player.agent.description["network"]["num_actions"]
-    if environments.num_actions != num_actions or environments.frame_shape != player.agent.frame_shape:
+    if environments.num_actions != num_actions or environments.observation != player.agent.observation:
         environments.close()
         raise ConfigurationError(
-            f"the agent chooses among {num_actions} actions, {player.game} has {environments.num_actions} under this"
-            " protocol: it was trained on another game, or under another protocol.full_action_space"
+            f"the agent chooses among {num_actions} actions and sees {player.agent.observation}, {player.game} has"
+            f" {environments.num_actions} and shows {environments.observation} under this protocol: it was trained on"
+            " another game, or under another protocol.full_action_space"
         )
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     try:
@@ -122,6 +126,14 @@ def evaluate_player(player: Player, config: DictConfig) -> tuple[dict[str, Any],
         source="evaluate",
     )  # fmt: skip
     return row, records
+
+
+def _check_overlay(agent: Agent, config: DictConfig) -> None:
+    """Raises ConfigurationError where an overlay is asked for of an agent that does not look at gray frames."""
+    observation = agent.observation
+    for key in ("overlay", "saliency"):
+        if config.get(key) and not (observation.is_image and len(observation.shape) == 2):
+            raise ConfigurationError(f"{key}=true draws gray frames, and this agent sees {observation}; leave it out")
 
 
 def _find_num_threads(config: DictConfig) -> tuple[int, int]:

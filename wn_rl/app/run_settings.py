@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from wn_rl.envs.protocols import Protocol
+from wn_rl.envs.protocols import AnyProtocol, load_protocol
 from wn_rl.errors import ConfigurationError
 from wn_rl.networks.network_settings import NetworkSettings
 from wn_rl.nn.normalizers import NORMALIZERS
@@ -59,10 +59,19 @@ class WeightStatisticsSettings:
     rank_threshold: float = setting(number(0))
 
 
-def _protocol(key: str, value: Any) -> Protocol:
+@dataclass(frozen=True, kw_only=True)
+class EnvironmentSettings:
+    """The section ``env``."""
+
+    name: str = setting(one_of(("atari", "gymnasium")))
+    id: str | None = setting(text_or_null)
+    kwargs: dict[str, Any] = setting(file_of_configs)
+
+
+def _protocol(key: str, value: Any) -> AnyProtocol:
     if not isinstance(value, Mapping):
         raise ConfigurationError(f"{key}={value}: needs a file of configs/{key}, as in {key}=machado")
-    return Protocol.from_values({str(name): entry for name, entry in value.items()})
+    return load_protocol({str(name): entry for name, entry in value.items()})
 
 
 def _folder_word(key: str, value: Any) -> str:
@@ -82,7 +91,8 @@ class RunSettings:
     algorithm: str = setting(text, before="dqn")
     preset: str | None = setting(text_or_null, before=None)  # written when a run starts
     game: str = setting(text)
-    protocol: Protocol = setting(_protocol)
+    env: EnvironmentSettings = section(EnvironmentSettings, before={"name": "atari", "id": None, "kwargs": {}})
+    protocol: AnyProtocol = setting(_protocol)
     normalizer: str = setting(one_of(NORMALIZERS))
     network: NetworkSettings = section(NetworkSettings)
     optimizer: dict[str, Any] = setting(file_of_configs)

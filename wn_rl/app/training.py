@@ -107,6 +107,8 @@ def start_run(config: DictConfig, *, preset: str | None) -> Run:
     resolved.run_dir = str(folder)
     _quieten()
     environments, algorithm = _make_algorithm(resolved, folder)
+    if config.network.torso == "auto":
+        print(f"network.torso={resolved.network.torso}, for observations {environments.observation}")
     make_run_folder(folder)
     lock = lock_run_folder(folder)
     return _make_run(resolved, folder, environments, algorithm, lock)

@@ -9,8 +9,9 @@ from rich.console import Console
 
 from wn_rl.app.player import Player, load_player
 from wn_rl.app.watch_games import check_overlay
+from wn_rl.envs.selection import find_action_names
 from wn_rl.errors import ConfigurationError
-from wn_rl.viewing.commentator import FRAMES_PER_SECOND, Commentator, find_action_names
+from wn_rl.viewing.commentator import Commentator
 from wn_rl.viewing.displays import Display, check_terminal, has_window_system, make_display
 from wn_rl.viewing.drawing import Picture, split_action_name
 from wn_rl.viewing.live_game import LiveGame, Pacer
@@ -95,12 +96,12 @@ def _make_game(player: Player, config: DictConfig, *, seed: int) -> LiveGame:
 
 def _show(game: LiveGame, player: Player, config: DictConfig, display: Display) -> bool:
     """Play a game and show it at its own speed; False if the user closed the display before its end."""
-    pacer = Pacer(frames_per_second=FRAMES_PER_SECOND)
+    pacer = Pacer(frames_per_second=player.protocol.frames_per_second)
     names = find_action_names(player.game, player.protocol)
     for index, picture in enumerate(_paint(game, player, config, scale=1 if display.is_coarse else config.scale)):
         if pacer.is_shown():
             action = split_action_name(names[game.actions[-1]]) if game.actions else ""
-            time = format_time(index / FRAMES_PER_SECOND)
+            time = format_time(index / player.protocol.frames_per_second)
             caption = f"{player.game}  score {game.score:,.0f}  {time}  {action:<16}{display.ending}"
             if not display.show(picture, caption):
                 return False

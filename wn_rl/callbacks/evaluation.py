@@ -11,7 +11,7 @@ from torch import Tensor
 from wn_rl.acting.evaluator import evaluate_agent, summarize_returns
 from wn_rl.acting.policies import Policy, QFunction
 from wn_rl.callbacks.run_callback import RunCallback
-from wn_rl.envs.protocols import Protocol
+from wn_rl.envs.protocols import AnyProtocol
 from wn_rl.envs.rendering import EpisodeRecord
 from wn_rl.nn.folding import make_folded
 from wn_rl.runs.agent import make_q_function
@@ -40,7 +40,7 @@ class Evaluation(RunCallback):
     """
 
     def __init__(
-        self, *, make_environments: Callable[[], VectorEnvironment], game: str, protocol: Protocol,
+        self, *, make_environments: Callable[[], VectorEnvironment], game: str, protocol: AnyProtocol,
         num_episodes: int, epsilon: float, seed: int, make_policy: Callable[[QFunction], Policy], run_dir: Path,
         listeners: list[Callable[[dict[str, Any], list[EpisodeRecord]], None]], on_round: Callable[[int, int], None],
     ) -> None:  # fmt: skip

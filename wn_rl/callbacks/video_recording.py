@@ -40,9 +40,13 @@ class Videos(RunCallback):
         games = choose_best_median_worst(records)
         record = games.get("median", games["best"])
         path = self._run_dir / VIDEOS_FOLDER / make_video_name(row["agent_steps"], "median", record.episode_return)
-        record_game(record, path, max_seconds=self._max_seconds, scale=self._scale)
-        for logger in self.algorithm.trainer.loggers:
-            show_game(logger, record, agent_steps=row["agent_steps"], max_seconds=self._max_seconds)
+        try:
+            record_game(record, path, max_seconds=self._max_seconds, scale=self._scale)
+            for logger in self.algorithm.trainer.loggers:
+                show_game(logger, record, agent_steps=row["agent_steps"], max_seconds=self._max_seconds)
+        except ConfigurationError as error:  # it cannot be shown, and need not be told again
+            print(f"videos are missing: {error}")
+            self._period_iterations = 0
 
     def on_run_end(self) -> None:
         """Add what the run's page shows, unless the user stopped the run and waits."""

@@ -15,9 +15,9 @@ from wn_rl.envs.call_order import CallOrder
 from wn_rl.envs.games import resolve_game, rom_name
 from wn_rl.envs.protocols import Protocol
 from wn_rl.errors import ConfigurationError
-from wn_rl.types import Step
+from wn_rl.types import ObservationSpec, Step
 
-FRAME_SHAPE = (84, 84)  # Mnih et al. 2015, Methods, "Preprocessing"
+OBSERVATION = ObservationSpec((84, 84), "uint8")  # Mnih et al. 2015, Methods, "Preprocessing"
 
 # The time limit is ours: the emulator would stop before reading the last screen, and a truncation, from whose
 # final observation a target bootstraps, would show an old one.
@@ -48,7 +48,7 @@ class AtariEnvironments:
         self.game = resolve_game(game)
         self.protocol = protocol
         self.num_envs = num_envs
-        self.frame_shape = FRAME_SHAPE
+        self.observation = OBSERVATION
         self._emulators = AtariVectorEnv(
             rom_name(self.game),
             num_envs,
@@ -57,8 +57,8 @@ class AtariEnvironments:
             repeat_action_probability=protocol.repeat_action_probability,
             full_action_space=protocol.full_action_space,
             autoreset_mode=AutoresetMode.NEXT_STEP,
-            img_height=FRAME_SHAPE[0],
-            img_width=FRAME_SHAPE[1],
+            img_height=OBSERVATION.shape[0],
+            img_width=OBSERVATION.shape[1],
             grayscale=True,
             stack_num=1,  # frames are stored once, and stacked by their readers
             frameskip=protocol.frame_skip,

@@ -1,5 +1,7 @@
 """Under which rules is a game played? Two scores are comparable only under the same protocol.
 
+Atari games have protocols by name; an environment of Gymnasium has its own rules.
+
 Sources: ``machado``: Machado et al. 2018, "Revisiting the Arcade Learning Environment", Table 5.
 ``nature``: Mnih et al. 2015, "Human-level control through deep reinforcement learning", Methods and Extended
 Data Table 1. The values of both are configuration; this file states what each value means.
@@ -8,11 +10,14 @@ Data Table 1. The values of both are configuration; this file states what each v
 import dataclasses
 import math
 import re
+from typing import ClassVar, Literal
 
 from wn_rl.errors import ConfigurationError
 
 # A play of 2^30 frames lasts 207 days at 60 Hz; the emulator counts its frames in 32 bits.
 LARGEST_MAX_EPISODE_FRAMES = 2**30
+
+RESERVED_KWARGS = ("id", "render_mode", "disable_env_checker", "additional_wrappers")  # set here, or for code alone
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,6 +38,9 @@ class Protocol:
         frame_skip: emulator frames for which one action of the agent is repeated.
     Raises ConfigurationError for a value outside its range.
     """
+
+    env: ClassVar[Literal["atari"]] = "atari"
+    frames_per_second: ClassVar[int] = 60  # of the console (NTSC)
 
     name: str
     repeat_action_probability: float
@@ -84,3 +92,47 @@ class Protocol:
     def _require(self, is_valid: bool, field: str, requirement: str) -> None:
         if not is_valid:
             raise ConfigurationError(f"protocol.{field}={getattr(self, field)!r} is invalid: it must be {requirement}")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GymnasiumProtocol:
+    """The rules of an environment of Gymnasium: its own, as it is made with ``kwargs``, and a time limit.
+
+    Arguments:
+        name: "gymnasium", what a result is labeled with, and what tells these rules from Atari's.
+        max_episode_agent_steps: time limit where the environment itself sets no shorter one.
+        kwargs: what the environment is made with.
+    """
+
+    env: ClassVar[Literal["gymnasium"]] = "gymnasium"
+    frames_per_second: ClassVar[int] = 30
+    frame_skip: ClassVar[int] = 1
+    life_loss_ends_discount: ClassVar[bool] = False
+
+    name: str
+    max_episode_agent_steps: int
+    kwargs: dict[str, bool | int | float | str]
+
+    @classmethod
+    def from_values(cls, values: dict[str, object]) -> "GymnasiumProtocol":
+        """Build the protocol whose ``dataclasses.asdict`` is ``values``; ConfigurationError where there is none."""
+        names = sorted(field.name for field in dataclasses.fields(cls))
+        limit, kwargs = values.get("max_episode_agent_steps"), values.get("kwargs")
+        if sorted(values) != names or values["name"] != cls.env or not isinstance(kwargs, dict):
+            raise ConfigurationError(f"Gymnasium's protocol has the values {names}, got {sorted(values)}")
+        if type(limit) is not int or not 0 < limit <= LARGEST_MAX_EPISODE_FRAMES:
+            raise ConfigurationError(f"protocol.max_episode_agent_steps={limit!r} needs a whole number of at least 1")
+        for key, value in kwargs.items():
+            # "module:name" makes some environments import code
+            is_plain = type(value) in (bool, int, float) or (type(value) is str and ":" not in value)
+            if not str(key).isidentifier() or key in RESERVED_KWARGS or not is_plain:
+                raise ConfigurationError(f"env.kwargs.{key}={value!r:.40} needs a plain number, word or truth value")
+        return cls(name=cls.env, max_episode_agent_steps=limit, kwargs=kwargs)
+
+
+AnyProtocol = Protocol | GymnasiumProtocol
+
+
+def load_protocol(values: dict[str, object]) -> AnyProtocol:
+    """The protocol of plain values, of a configuration or a saved file; ConfigurationError where there is none."""
+    return (GymnasiumProtocol if values.get("name") == GymnasiumProtocol.env else Protocol).from_values(values)

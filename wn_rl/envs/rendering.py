@@ -13,13 +13,15 @@ from typing import Literal, NamedTuple
 
 import ale_py
 import cv2
+import gymnasium
 import numpy as np
 from ale_py import roms
-from jaxtyping import UInt8
+from jaxtyping import Num, UInt8
 
-from wn_rl.envs.atari import FRAME_SHAPE, AtariEnvironments
+from wn_rl.envs.atari import OBSERVATION, AtariEnvironments
 from wn_rl.envs.games import rom_name
-from wn_rl.envs.protocols import Protocol
+from wn_rl.envs.gymnasium_environments import play_gymnasium
+from wn_rl.envs.protocols import AnyProtocol, Protocol, load_protocol
 from wn_rl.errors import ConfigurationError
 
 START_AGENT_STEP = -1
@@ -30,7 +32,7 @@ class EpisodeRecord:
     """One whole game: what is needed to play it again, and what came of it.
 
     Arguments:
-        game: its name, ``SpaceInvaders``.
+        game: its name, ``SpaceInvaders``, or Gymnasium's id.
         protocol_name: what the result is labeled with.
         protocol_values: ``dataclasses.asdict`` of the protocol.
         seed: the environment's seed, in [0, 2^31).
@@ -53,7 +55,7 @@ class EpisodeRecord:
 
 
 class RenderedFrame(NamedTuple):
-    """One emulator frame in full color.
+    """One emulator frame in full color, or one picture of an environment of Gymnasium.
 
     ``agent_step`` counts from 0; it is -1 before the agent's first action, where ``reward`` is 0.
     ``reward`` is the raw reward of this emulator frame. ``observation_frame`` is what the network sees of it:
@@ -64,7 +66,7 @@ class RenderedFrame(NamedTuple):
     agent_step: int
     reward: float
     lives: int
-    observation_frame: UInt8[np.ndarray, "H W"] | None
+    observation_frame: Num[np.ndarray, "*frame"] | None
 
 
 def save_episode(path: Path, record: EpisodeRecord) -> None:
@@ -106,10 +108,9 @@ def render_episode(record: EpisodeRecord) -> Iterator[RenderedFrame]:
     Raises ConfigurationError, at the end, where the played return is not the recorded one: another version
     of the emulator played it, or the file was changed.
     """
-    protocol = Protocol.from_values(record.protocol_values)
-    num_start_frames = _find_num_start_frames(record.game, protocol, record.seed)
+    protocol = load_protocol(record.protocol_values)
     replayed_return = 0.0
-    for frame in _Player(record.game, protocol, record.seed).play(num_start_frames, record.actions.tolist()):
+    for frame in _play(record.game, protocol, record.seed, record.actions.tolist()):
         replayed_return += frame.reward
         yield frame
     num_agent_steps = frame.agent_step + 1
@@ -117,24 +118,37 @@ def render_episode(record: EpisodeRecord) -> Iterator[RenderedFrame]:
         raise ConfigurationError(
             f"the episode of {record.game} with seed {record.seed} returned {record.episode_return:g} in "
             f"{record.num_agent_steps} agent steps, and {replayed_return:g} in {num_agent_steps} when played "
-            f"again; use the version of ale-py that recorded it (this is {ale_py.__version__})"
+            f"again; use the version that recorded it (this is {_describe_version(protocol)})"
         )
 
 
 def render_game(
-    game: str, protocol: Protocol, seed: int, *, choose_action: Callable[[UInt8[np.ndarray, "H W"]], int]
+    game: str, protocol: AnyProtocol, seed: int, *, choose_action: Callable[[Num[np.ndarray, "*frame"]], int]
 ) -> Iterator[RenderedFrame]:
     """Play a new game to its end or its time limit and yield every emulator frame, from the first screen to the last.
 
     ``choose_action`` is given the newest observation frame when an agent step's first frame is asked for, and returns
     the index of an action.
     """
-    newest = np.zeros(FRAME_SHAPE, dtype=np.uint8)
+    newest = np.empty(0)  # until the first frame is there
     actions = (choose_action(newest) for _ in range(protocol.max_episode_agent_steps))  # reads newest as it is then
-    for frame in _Player(game, protocol, seed).play(_find_num_start_frames(game, protocol, seed), actions):
+    for frame in _play(game, protocol, seed, actions):
         if frame.observation_frame is not None:
             newest = frame.observation_frame
         yield frame
+
+
+def _play(game: str, protocol: AnyProtocol, seed: int, actions: Iterable[int]) -> Iterator[RenderedFrame]:
+    """Every frame of an episode, until the actions or the game are over."""
+    if protocol.env == "gymnasium":
+        for rgb, agent_step, reward, frame in play_gymnasium(game, protocol, seed, actions):
+            yield RenderedFrame(rgb, agent_step, reward, 0, frame)
+        return
+    yield from _Player(game, protocol, seed).play(_find_num_start_frames(game, protocol, seed), actions)
+
+
+def _describe_version(protocol: AnyProtocol) -> str:
+    return f"Gymnasium {gymnasium.__version__}" if protocol.env == "gymnasium" else f"ale-py {ale_py.__version__}"
 
 
 class _Player:
@@ -195,7 +209,7 @@ class _Player:
     def _preprocess(self) -> UInt8[np.ndarray, "H W"]:
         """Pool in place, as the emulator does: a terminal, whose screens are not read, shows it."""
         np.maximum(self._newest_screen, self._previous_screen, out=self._newest_screen)
-        resized = cv2.resize(self._newest_screen, FRAME_SHAPE[::-1], interpolation=cv2.INTER_AREA)
+        resized = cv2.resize(self._newest_screen, OBSERVATION.shape[::-1], interpolation=cv2.INTER_AREA)
         return np.asarray(resized, dtype=np.uint8)
 
     def _render(
@@ -216,7 +230,7 @@ def _find_num_start_frames(game: str, protocol: Protocol, seed: int) -> int:
 
 def _check_record(record: EpisodeRecord) -> None:
     """Raise ValueError where the parts of a record do not fit each other."""
-    protocol = Protocol.from_values(record.protocol_values)
+    protocol = load_protocol(record.protocol_values)
     num_agent_steps = len(record.actions)
     if record.actions.dtype != np.uint8 or record.actions.ndim != 1:
         raise ValueError(f"actions are {record.actions.dtype} [{record.actions.shape}]")

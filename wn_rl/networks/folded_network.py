@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import cast
 
 import torch
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32, Num
 from torch import Tensor, nn
 
 from wn_rl.networks.q_network import QNetwork
@@ -31,12 +31,12 @@ class FoldedNetwork(nn.Module):
         self._computed: ComputedWeights = {}
         self._is_expired = True
 
-    def forward(self, observation: UInt8[Tensor, "B S H W"]) -> Float32[Tensor, "B A"]:
+    def forward(self, observation: Num[Tensor, "B S *frame"]) -> Float32[Tensor, "B A"]:
         """Q-values; no gradient flows."""
         return self.compute(observation).q_values
 
     @torch.no_grad()
-    def compute(self, observation: UInt8[Tensor, "B S H W"]) -> QOutput:
+    def compute(self, observation: Num[Tensor, "B S *frame"]) -> QOutput:
         """All that the head returns; no gradient flows."""
         return self.network(observation)
 

@@ -4,24 +4,24 @@ import copy
 from functools import partial
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Num
 from torch import Tensor, nn
 
 from wn_rl.networks.heads import HEADS, NUM_QUANTILES, Head, make_stream
-from wn_rl.networks.pixels import ScalePixels
+from wn_rl.networks.pixels import ScaleNumbers, ScalePixels
 from wn_rl.networks.torsos import TORSOS, Torso
 from wn_rl.nn.folding import cached_weights
 from wn_rl.nn.initialization import initialize_from_data, scale_
 from wn_rl.nn.normalizers import make_normalizer
 from wn_rl.nn.weight_norm_layers import WeightNormLayer
 from wn_rl.system.registry import look_up
-from wn_rl.types import QOutput
+from wn_rl.types import ObservationSpec, QOutput
 
 
 class QNetwork(nn.Module):
     """q(s, a) for all actions of a batch of frame stacks: ``head(torso(observations))``.
 
-    ``torso`` maps u8 [B, S, H, W] to features [B, F], ``head`` maps those to a QOutput.
+    ``torso`` maps [B, S, *frame] to features [B, F], ``head`` maps those to a QOutput.
     """
 
     def __init__(self, torso: Torso, head: Head) -> None:
@@ -30,16 +30,16 @@ class QNetwork(nn.Module):
         self.head = head
         self._layers = [module for module in self.modules() if isinstance(module, WeightNormLayer)]
 
-    def compute_features(self, observations: UInt8[Tensor, "B S H W"]) -> Float[Tensor, "B F"]:
+    def compute_features(self, observations: Num[Tensor, "B S *frame"]) -> Float[Tensor, "B F"]:
         """The torso's output, for those who want to look at it."""
         return self.torso(observations)
 
     def initialize_from_data(
-        self, observations: UInt8[Tensor, "B S H W"], q_std: float, generator: torch.Generator | None
+        self, observations: Num[Tensor, "B S *frame"], q_std: float, generator: torch.Generator | None
     ) -> None:
         """Data-dependent initialization (wn_rl/nn/initialization.py) with Q-values of mean 0 and std ``q_std``.
 
-        Pixels are centered on these observations first, where the network centers them.
+        Pixels are centered on these observations first, where the network centers them; vectors always.
 
         (In a head of quantiles that is each quantile's standard deviation, and their mean has less.)
 
@@ -47,7 +47,7 @@ class QNetwork(nn.Module):
         a truth, which is then a standard deviation or so above it, and which rewards must outweigh.
         """
         for module in self.modules():
-            if isinstance(module, ScalePixels):
+            if isinstance(module, ScalePixels | ScaleNumbers):
                 module.center_(observations)
         initialize_from_data(self, observations, generator=generator)
         for layer in self.head.output_layers:
@@ -61,7 +61,7 @@ class QNetwork(nn.Module):
             layer.float().load_state_dict(state)
         return self
 
-    def forward(self, observations: UInt8[Tensor, "B S H W"]) -> QOutput:
+    def forward(self, observations: Num[Tensor, "B S *frame"]) -> QOutput:
         if torch.compiler.is_compiling():  # which fuses the layers' own computation of w
             return self.head(self.torso(observations))
         with cached_weights(self._layers):
@@ -75,27 +75,27 @@ def make_q_network(
     normalizer: str,
     num_actions: int,
     stack_size: int,
-    frame_shape: tuple[int, int],
+    observation: ObservationSpec,
     hidden_units: int,
     generator: torch.Generator | None,
     center_pixels: bool = False,
     num_quantiles: int = NUM_QUANTILES,
 ) -> QNetwork:
-    """A Q-network of the torso ("nature", "small", "mlp"), head ("linear", ...) and normalizer of these names.
+    """A Q-network of the torso ("nature", "vector", ...), head ("linear", ...) and normalizer of these names.
 
     ``hidden_units`` is the width of the last hidden layer (of each stream in the dueling heads); ``center_pixels``
     whether pixels are centered on the frames of ``initialize_from_data``, and ``num_quantiles`` how many of them a head
     of quantiles has (agents of before say neither). The parameters are drawn from ``generator`` (PyTorch's global one
     if None) as PyTorch's layers draw them, the same for every normalizer; ``initialize_from_data`` draws them as the
-    weight-normalization paper does. Raises ConfigurationError for an unknown name and for frames that are too small for
-    the torso.
+    weight-normalization paper does. Raises ConfigurationError for an unknown name and for frames that do not fit the
+    torso.
     """
     make_torso = look_up(torso, TORSOS, what="torso")
     make_head, is_distributional = look_up(head, HEADS, what="head")
     normalize = make_normalizer(normalizer)
     made_torso = make_torso(
         stack_size=stack_size,
-        frame_shape=frame_shape,
+        observation=observation,
         hidden_units=None if make_head.has_hidden_layer else hidden_units,
         center_pixels=center_pixels,
         normalizer=normalize,

@@ -1,26 +1,28 @@
-"""What turns a stack of frames into features? Torsos, by name: the convolutions of Mnih et al., and an MLP.
+"""What turns a stack of frames into features? Torsos, by name: the convolutions of Mnih et al., and MLPs.
 
-A torso takes u8 observations [B, S, H, W], scales (and centers) them itself, and returns features [B, F]. Every
+A torso takes observations [B, S, *frame], scales (and centers) pixels itself, and returns features [B, F]. Every
 affine layer passes through the normalizer. Without ``hidden_units`` the last hidden layer is left to the
 head, as the dueling head needs.
 """
 
+import math
 from collections.abc import Callable
 from functools import partial
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Num, UInt8
 from torch import Tensor, nn
 
 from wn_rl.errors import ConfigurationError
 from wn_rl.networks.layers import make_conv2d, make_linear
-from wn_rl.networks.pixels import ScalePixels
+from wn_rl.networks.pixels import make_reader
 from wn_rl.nn.normalizers import Normalizer
+from wn_rl.types import ObservationSpec
 
 # Channels, kernel and stride of each convolution.
 NATURE_CONVOLUTIONS = ((32, 8, 4), (64, 4, 2), (64, 3, 1))  # Mnih et al. 2015, Methods
 SMALL_CONVOLUTIONS = ((16, 8, 4), (32, 4, 2))  # Mnih et al. 2013, Section 4.1
-MLP_UNITS = 64  # first layer of the toy torso
+MINATAR_CONVOLUTIONS = ((16, 3, 1),)  # Young & Tian 2019, "MinAtar", Section 3, for images of 10 x 10
 
 
 class WidthToDepth(nn.Module):
@@ -50,13 +52,20 @@ class FlattenChannelsLast(nn.Module):
         return x.permute(0, 2, 3, 1).flatten(1)
 
 
-class ConvolutionalTorso(nn.Module):
-    """The networks of Mnih et al. 2015 ("nature") and 2013 ("small") up to the output layer.
+class MergeChannels(nn.Module):
+    """[B, S, C, H, W] -> [B, S C, H, W]: the channels of all frames of a stack side by side."""
 
-    Convolutions 32 8x8/4, 64 4x4/2, 64 3x3/1 ("small": 16 8x8/4, 32 4x4/2), flatten, linear ``hidden_units`` (512
-    there; 256), a ReLU after each. On 84 x 84 frames the flattened features are 64 * 7 * 7 = 3136 (32 * 9 * 9 =
-    2592); without ``hidden_units`` they are what is returned. Strided convolutions are computed on
-    :class:`WidthToDepth`, and have kernels of that shape.
+    def forward(self, x: Float[Tensor, "B S C H W"]) -> Float[Tensor, "B SC H W"]:
+        return x.flatten(1, 2)
+
+
+class ConvolutionalTorso(nn.Module):
+    """The networks of Mnih et al. 2015 ("nature") and 2013 ("small") up to the output layer; "minatar".
+
+    Convolutions 32 8x8/4, 64 4x4/2, 64 3x3/1 ("small": 16 8x8/4, 32 4x4/2; "minatar", of Young & Tian 2019 for small
+    images: 16 3x3/1), flatten, linear ``hidden_units`` (512 there; 256; 128), a ReLU after each. On 84 x 84 frames the
+    flattened features are 64 * 7 * 7 = 3136 (32 * 9 * 9 = 2592); without ``hidden_units`` they are what is returned.
+    Strided convolutions are computed on :class:`WidthToDepth`, and have kernels of that shape.
     """
 
     def __init__(
@@ -64,21 +73,29 @@ class ConvolutionalTorso(nn.Module):
         *,
         convolutions: tuple[tuple[int, int, int], ...],
         stack_size: int,
-        frame_shape: tuple[int, int],
+        observation: ObservationSpec,
         hidden_units: int | None,
         center_pixels: bool,
         normalizer: Normalizer,
         generator: torch.Generator | None,
     ) -> None:
         super().__init__()
-        layers: list[nn.Module] = [ScalePixels(frame_shape if center_pixels else None)]
-        channels, (height, width) = stack_size, frame_shape
+        if not observation.is_image:
+            raise ConfigurationError(
+                f"this torso is of convolutions, and observations are {observation}, no images; use network.torso=auto,"
+                " vector or mlp"
+            )
+        layers: list[nn.Module] = [make_reader(observation, center_pixels=center_pixels)]
+        *own_channels, height, width = observation.shape
+        if own_channels:
+            layers.append(MergeChannels())
+        channels = math.prod((stack_size, *own_channels))
         for out_channels, kernel, stride in convolutions:
             height, width = (height - kernel) // stride + 1, (width - kernel) // stride + 1
             if height < 1 or width < 1:
                 raise ConfigurationError(
-                    f"frames of {frame_shape} are too small for the convolutions of this torso; torso='nature' needs"
-                    " 36 x 36, torso='small' 20 x 20; use torso='mlp'"
+                    f"frames of {observation.shape} are too small for the convolutions of this torso; torso='nature'"
+                    " needs 36 x 36, torso='small' 20 x 20, torso='minatar' 3 x 3; use torso='mlp'"
                 )
             conv = make_conv2d(
                 channels * stride, out_channels, kernel_size=(kernel, kernel // stride), stride=(stride, 1),
@@ -94,33 +111,34 @@ class ConvolutionalTorso(nn.Module):
             self.num_features = hidden_units
         self.layers = nn.Sequential(*layers)
 
-    def forward(self, observations: UInt8[Tensor, "B S H W"]) -> Float[Tensor, "B F"]:
+    def forward(self, observations: UInt8[Tensor, "B S *frame"]) -> Float[Tensor, "B F"]:
         return self.layers(observations)
 
 
 class MLPTorso(nn.Module):
-    """For toy frames: flatten, linear 64, and linear ``hidden_units`` where given, a ReLU after each."""
+    """Flatten, linear ``num_units`` ("vector": 256, "mlp": 64), linear ``hidden_units`` if given, a ReLU after each."""
 
     def __init__(
         self,
         *,
+        num_units: int,
         stack_size: int,
-        frame_shape: tuple[int, int],
+        observation: ObservationSpec,
         hidden_units: int | None,
         center_pixels: bool,
         normalizer: Normalizer,
         generator: torch.Generator | None,
     ) -> None:
         super().__init__()
-        layers: list[nn.Module] = [ScalePixels(frame_shape if center_pixels else None), nn.Flatten()]
-        self.num_features = stack_size * frame_shape[0] * frame_shape[1]
-        for num_units in [MLP_UNITS] if hidden_units is None else [MLP_UNITS, hidden_units]:
-            linear = make_linear(self.num_features, num_units, generator=generator)
+        layers: list[nn.Module] = [make_reader(observation, center_pixels=center_pixels), nn.Flatten()]
+        self.num_features = stack_size * math.prod(observation.shape)
+        for width in [num_units] if hidden_units is None else [num_units, hidden_units]:
+            linear = make_linear(self.num_features, width, generator=generator)
             layers += [normalizer(linear, is_output=False), nn.ReLU()]
-            self.num_features = num_units
+            self.num_features = width
         self.layers = nn.Sequential(*layers)
 
-    def forward(self, observations: UInt8[Tensor, "B S H W"]) -> Float[Tensor, "B F"]:
+    def forward(self, observations: Num[Tensor, "B S *frame"]) -> Float[Tensor, "B F"]:
         return self.layers(observations)
 
 
@@ -129,5 +147,14 @@ Torso = ConvolutionalTorso | MLPTorso
 TORSOS: dict[str, Callable[..., Torso]] = {
     "nature": partial(ConvolutionalTorso, convolutions=NATURE_CONVOLUTIONS),
     "small": partial(ConvolutionalTorso, convolutions=SMALL_CONVOLUTIONS),
-    "mlp": MLPTorso,
+    "minatar": partial(ConvolutionalTorso, convolutions=MINATAR_CONVOLUTIONS),
+    "vector": partial(MLPTorso, num_units=256),
+    "mlp": partial(MLPTorso, num_units=64),
 }
+
+
+def choose_torso(observation: ObservationSpec) -> str:
+    """The name of the torso that fits: what ``network.torso=auto`` becomes."""
+    if not observation.is_image:
+        return "vector"
+    return "nature" if min(observation.shape[-2:]) >= 36 else "minatar"

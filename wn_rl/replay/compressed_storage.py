@@ -19,8 +19,10 @@ from typing import Any
 import numpy as np
 import torch
 import zstandard
-from jaxtyping import Int64, UInt8
+from jaxtyping import Int64, Num
 from torch import Tensor
+
+from wn_rl.types import ObservationSpec
 
 COMPRESSION_LEVEL = 3
 DICTIONARY_BYTES = 65_536
@@ -48,7 +50,7 @@ class CompressedFrameStorage:
     def __init__(self) -> None:
         self.name, self.device = "compressed", torch.device("cpu")
         self.smaller_alternative = ""
-        self._frame_shape = (0, 0)
+        self._observation = ObservationSpec((0,), "uint8")
         # Arrays of objects: unlike lists, the garbage collector does not walk through their millions of entries.
         self._payloads: Any = np.empty(0, np.object_)
         self._decompress: Any = np.empty(0, np.object_)
@@ -57,19 +59,19 @@ class CompressedFrameStorage:
         self._num_since_dictionary = 0
         self._dictionary_period_frames = FIRST_DICTIONARY_FRAMES
 
-    def required_bytes(self, num_rows: int, frame_shape: tuple[int, int]) -> int:
+    def required_bytes(self, num_rows: int, observation: ObservationSpec) -> int:
         """What the frames of most games take at most; see ``ASSUMED_BYTES_PER_FRAME``."""
-        return (num_rows + 1) * min(ASSUMED_BYTES_PER_FRAME, frame_shape[0] * frame_shape[1] + 128)
+        return (num_rows + 1) * min(ASSUMED_BYTES_PER_FRAME, observation.num_bytes + 128)
 
-    def allocate(self, num_rows: int, frame_shape: tuple[int, int]) -> None:
+    def allocate(self, num_rows: int, observation: ObservationSpec) -> None:
         """Take 16 bytes a row for where its frame is; what frames take comes as they are written."""
         compress, decompress = self._codec
-        self._frame_shape = frame_shape
+        self._observation = observation
         self._payloads = np.empty(num_rows + 1, np.object_)
-        self._payloads.fill(compress(bytes(frame_shape[0] * frame_shape[1])))  # np.full would cut zero bytes off
+        self._payloads.fill(compress(bytes(observation.num_bytes)))  # np.full would cut zero bytes off
         self._decompress = np.full(num_rows + 1, decompress, np.object_)
 
-    def write(self, rows: Int64[np.ndarray, "K"], frames: UInt8[np.ndarray, "K H W"]) -> None:
+    def write(self, rows: Int64[np.ndarray, "K"], frames: Num[np.ndarray, "K *frame"]) -> None:
         """Compress K frames; now and then, train a dictionary for those to come."""
         compress, decompress = self._codec
         contents = [frame.tobytes() for frame in frames]
@@ -78,13 +80,14 @@ class CompressedFrameStorage:
         self._decompress[rows] = decompress
         self._note(contents)
 
-    def read(self, rows: Int64[Tensor, "K"]) -> UInt8[Tensor, "K H W"]:
+    def read(self, rows: Int64[Tensor, "K"]) -> Num[Tensor, "K *frame"]:
         """Decompress K frames, each distinct one once."""
         distinct, places = np.unique(rows.numpy(), return_inverse=True)
         pairs = zip(self._decompress[distinct], self._payloads[distinct], strict=True)
         contents = [decompress(payload) for decompress, payload in pairs]
         joined = bytearray().join([contents[place] for place in places.tolist()])
-        return torch.from_numpy(np.frombuffer(joined, np.uint8)).view(len(rows), *self._frame_shape)
+        frames = torch.from_numpy(np.frombuffer(joined, self._observation.dtype))
+        return frames.view(len(rows), *self._observation.shape)
 
     def compute_bytes_per_frame(self, num_rows: int) -> float:
         """Mean bytes of memory that each of the first ``num_rows`` rows takes, Python's own included."""

@@ -106,7 +106,7 @@ class ReplayArchive:
         """
         for entry in get_entry(state, "segments", list):
             segment = parse_segment(entry, self._replay.lanes.num_lanes)
-            read_segment_file(self._folder, segment, self._replay.frame_shape)
+            read_segment_file(self._folder, segment, self._replay.observation)
 
     def remove_unused_segments(self, *, keep: Iterable[str] = ()) -> list[str]:
         """Remove the segments that neither ``keep`` nor this replay needs any more; return their names.
@@ -169,7 +169,7 @@ class ReplayArchive:
 
     def _restore(self, segment: Segment) -> None:
         """Put the frames of one segment back, as far as they were not overwritten."""
-        frames = read_segment(self._folder, segment, self._replay.frame_shape)
+        frames = read_segment(self._folder, segment, self._replay.observation)
         for lane, (start, tail) in enumerate(zip(segment.starts, self._replay.lanes.tails, strict=True)):
             num_overwritten = max(int(tail) - start, 0)
             self._replay.restore_frames(lane, start + num_overwritten, frames[lane][num_overwritten:])

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int64, UInt8
+from jaxtyping import Bool, Int64, Num
 from torch import Tensor
 
 from wn_rl.errors import ConfigurationError
@@ -42,7 +42,7 @@ class Replay:
         self, settings: ReplaySettings, *, storage: FrameStorage, sampler: Sampler, device: torch.device
     ) -> None:
         settings.check()
-        self._settings, self.frame_shape = settings, settings.frame_shape
+        self._settings, self.observation = settings, settings.observation
         num_slots = settings.capacity // settings.num_lanes
         self.lanes = Lanes(num_lanes=settings.num_lanes, num_slots=num_slots, stack_size=settings.stack_size)
         self._accumulator = Accumulator(settings)
@@ -57,7 +57,7 @@ class Replay:
         """Bytes that a full replay takes on the storage's device and, if another, the host together."""
         num_rows = self.lanes.num_rows
         others = num_rows * BYTES_PER_ROW + self._sampler.required_bytes(num_rows)
-        return self._storage.required_bytes(num_rows, self.frame_shape) + others
+        return self._storage.required_bytes(num_rows, self.observation) + others
 
     def describe_memory(self) -> str:
         """The storage, what a full replay takes, where, and how much is free there."""
@@ -93,7 +93,7 @@ class Replay:
             return
         self.check_memory()
         self._columns = Columns(self.lanes.num_rows)
-        self._storage.allocate(self.lanes.num_rows, self.frame_shape)
+        self._storage.allocate(self.lanes.num_rows, self.observation)
         self._sampler.allocate(self.lanes.num_rows)
         self._is_allocated = True
 
@@ -107,7 +107,7 @@ class Replay:
         """Agent steps whose action is still stored, those of incomplete transitions included."""
         return int(np.count_nonzero(self._columns.num_steps))
 
-    def start(self, frames: UInt8[np.ndarray, "N H W"], mask: Bool[np.ndarray, "N"]) -> None:
+    def start(self, frames: Num[np.ndarray, "N *frame"], mask: Bool[np.ndarray, "N"]) -> None:
         """Begin an episode with its first frame in each lane of ``mask``; other frames are ignored.
 
         Raises:
@@ -145,7 +145,7 @@ class Replay:
         self._complete(self._accumulator.cut(self.lanes.find_recent(self._settings.n_step)))
         self.lanes.end_episodes(self.lanes.is_running)
 
-    def _push(self, lanes: Int64[np.ndarray, "K"], frames: UInt8[np.ndarray, "K H W"], *, is_first: bool) -> None:
+    def _push(self, lanes: Int64[np.ndarray, "K"], frames: Num[np.ndarray, "K *frame"], *, is_first: bool) -> None:
         rows, invalid = self.lanes.push(lanes, self._columns, is_first=is_first)
         self._sampler.on_invalid(invalid)
         self._storage.write(rows, frames)
@@ -174,22 +174,22 @@ class Replay:
             s_tm1=s_tm1, a_tm1=a_tm1, r_t=r_t, discount_t=discount_t, s_t=s_t, weight=weights, index=index
         )  # fmt: skip
 
-    def _read_stacks(self, rows: Int64[np.ndarray, "T B S"]) -> UInt8[Tensor, "TB S H W"]:
+    def _read_stacks(self, rows: Int64[np.ndarray, "T B S"]) -> Num[Tensor, "TB S *frame"]:
         """The stacks whose frames lie in ``rows``, on the device where batches are delivered."""
         frame_major = np.ascontiguousarray(rows.reshape(-1, rows.shape[-1]).T)
         frames = self._storage.read(torch.from_numpy(frame_major).view(-1))
-        return stack_frames(frames.view(*frame_major.shape, *self.frame_shape)).to(self._device)
+        return stack_frames(frames.view(*frame_major.shape, *self.observation.shape)).to(self._device)
 
     def update_priorities(self, index: Tensor, priority: Tensor) -> None:
         """Tell the sampler what the loss reports of the transitions of a batch."""
         self._sampler.update_priorities(index, priority)
 
-    def read_frames(self, lane: int, start: int, stop: int) -> UInt8[np.ndarray, "K H W"]:
+    def read_frames(self, lane: int, start: int, stop: int) -> Num[np.ndarray, "K *frame"]:
         """A copy of the frames at positions ``start`` to ``stop`` - 1 of a lane, for saving."""
         rows = torch.from_numpy(self.lanes.find_range(lane, start, stop))
         return self._storage.read(rows).cpu().numpy()
 
-    def restore_frames(self, lane: int, start: int, frames: UInt8[np.ndarray, "K H W"]) -> None:
+    def restore_frames(self, lane: int, start: int, frames: Num[np.ndarray, "K *frame"]) -> None:
         """Put back what ``read_frames`` returned."""
         self._storage.write(self.lanes.find_range(lane, start, start + len(frames)), frames)
 

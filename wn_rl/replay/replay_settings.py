@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from wn_rl.errors import ConfigurationError
 from wn_rl.replay.storage import STORAGE_NAMES
 from wn_rl.system.fields import get_rules, limit, one_of, setting, share, whole
+from wn_rl.types import ObservationSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,12 +42,12 @@ class ReplaySection(TransitionSettings):
     importance_exponent: float = setting(share, before=0.5)
 
     def complete(
-        self, *, num_lanes: int, frame_shape: tuple[int, int], stack_size: int, life_loss_ends_discount: bool
+        self, *, num_lanes: int, observation: ObservationSpec, stack_size: int, life_loss_ends_discount: bool
     ) -> "ReplaySettings":
         """The settings of a replay, with what the environments and the protocol say."""
         return ReplaySettings(
             **{entry.name: getattr(self, entry.name) for entry in fields(TransitionSettings)}, num_lanes=num_lanes,
-            frame_shape=frame_shape, stack_size=stack_size, life_loss_ends_discount=life_loss_ends_discount,
+            observation=observation, stack_size=stack_size, life_loss_ends_discount=life_loss_ends_discount,
         )  # fmt: skip
 
 
@@ -60,19 +61,22 @@ class ReplaySettings(TransitionSettings):
         gamma: discount per agent step, in [0, 1].
         reward_clip: rewards are clipped to [-reward_clip, reward_clip]; None leaves them as they are.
         num_lanes: N, environments.
-        frame_shape: (H, W) of a frame.
+        observation: what a frame is.
         stack_size: S, frames in an observation.
         life_loss_ends_discount: whether a lost life ends the discount as a terminal does.
     """
 
     num_lanes: int = setting(whole(1))
-    frame_shape: tuple[int, int]
+    observation: ObservationSpec
     stack_size: int = setting(whole(1, 256))  # age is a byte
     life_loss_ends_discount: bool
 
     def to_json(self) -> str:
-        """Equal for equal settings; goes into checkpoints."""
-        return json.dumps(asdict(self), sort_keys=True)
+        """Equal for equal settings; goes into checkpoints, where frames are u8 unless they say otherwise."""
+        values = asdict(self)
+        shape, dtype = values.pop("observation")
+        kind = {"frame_shape": shape} if dtype == "uint8" else {"frame_shape": shape, "frame_dtype": dtype}
+        return json.dumps({**values, **kind}, sort_keys=True)
 
     def check(self) -> None:
         """Make sure that a replay can be made of this.

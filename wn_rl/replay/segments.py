@@ -4,8 +4,8 @@ A segment holds, for each of N lanes, the frames of a range of positions (see la
 
     8 bytes   magic number
     4 bytes   length of the header, little endian
-    header    JSON: frame_shape [H, W], starts [N], stops [N]
-    payload   one zstandard frame with its content size and checksum: lane after lane, u8 [stop - start, H, W]
+    header    JSON: frame_shape [H, W], starts [N], stops [N]; frame_dtype, where frames are no bytes
+    payload   one zstandard frame with its content size and checksum: lane after lane, [stop - start, *frame]
 
 Its name carries a digest of its bytes, so that a name never means two contents, whichever run wrote it. It is
 written under a temporary name, flushed and renamed: a name in the folder means a whole segment.
@@ -23,10 +23,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import zstandard
-from jaxtyping import UInt8
+from jaxtyping import Num
 
 from wn_rl.errors import ConfigurationError
 from wn_rl.system.files import TEMPORARY_SUFFIX, remove_if_possible, write_whole
+from wn_rl.types import ObservationSpec
 
 MAGIC = b"WNRLSEG1"
 COMPRESSION_LEVEL = 3
@@ -75,7 +76,7 @@ def parse_segment(entry: Any, num_lanes: int) -> Segment:
 
 
 def write_segment(
-    folder: Path, number: int, *, starts: list[int], stops: list[int], lanes: list[UInt8[np.ndarray, "_ H W"]]
+    folder: Path, number: int, *, starts: list[int], stops: list[int], lanes: list[Num[np.ndarray, "_ *frame"]]
 ) -> Segment:
     """Compress the frames of every lane and write them durably.
 
@@ -88,8 +89,7 @@ def write_segment(
     Raises:
         ConfigurationError: the folder cannot be written to, or the disk is full; nothing is left behind.
     """
-    header = {"frame_shape": list(lanes[0].shape[1:]), "starts": starts, "stops": stops}
-    header_bytes = json.dumps(header).encode()
+    header_bytes = _make_header(ObservationSpec(lanes[0].shape[1:], str(lanes[0].dtype)), starts, stops)
     content = b"".join([MAGIC, len(header_bytes).to_bytes(4, "little"), header_bytes, *_compress_frames(lanes)])
     digest = hashlib.blake2b(content, digest_size=16).hexdigest()
     segment = Segment(f"segment-{number:06d}-{digest[:16]}.zst", digest, starts, stops)
@@ -97,7 +97,12 @@ def write_segment(
     return segment
 
 
-def _compress_frames(lanes: list[UInt8[np.ndarray, "_ H W"]]) -> Iterator[bytes]:
+def _make_header(observation: ObservationSpec, starts: list[int], stops: list[int]) -> bytes:
+    dtype = {} if observation.dtype == "uint8" else {"frame_dtype": observation.dtype}
+    return json.dumps({"frame_shape": list(observation.shape), **dtype, "starts": starts, "stops": stops}).encode()
+
+
+def _compress_frames(lanes: list[Num[np.ndarray, "_ *frame"]]) -> Iterator[bytes]:
     """Pieces of one zstandard frame."""
     compressor = zstandard.ZstdCompressor(level=COMPRESSION_LEVEL, write_checksum=True)
     stream = compressor.compressobj(size=sum(frames.nbytes for frames in lanes))
@@ -117,20 +122,19 @@ def _write_durably(path: Path, content: bytes) -> None:
         ) from error
 
 
-def read_segment(folder: Path, segment: Segment, frame_shape: tuple[int, int]) -> list[UInt8[np.ndarray, "_ H W"]]:
+def read_segment(folder: Path, segment: Segment, observation: ObservationSpec) -> list[Num[np.ndarray, "_ *frame"]]:
     """Read the frames of every lane; sizes are checked before memory is taken.
 
     Raises:
         ConfigurationError: the file is missing, damaged, or holds other frames than the checkpoint says.
     """
     path = folder / segment.name
-    height, width = frame_shape
-    content = read_segment_file(folder, segment, frame_shape)
-    num_bytes = segment.num_frames * height * width
+    content = read_segment_file(folder, segment, observation)
+    num_bytes = segment.num_frames * observation.num_bytes
     damaged = ConfigurationError(f"the replay segment {path} is damaged; resume from another checkpoint")
     header_end = _PREFIX_BYTES + int.from_bytes(content[len(MAGIC) : _PREFIX_BYTES], "little")
-    expected = {"frame_shape": [height, width], "starts": segment.starts, "stops": segment.stops}
-    if content[: len(MAGIC)] != MAGIC or content[_PREFIX_BYTES:header_end] != json.dumps(expected).encode():
+    expected = _make_header(observation, segment.starts, segment.stops)
+    if content[: len(MAGIC)] != MAGIC or content[_PREFIX_BYTES:header_end] != expected:
         raise ConfigurationError(f"the replay segment {path} holds other frames than the checkpoint says")
     payload = content[header_end:]
     try:
@@ -139,19 +143,19 @@ def read_segment(folder: Path, segment: Segment, frame_shape: tuple[int, int]) -
         raw = zstandard.ZstdDecompressor().decompress(payload)
     except zstandard.ZstdError as error:
         raise damaged from error
-    frames = np.frombuffer(raw, np.uint8).reshape(-1, height, width)
+    frames = np.frombuffer(raw, observation.dtype).reshape(-1, *observation.shape)
     lengths = [stop - start for start, stop in zip(segment.starts, segment.stops, strict=True)]
     return np.split(frames, np.cumsum(lengths)[:-1])
 
 
-def read_segment_file(folder: Path, segment: Segment, frame_shape: tuple[int, int]) -> bytes:
+def read_segment_file(folder: Path, segment: Segment, observation: ObservationSpec) -> bytes:
     """The bytes of a segment's file, if they are those that were written: its digest is checked, no more.
 
     Raises:
         ConfigurationError: the file is missing or damaged.
     """
     path = folder / segment.name
-    num_bytes = segment.num_frames * frame_shape[0] * frame_shape[1]
+    num_bytes = segment.num_frames * observation.num_bytes
     content = _read_at_most(path, zstandard_bound(num_bytes) + _PREFIX_BYTES + 64 * (len(segment.starts) + 2))
     if hashlib.blake2b(content, digest_size=16).hexdigest() != segment.digest:
         raise ConfigurationError(f"the replay segment {path} is damaged; resume from another checkpoint")

@@ -13,12 +13,13 @@ from typing import Protocol, runtime_checkable
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Int64, UInt8
+from jaxtyping import Int64, Num
 from torch import Tensor
 
 from wn_rl.errors import ConfigurationError
 from wn_rl.replay.compressed_storage import CompressedFrameStorage
 from wn_rl.system.memory import compute_free_bytes
+from wn_rl.types import ObservationSpec
 
 STORAGE_NAMES = ("ram", "compressed", "device")
 """Without ``auto``, which becomes one of them before anything is made."""
@@ -30,7 +31,7 @@ other programs of a desktop need the rest."""
 
 @runtime_checkable
 class FrameStorage(Protocol):
-    """R frames of H x W bytes, read and written by row."""
+    """R frames, read and written by row."""
 
     name: str
     """What ``replay.storage`` calls it."""
@@ -41,16 +42,16 @@ class FrameStorage(Protocol):
     smaller_alternative: str
     """What to set where these bytes are not free; empty where there is nothing smaller."""
 
-    def required_bytes(self, num_rows: int, frame_shape: tuple[int, int]) -> int:
+    def required_bytes(self, num_rows: int, observation: ObservationSpec) -> int:
         """Bytes that ``num_rows`` frames will take on ``device`` at most (or as measured, if compressed)."""
 
-    def allocate(self, num_rows: int, frame_shape: tuple[int, int]) -> None:
+    def allocate(self, num_rows: int, observation: ObservationSpec) -> None:
         """Take the memory; row ``num_rows`` becomes the zero row."""
 
-    def write(self, rows: Int64[np.ndarray, "K"], frames: UInt8[np.ndarray, "K H W"]) -> None:
+    def write(self, rows: Int64[np.ndarray, "K"], frames: Num[np.ndarray, "K *frame"]) -> None:
         """Put K frames into K distinct rows. The caller may change ``frames`` afterwards."""
 
-    def read(self, rows: Int64[Tensor, "K"]) -> UInt8[Tensor, "K H W"]:
+    def read(self, rows: Int64[Tensor, "K"]) -> Num[Tensor, "K *frame"]:
         """A copy of K frames, on ``device``; ``rows`` (on the host) may repeat and may name the zero row."""
 
 
@@ -67,19 +68,20 @@ class RamFrameStorage:
     def __init__(self, *, device: torch.device) -> None:
         self.name, self.device = "ram" if device.type == "cpu" else "device", device
         self.smaller_alternative = f"replay.storage={'compressed' if device.type == 'cpu' else 'ram'}"
-        self._frames: UInt8[Tensor, "rows_and_zero H W"] = torch.empty((0, 0, 0), dtype=torch.uint8)
+        self._frames: Num[Tensor, "rows_and_zero *frame"] = torch.empty(0)
 
-    def required_bytes(self, num_rows: int, frame_shape: tuple[int, int]) -> int:
-        """(R + 1) H W bytes."""
-        height, width = frame_shape
-        return (num_rows + 1) * height * width
+    def required_bytes(self, num_rows: int, observation: ObservationSpec) -> int:
+        """R + 1 times the bytes of a frame."""
+        return (num_rows + 1) * observation.num_bytes
 
-    def allocate(self, num_rows: int, frame_shape: tuple[int, int]) -> None:
+    def allocate(self, num_rows: int, observation: ObservationSpec) -> None:
         """Take the memory; nothing but the zero row is touched."""
-        self._frames = torch.empty((num_rows + 1, *frame_shape), dtype=torch.uint8, device=self.device)
+        self._frames = torch.empty(
+            (num_rows + 1, *observation.shape), dtype=observation.torch_dtype, device=self.device
+        )
         self._frames[num_rows].zero_()
 
-    def write(self, rows: Int64[np.ndarray, "K"], frames: UInt8[np.ndarray, "K H W"]) -> None:
+    def write(self, rows: Int64[np.ndarray, "K"], frames: Num[np.ndarray, "K *frame"]) -> None:
         """Copy K frames in."""
         if self.device.type == "cpu":
             self._frames.numpy()[rows] = frames  # 20 times faster than index_copy_ (torch 2.13, 8 frames)
@@ -87,7 +89,7 @@ class RamFrameStorage:
         frames_there = torch.from_numpy(np.ascontiguousarray(frames)).to(self.device)
         self._frames.index_copy_(0, torch.from_numpy(rows).to(self.device), frames_there)
 
-    def read(self, rows: Int64[Tensor, "K"]) -> UInt8[Tensor, "K H W"]:
+    def read(self, rows: Int64[Tensor, "K"]) -> Num[Tensor, "K *frame"]:
         """Gather K frames."""
         return torch.index_select(self._frames, 0, rows.to(self.device, non_blocking=True))
 
@@ -107,28 +109,30 @@ def make_storage(name: str, device: torch.device) -> FrameStorage:
     raise ConfigurationError(f"replay.storage={name}: unknown; known: auto, {', '.join(STORAGE_NAMES)}")
 
 
-def choose_storage(*, num_rows: int, frame_shape: tuple[int, int], device: torch.device) -> str:
+def choose_storage(*, num_rows: int, observation: ObservationSpec, device: torch.device) -> str:
     """The fastest storage that fits: the GPU's memory, else the host's, else compressed.
 
     Args:
         num_rows: frames held.
-        frame_shape: (H, W) of a frame.
+        observation: what a frame is.
         device: the learner's.
     """
     for name in ("ram",) if device.type == "cpu" else ("device", "ram"):
         storage = make_storage(name, device)
         free = compute_free_bytes(storage.device)
-        if free is not None and storage.required_bytes(num_rows, frame_shape) <= SAFE_SHARE * free:
+        if free is not None and storage.required_bytes(num_rows, observation) <= SAFE_SHARE * free:
             return name
     return "compressed"
 
 
-def stack_frames(frames: UInt8[Tensor, "S K H W"]) -> UInt8[Tensor, "K S H W"]:
-    """K stacks of S frames, channels last in memory: the S pixels of one place are neighbours.
+def stack_frames(frames: Num[Tensor, "S K *frame"]) -> Num[Tensor, "K S *frame"]:
+    """K stacks of S frames; gray images are channels last in memory: the S pixels of one place are neighbours.
 
     ``frames[s]`` holds frame s of every stack. On the host OpenCV interleaves them, several times as fast as a
     strided copy in PyTorch 2.13.
     """
+    if frames.dim() != 4:  # vectors, or images with channels of their own
+        return frames.transpose(0, 1).contiguous()
     stack_size, num_stacks, height, width = frames.shape
     if frames.device.type != "cpu" or stack_size == 1 or num_stacks == 0:
         return frames.transpose(0, 1).contiguous(memory_format=torch.channels_last)

@@ -16,22 +16,23 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32, Num
 from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 from torch import Tensor, nn
 
 from wn_rl.acting.policies import Policy
-from wn_rl.envs.games import resolve_game
-from wn_rl.envs.protocols import Protocol
+from wn_rl.envs.protocols import load_protocol
+from wn_rl.envs.selection import check_game
 from wn_rl.errors import ConfigurationError
-from wn_rl.networks.q_network import make_q_network
+from wn_rl.networks.q_network import QNetwork, make_q_network
 from wn_rl.nn.folding import make_folded
 from wn_rl.nn.normalizers import make_normalizer
 from wn_rl.runs.checkpoint_file import read_checkpoint
 from wn_rl.runs.layout import AGENT_FOLDER, DESCRIPTION_FILE, NEXT_WEIGHTS_FILE, WEIGHTS_FILE
 from wn_rl.system.files import read_limited, write_whole
+from wn_rl.types import ObservationSpec
 
 FORMAT = 1
 MAX_DESCRIPTION_BYTES = 2**20
@@ -62,22 +63,21 @@ class Agent:
         return int(self.description["network"]["stack_size"])
 
     @property
-    def frame_shape(self) -> tuple[int, int]:
-        """(H, W) of the frames that it looks at."""
-        height, width = self.description["network"]["frame_shape"]
-        return int(height), int(width)
+    def observation(self) -> ObservationSpec:
+        """What the frames are that it looks at."""
+        return _find_observation(self.description["network"])
 
     def make_policy(self, device: torch.device) -> Policy:
         """How it plays, on a device."""
         q_function = make_q_function(self.network.to(device))
-        return Policy(q_function, stack_size=self.stack_size, frame_shape=self.frame_shape, device=device)
+        return Policy(q_function, stack_size=self.stack_size, observation=self.observation, device=device)
 
 
-def make_q_function(network: nn.Module) -> Callable[[UInt8[Tensor, "B S H W"]], Float32[Tensor, "B A"]]:
+def make_q_function(network: nn.Module) -> Callable[[Num[Tensor, "B S *frame"]], Float32[Tensor, "B A"]]:
     """A network as a function from observations to float32 Q-values, without gradients."""
 
     @torch.inference_mode()
-    def compute_q_values(observation: UInt8[Tensor, "B S H W"]) -> Float32[Tensor, "B A"]:
+    def compute_q_values(observation: Num[Tensor, "B S *frame"]) -> Float32[Tensor, "B A"]:
         return network(observation).q_values.float()
 
     return compute_q_values
@@ -191,14 +191,28 @@ def _check_description(description: Any) -> None:
         raise ValueError(f"it says nothing of {', '.join(missing)}")
     if description["format"] != FORMAT:
         raise ValueError(f"format {description['format']} is not {FORMAT}, the one that this version reads")
-    resolve_game(description["game"])
-    Protocol.from_values(description["protocol"])
+    check_game(description["game"], load_protocol(description["protocol"]))
     network = description["network"]
-    sizes = [network["hidden_units"], network["num_actions"], network["stack_size"], *network["frame_shape"]]
+    observation = _find_observation(network)
+    sizes = [network["hidden_units"], network["num_actions"], network["stack_size"], *observation.shape]
     if any(type(size) is not int or size < 1 for size in sizes):
         raise ValueError(f"its network cannot have the sizes {str(sizes)[:100]}")
     if type(description["agent_steps"]) is not int:
         raise ValueError("agent_steps is no whole number")
+
+
+def _find_observation(network: dict[str, Any]) -> ObservationSpec:
+    """What the network of a description looks at; the first agents say ``frame_shape``, of u8 images."""
+    values = {"shape": network["frame_shape"], "dtype": "uint8"} if "frame_shape" in network else network["observation"]
+    if values["dtype"] not in ("uint8", "float32"):
+        raise ValueError(f"its network's observations are of the dtype {str(values['dtype'])[:100]}")
+    return ObservationSpec(tuple(values["shape"]), values["dtype"])
+
+
+def make_network(description: dict[str, Any], generator: torch.Generator | None) -> QNetwork:
+    """The Q-network of a description, as an agent carries it."""
+    arguments = {key: value for key, value in description.items() if key not in ("frame_shape", "observation")}
+    return make_q_network(**arguments, observation=_find_observation(description), generator=generator)
 
 
 def _count_plain_bytes(description: dict[str, Any]) -> int:
@@ -207,13 +221,8 @@ def _count_plain_bytes(description: dict[str, Any]) -> int:
     make_normalizer(normalizer)  # an unknown name is refused
     left = normalizer if normalizer == "layer_norm" else "none"  # the one that folding leaves
     with torch.device("meta"):
-        network = _make_plain_network({"network": {**description["network"], "normalizer": left}})
+        network = make_network({**description["network"], "normalizer": left}, None)
     return sum(value.nbytes for value in network.state_dict().values())
-
-
-def _make_plain_network(description: dict[str, Any]) -> nn.Module:
-    network = description["network"]
-    return make_q_network(**{**network, "frame_shape": tuple(network["frame_shape"])}, generator=None)
 
 
 def _make_network(description: dict[str, Any], weights: dict[str, Tensor], *, is_folded: bool) -> nn.Module:
@@ -221,7 +230,7 @@ def _make_network(description: dict[str, Any], weights: dict[str, Tensor], *, is
     num_bytes = sum(value.untyped_storage().nbytes() for value in weights.values())
     if _count_plain_bytes(description) > 2 * num_bytes:
         raise ValueError("its weights are of a smaller network than its description")
-    network = _make_plain_network(description)
+    network: nn.Module = make_network(description["network"], None)
     if is_folded:
         network = make_folded(network)
         network.load_state_dict({name: value.float() for name, value in weights.items()})

@@ -38,13 +38,13 @@ def setting(check: Check, *, changeable: bool = False, before: Any = _ABSENT) ->
     return field(metadata={"rule": Rule(check, changeable, before, None)})
 
 
-def section(kind: type, *, changeable: bool = False) -> Any:
+def section(kind: type, *, changeable: bool = False, before: Any = _ABSENT) -> Any:
     """A field that holds settings of its own, as a dataclass of them."""
 
     def check(key: str, value: Any) -> Any:
         return parse(value, kind, key=key)[0]
 
-    return field(metadata={"rule": Rule(check, changeable, _ABSENT, kind)})
+    return field(metadata={"rule": Rule(check, changeable, before, kind)})
 
 
 # --- checks
@@ -152,8 +152,7 @@ def parse(values: Any, *kinds: type, key: str = "") -> list[Any]:
     """
     rules = [get_rules(kind) for kind in kinds]
     known = [name for table in rules for name in table]
-    if not isinstance(values, Mapping):
-        raise ConfigurationError(f"{key}={values}: is a section, with settings of its own: {', '.join(known)}")
+    _check_section(key, values, known)
     path = f"{key}." if key else ""
     for name in values:
         if name not in known:
@@ -164,6 +163,18 @@ def parse(values: Any, *kinds: type, key: str = "") -> list[Any]:
         kind(**{name: _parse_one(f"{path}{name}", name, values, rule) for name, rule in table.items()})
         for kind, table in zip(kinds, rules, strict=True)
     ]
+
+
+def check_sections(values: Mapping[str, Any], *kinds: type) -> None:
+    """Make sure that what is a section holds settings of its own; raises ConfigurationError where it does not."""
+    for name, rule in _join_rules(kinds).items():
+        if rule.section is not None and name in values:
+            _check_section(name, values[name], list(get_rules(rule.section)))
+
+
+def _check_section(key: str, value: Any, known: list[str]) -> None:
+    if not isinstance(value, Mapping):
+        raise ConfigurationError(f"{key}={value}: is a section, with settings of its own: {', '.join(known)}")
 
 
 def _parse_one(key: str, name: str, values: Mapping[str, Any], rule: Rule) -> Any:

@@ -4,17 +4,16 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32, Num, UInt8
 
 from wn_rl.acting.policies import Policy
-from wn_rl.envs.atari import FRAME_SHAPE, AtariEnvironments
-from wn_rl.envs.protocols import Protocol
+from wn_rl.envs.protocols import AnyProtocol
 from wn_rl.envs.rendering import START_AGENT_STEP, RenderedFrame
+from wn_rl.envs.selection import find_action_names
 from wn_rl.viewing.drawing import Picture
 from wn_rl.viewing.overlay import OverlayMoment, OverlayPainter
 from wn_rl.viewing.saliency_pictures import SaliencyFilter, SaliencyFunction
 
-FRAMES_PER_SECOND = 60  # of the console (NTSC)
 FIRST_CAPACITY = 1024  # agent steps
 
 
@@ -38,7 +37,7 @@ class Commentator:
     """
 
     def __init__(
-        self, *, game: str, protocol: Protocol, find_action: Callable[[int], int], view: AgentView
+        self, *, game: str, protocol: AnyProtocol, find_action: Callable[[int], int], view: AgentView
     ) -> None:  # fmt: skip
         self._game, self._protocol, self._find_action = game, protocol, find_action
         self._action_names = find_action_names(game, protocol)
@@ -46,7 +45,7 @@ class Commentator:
         self._saliency_filter = SaliencyFilter()
         self._saliency: Float32[np.ndarray, "H W"] | None = None
         self._policy_state = self._policy.begin(1)
-        self._newest: UInt8[np.ndarray, "H W"] = np.zeros(FRAME_SHAPE, dtype=np.uint8)
+        self._newest: Num[np.ndarray, "*frame"] = np.empty(0)  # until the first frame is there
         self._q_values = np.zeros((FIRST_CAPACITY, len(self._action_names)), dtype=np.float32)
         self._rewards = np.zeros(FIRST_CAPACITY, dtype=np.float32)
 
@@ -110,12 +109,5 @@ class Commentator:
             action_names=self._action_names,
             picture_shape=picture_shape,
             scale=scale,
-            agent_steps_per_second=FRAMES_PER_SECOND / self._protocol.frame_skip,
+            agent_steps_per_second=self._protocol.frames_per_second / self._protocol.frame_skip,
         )
-
-
-def find_action_names(game: str, protocol: Protocol) -> tuple[str, ...]:
-    """The names of a game's actions, in the order of the Q-values."""
-    environments = AtariEnvironments(game=game, protocol=protocol, num_envs=1, num_threads=1)
-    environments.close()
-    return environments.action_names

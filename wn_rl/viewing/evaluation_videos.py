@@ -5,7 +5,7 @@ from pathlib import Path
 
 from wn_rl.envs.rendering import EpisodeRecord, load_episode
 from wn_rl.runs.layout import EPISODES_FOLDER, VIDEOS_FOLDER
-from wn_rl.viewing.recorder import FRAMES_PER_SECOND, choose_best_median_worst, record_episode
+from wn_rl.viewing.recorder import choose_best_median_worst, record_episode
 
 NUM_STAGES = 5
 """Stages of training that are shown at least, as far as there are evaluations."""
@@ -20,10 +20,7 @@ def make_video_name(agent_steps: int, rank: str, episode_return: float) -> str:
 def record_game(record: EpisodeRecord, path: Path, *, max_seconds: int, scale: int) -> Path:
     """Write a game as a video, without an overlay, at most ``max_seconds`` of game time; return its path."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    record_episode(
-        record, path, scale=scale, view=None,
-        max_frames=max_seconds * FRAMES_PER_SECOND,
-    )  # fmt: skip
+    record_episode(record, path, scale=scale, view=None, max_seconds=max_seconds)
     return path
 
 

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Num
 
 from wn_rl.acting.policies import Policy, draw_exploration
-from wn_rl.envs.protocols import Protocol
+from wn_rl.envs.protocols import AnyProtocol
 from wn_rl.envs.rendering import RenderedFrame, render_game
 
 LONGEST_GAP_SECONDS = 0.25  # a picture is shown this often, however slow the display is
@@ -25,7 +25,7 @@ class LiveGame:
     """
 
     def __init__(
-        self, *, game: str, protocol: Protocol, seed: int, policy: Policy, epsilon: float,
+        self, *, game: str, protocol: AnyProtocol, seed: int, policy: Policy, epsilon: float,
     ) -> None:  # fmt: skip
         self._game, self._protocol, self._seed = game, protocol, seed
         self._policy, self._epsilon = policy, epsilon
@@ -40,7 +40,7 @@ class LiveGame:
             self.score += frame.reward
             yield frame
 
-    def _choose(self, newest_frame: UInt8[np.ndarray, "H W"]) -> int:
+    def _choose(self, newest_frame: Num[np.ndarray, "*frame"]) -> int:
         is_first = np.array([not self.actions])
         decision, self._policy_state = self._policy.act(newest_frame[None], is_first, self._policy_state)
         num_actions = decision.q_values.shape[1]

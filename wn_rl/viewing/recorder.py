@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from wn_rl.envs.protocols import Protocol
+from wn_rl.envs.protocols import load_protocol
 from wn_rl.envs.rendering import EpisodeRecord, render_episode
-from wn_rl.viewing.commentator import FRAMES_PER_SECOND, AgentView, Commentator
+from wn_rl.viewing.commentator import AgentView, Commentator
 from wn_rl.viewing.drawing import Picture
 from wn_rl.viewing.video import scale_up, write_poster, write_video
 
@@ -21,10 +21,10 @@ def record_episode(
     *,
     scale: int,
     view: AgentView | None,
-    max_frames: int | None = None,
+    max_seconds: int | None = None,
     on_frame: Callable[[int, int], None] | None = None,
 ) -> int:
-    """Write a game as MP4, every emulator frame at 60 per second, and return the number of frames.
+    """Write a game as MP4, every frame at the speed of its protocol, and return the number of frames.
 
     A picture to show before it plays is written beside it, as PNG of the same name.
 
@@ -33,27 +33,29 @@ def record_episode(
         path: the video to write; nothing half-written is ever left there.
         scale: whole factor by which pictures are scaled up.
         view: the agent of whom what it sees, and its Q-values, are drawn beside the game; None: the game alone.
-        max_frames: the video stops there; None shows the whole game.
+        max_seconds: of game time, after which the video stops; None shows the whole game.
         on_frame: called after each frame with how many are done and how many there will be.
 
     Raises:
         ConfigurationError: the emulator does not play the game as it was recorded.
     """
+    protocol = load_protocol(record.protocol_values)
     frames = render_episode(record)
     if view is not None:
         commentator = Commentator(
-            game=record.game, protocol=Protocol.from_values(record.protocol_values),
+            game=record.game, protocol=protocol,
             find_action=lambda step: int(record.actions[step]), view=view,
         )  # fmt: skip
         pictures = commentator.paint(frames, scale=scale)
     else:
         pictures = (scale_up(frame.rgb, scale) for frame in frames)
+    max_frames = None if max_seconds is None else max_seconds * protocol.frames_per_second
     num_frames = record.num_frames if max_frames is None else min(max_frames, record.num_frames)
     poster = _PosterKeeper(index=int(POSTER_POSITION * num_frames))
     num_written = write_video(
         path,
         poster.watch(itertools.islice(pictures, max_frames)),
-        frames_per_second=FRAMES_PER_SECOND,
+        frames_per_second=protocol.frames_per_second,
         # the starting frames, 30 at most, are not in num_frames
         on_frame=None if on_frame is None else lambda done: on_frame(min(done, num_frames), num_frames),
     )
@@ -67,7 +69,7 @@ def record_best_median_worst(
     *,
     scale: int,
     view: AgentView | None,
-    max_frames: int | None = None,
+    max_seconds: int | None = None,
     on_frame: Callable[[str, int, int], None] | None = None,
 ) -> list[Path]:
     """Write videos of three games, named as ``best-21.mp4``, ``median-18.mp4``, ``worst--3.mp4``.
@@ -85,7 +87,7 @@ def record_best_median_worst(
             path,
             scale=scale,
             view=view,
-            max_frames=max_frames,
+            max_seconds=max_seconds,
             on_frame=_prepend(on_frame, rank),
         )
         paths.append(path)

@@ -81,7 +81,9 @@ class RunFolder:
 
     @property
     def frames_per_agent_step(self) -> int:
-        """Emulator frames that one action lasts."""
+        """Emulator frames that one action lasts; Gymnasium's environments have no others than agent steps."""
+        if self.settings.get("protocol.name") == "gymnasium":
+            return 1
         value = self.settings.get("protocol.frame_skip")
         return value if isinstance(value, int) and value > 0 else 4
 
