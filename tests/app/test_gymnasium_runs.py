@@ -1,23 +1,19 @@
 """The user's whole line in environments of Gymnasium: train, stop, go on, evaluate, watch; and what is refused."""
 
 import json
-import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hydra import compose, initialize_config_dir
-from lightning.pytorch.callbacks import Callback
-from omegaconf import DictConfig
 
 import tests.helpers.gymnasium_toys  # noqa: F401  # registers them
+from tests.helpers.configurations import compose_config
 from tests.helpers.killed_runs import assert_equal
+from tests.helpers.signals import SendSignal
 from wn_rl import evaluate, watch
 from wn_rl.app import training
-from wn_rl.app.command_line import CONFIG_DIRECTORY
 from wn_rl.app.configuration import resolve_configuration
 from wn_rl.app.training import Run
 from wn_rl.errors import ConfigurationError
@@ -34,11 +30,6 @@ SMALL = [
     "weight_statistics.period_agent_steps=0",
 ]  # fmt: skip
 CORRIDOR = "env.id=tests.helpers.gymnasium_toys:Corridor-v0"
-
-
-def compose_config(name: str, *overrides: str) -> DictConfig:
-    with initialize_config_dir(str(CONFIG_DIRECTORY), version_base="1.3"):
-        return compose(name, overrides=list(overrides))
 
 
 def start(folder: Path, *overrides: str) -> Run:
@@ -78,7 +69,7 @@ def test_a_run_that_is_stopped_and_resumed_ends_as_the_untouched_one(
     storage: str, finished: Path, tmp_path: Path
 ) -> None:
     made = start(tmp_path, "env.id=CartPole-v1", f"replay.storage={storage}")
-    made.trainer.callbacks.insert(1, Interrupt(450))
+    made.trainer.callbacks.insert(1, SendSignal(450))
     assert not made.train()
     assert resume(tmp_path).train()
     ends = [read_checkpoint(folder / LAST_CHECKPOINT) for folder in (tmp_path, finished)]
@@ -87,18 +78,6 @@ def test_a_run_that_is_stopped_and_resumed_ends_as_the_untouched_one(
     for key in ("state_dict", "optimizer_states", "wn_rl"):
         assert_equal(ends[0][key], ends[1][key], key)
     assert (tmp_path / "evaluations.jsonl").read_text() == (finished / "evaluations.jsonl").read_text()
-
-
-class Interrupt(Callback):
-    """Sends a signal to this process after the chunk that reaches a number of agent steps."""
-
-    def __init__(self, agent_steps: int) -> None:
-        self.agent_steps = agent_steps
-
-    def on_train_batch_end(self, trainer: Any, pl_module: Any, *args: Any) -> None:
-        if pl_module.agent_steps >= self.agent_steps:
-            self.agent_steps = 10**9
-            os.kill(os.getpid(), signal.SIGTERM)
 
 
 def test_an_agent_is_evaluated_and_watched_by_the_same_commands(finished: Path, tmp_path: Path) -> None:
@@ -122,7 +101,7 @@ def test_images_of_truth_values_train_and_a_resumed_run_imports_only_what_is_typ
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     made = start(tmp_path, CORRIDOR, "network.stack_size=2", "video.period_iterations=1")
-    made.trainer.callbacks.insert(1, Interrupt(450))
+    made.trainer.callbacks.insert(1, SendSignal(450))
     assert not made.train()
     output = capsys.readouterr().out
     assert "network.torso=minatar, for observations uint8 [3, 10, 6]" in output

@@ -4,7 +4,6 @@ import json
 import os
 import pickle
 import random
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,17 +12,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
-from lightning.pytorch.callbacks import Callback
-from omegaconf import DictConfig
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from scripts.publishing import publish_agent
+from tests.helpers.configurations import compose_config
 from tests.helpers.killed_runs import assert_equal
+from tests.helpers.signals import SendSignal
 from wn_rl import evaluate, watch
 from wn_rl.app import training as run
 from wn_rl.app import watch_games as showing
-from wn_rl.app.command_line import CONFIG_DIRECTORY
 from wn_rl.app.training import Run
 from wn_rl.envs.rendering import load_episode
 from wn_rl.errors import ConfigurationError
@@ -38,11 +35,6 @@ SMALL = [
     "evaluation.num_envs=2", "video.period_iterations=2", "video.max_seconds=1", "video.scale=1", "progress=false",
     "logger=none", "weight_statistics.period_agent_steps=200", "weight_statistics.num_states=16",
 ]  # fmt: skip
-
-
-def compose_config(name: str, *overrides: str) -> DictConfig:
-    with initialize_config_dir(str(CONFIG_DIRECTORY), version_base="1.3"):
-        return compose(name, overrides=list(overrides))
 
 
 def start(folder: Path, *overrides: str) -> Run:
@@ -109,18 +101,6 @@ def test_tensorboard_groups_what_a_run_logs_and_shows_its_game(finished: tuple[P
     assert tags["images"] == ["evaluation/game"]
 
 
-class Interrupt(Callback):
-    """Sends a signal to this process after the chunk that reaches a number of agent steps."""
-
-    def __init__(self, agent_steps: int) -> None:
-        self.agent_steps = agent_steps
-
-    def on_train_batch_end(self, trainer: Any, pl_module: Any, *args: Any) -> None:
-        if pl_module.agent_steps >= self.agent_steps:
-            self.agent_steps = 10**9
-            os.kill(os.getpid(), signal.SIGTERM)
-
-
 @pytest.mark.parametrize(
     "agent_steps",
     [pytest.param(150, marks=pytest.mark.slow), pytest.param(300, marks=pytest.mark.slow), 450],
@@ -130,7 +110,7 @@ def test_a_real_game_goes_on_exactly_where_it_was_interrupted(
 ) -> None:
     folder = tmp_path / "run"
     made = start(folder, "progress=true")
-    made.trainer.callbacks.insert(1, Interrupt(agent_steps))
+    made.trainer.callbacks.insert(1, SendSignal(agent_steps))
     assert not made.train()
     output = capsys.readouterr().out
     assert "replay.storage=ram: up to 0.00 GB on cpu, where " in output  # what auto took is said in one line

@@ -73,6 +73,11 @@ class Collector:
         """The mask of all environments."""
         return np.ones(self.num_envs, np.bool_)
 
+    @property
+    def frames(self) -> Num[np.ndarray, "N *frame"]:
+        """The newest frame of every environment: what its next action is chosen on."""
+        return self._frames
+
     def begin_iteration(self, seed: int, iteration: int) -> Num[np.ndarray, "N *frame"]:
         """Start new episodes everywhere, from the run's seed and the iteration's number; return their first frames."""
         self._reset_all(compute_training_seeds(seed, iteration, self.num_envs))

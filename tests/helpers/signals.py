@@ -1,0 +1,19 @@
+"""A run that is sent a signal amid its iterations."""
+
+import os
+import signal
+from typing import Any
+
+from lightning.pytorch.callbacks import Callback
+
+
+class SendSignal(Callback):
+    """Sends a signal to this process, once, after the chunk that reaches a number of agent steps."""
+
+    def __init__(self, agent_steps: int, number: signal.Signals = signal.SIGTERM) -> None:
+        self._agent_steps, self._number = agent_steps, number
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, *args: Any) -> None:
+        if pl_module.agent_steps >= self._agent_steps:
+            self._agent_steps = 10**9
+            os.kill(os.getpid(), self._number)
