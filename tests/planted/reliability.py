@@ -5,6 +5,12 @@ _KILLS = "tests/app/test_kills.py::test_a_run_killed_between_any_two_changes_of_
 
 PLANTED = [
     {
+        "number": 0, "file": "wn_rl/app/renamed.py",
+        "old": '{"initial_q_deviation": "initial_q_std"}',
+        "new": "{}",
+        "test": "tests/app/test_old_runs.py::test_it_goes_on_to_the_end_that_it_would_have_had",
+    },
+    {
         "number": 0, "file": "wn_rl/runs/checkpoint_file.py",
         "old": "        damaged = archive.testzip()\n",
         "new": "        damaged = None\n",
