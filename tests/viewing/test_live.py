@@ -105,7 +105,7 @@ def test_frames_come_at_their_speed_and_a_slow_display_skips(
     pacer = Pacer(frames_per_second=60, clock=clock, sleep=clock.sleep)
     count = 0
     for _ in range(round(60 * seconds)):
-        if pacer.is_shown():
+        if pacer.wait_for_frame():
             count += 1
             clock.now += seconds_per_picture
     assert clock.now - 100 == pytest.approx(seconds, rel=0.1)
@@ -118,7 +118,7 @@ def test_an_agent_that_is_too_slow_is_shown_slowly_and_not_by_leaps() -> None:
     shown = []
     for _ in range(300):
         clock.now += 0.05  # a frame takes three times as long as it is shown
-        if pacer.is_shown():
+        if pacer.wait_for_frame():
             shown.append(clock.now)
     assert np.diff(shown).max() <= 0.25 + 2 * 0.05 + 1e-6  # noticed a frame later
 

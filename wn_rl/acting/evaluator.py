@@ -1,4 +1,4 @@
-"""How good is an agent? It plays whole games, in environments and random streams of their own.
+"""The evaluator: an agent plays whole games, in environments and random streams of their own.
 
 The score of a game is its return: the undiscounted sum of raw rewards over all lives. Each episode has its
 own environment seed and its own stream of exploration, both functions of (evaluation seed, number of the

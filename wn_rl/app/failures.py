@@ -1,4 +1,4 @@
-"""Why did training stop, and what can the user do? One line, whatever was raised; the traceback goes to a file."""
+"""Why training stopped, and what the user can do: one line, whatever was raised; the traceback goes to a file."""
 
 import traceback
 from pathlib import Path

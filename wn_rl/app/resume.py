@@ -1,4 +1,4 @@
-"""From which checkpoint does a run go on? From the newest that is whole and of this run; strangers' are distrusted.
+"""The checkpoint that a run goes on from: the newest that is whole and of this run; strangers' are distrusted.
 
 Everything that restoring would copy, play or allocate is checked before: names, shapes, types and ranges, and the files
 of the replay's segments. A checkpoint that does not pass is set aside, and the one before it is taken.

@@ -99,7 +99,7 @@ def _show(game: LiveGame, player: Player, config: DictConfig, display: Display) 
     pacer = Pacer(frames_per_second=player.protocol.frames_per_second)
     names = find_action_names(player.game, player.protocol)
     for index, picture in enumerate(_paint(game, player, config, scale=1 if display.is_coarse else config.scale)):
-        if pacer.is_shown():
+        if pacer.wait_for_frame():
             action = split_action_name(names[game.actions[-1]]) if game.actions else ""
             time = format_time(index / player.protocol.frames_per_second)
             caption = f"{player.game}  score {game.score:,.0f}  {time}  {action:<16}{display.ending}"

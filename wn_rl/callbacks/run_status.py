@@ -1,4 +1,4 @@
-"""Where does a run stand? Read from the algorithm's own counters, once per refresh of the display."""
+"""Where a run stands: read from the algorithm's own counters, once per refresh of the display."""
 
 from wn_rl.algorithms.algorithm import Algorithm
 from wn_rl.viewing.status import TrainingStatus

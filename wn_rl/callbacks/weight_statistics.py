@@ -1,4 +1,4 @@
-"""How do the weights fare? Their lengths, effective learning rates, dormant units and rank, every so often."""
+"""How the weights fare: lengths, effective learning rates, dormant units and rank, every so often."""
 
 import time
 from typing import Any

@@ -1,4 +1,4 @@
-"""How are N copies of an Atari game stepped, and which traps of the emulator are closed for the rest?
+"""N copies of an Atari game that step together; the traps of the emulator are closed here for the rest.
 
 Everybody else sees ``wn_rl.types.VectorEnvironment``: this file alone knows what ALE's C++ vector environment
 really does (``src/ale/vector`` of the Arcade Learning Environment, 0.12.1).

@@ -1,4 +1,4 @@
-"""Is an environment called in the order of its contract?
+"""The order in which an environment is to be called, checked.
 
 The emulator's threads answer a wrong order with a hang or a data race; every environment of the project
 answers with an exception instead, by asking this class before each call.

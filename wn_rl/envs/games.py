@@ -1,4 +1,4 @@
-"""Which games are there, and how is each one's name written?
+"""The games that there are, and how each one's name is written.
 
 Three spellings exist: ``SpaceInvaders`` (ours, and the papers'), ``space_invaders`` (the emulator's ROM file)
 and ``ALE/SpaceInvaders-v5`` (Gymnasium's). This module imports neither the emulator nor torch, so that a

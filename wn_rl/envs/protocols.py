@@ -1,4 +1,4 @@
-"""Under which rules is a game played? Two scores are comparable only under the same protocol.
+"""The rules under which a game is played: two scores are comparable only under the same protocol.
 
 Atari games have protocols by name; an environment of Gymnasium has its own rules.
 

@@ -1,4 +1,4 @@
-"""How does a recorded episode look? It is stored as its seed and actions, and played again in full color.
+"""Recorded episodes: stored as seed and actions, and played again in full color.
 
 From a seeded reset an episode is an exact function of (game, protocol, seed, actions), sticky actions
 included, so that a few kilobytes hold a whole game; the vector environment itself can draw no picture.

@@ -1,4 +1,4 @@
-"""By how much is the executed action worse than the best one? What advantage learning adds to a reward."""
+"""What advantage learning adds to a reward: by how much the executed action is worse than the best one."""
 
 import torch
 from jaxtyping import Float32, Int64

@@ -1,4 +1,4 @@
-"""What turns features into Q-values? Heads, by name.
+"""Heads, by name: what turns features into Q-values.
 
 The linear layer of Mnih et al. 2015 or the dueling streams of Wang et al. 2016, for Q-values themselves or for the
 quantiles of Dabney et al. 2018. Output layers compute in float32, whatever the rest does: bfloat16 knows 128 numbers

@@ -1,4 +1,4 @@
-"""How are the plain affine layers drawn before a normalizer takes them? PyTorch's distribution, explicit generator."""
+"""Plain affine layers as a normalizer takes them: drawn from PyTorch's distribution by an explicit generator."""
 
 import math
 

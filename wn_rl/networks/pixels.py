@@ -1,4 +1,4 @@
-"""What does a network see of a frame? Its pixels as numbers around 0.5, or around 0; the numbers of a vector."""
+"""What a network sees of a frame: pixels as numbers around 0.5, or around 0; the numbers of a vector."""
 
 import torch
 from jaxtyping import Float, Float32, UInt8

@@ -1,4 +1,4 @@
-"""What is a Q-network? A torso and a head, every affine layer of them passed through one normalizer."""
+"""The Q-network: a torso and a head, every affine layer of them passed through one normalizer."""
 
 import copy
 from functools import partial

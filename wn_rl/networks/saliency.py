@@ -1,4 +1,4 @@
-"""Which pixels does a Q-value depend on? Its gradient, smoothed."""
+"""Saliency: the pixels that a Q-value depends on, by its gradient, smoothed."""
 
 import torch
 from jaxtyping import Float32, UInt8

@@ -1,4 +1,4 @@
-"""What turns a stack of frames into features? Torsos, by name: the convolutions of Mnih et al., and MLPs.
+"""Torsos, by name, which turn a stack of frames into features: the convolutions of Mnih et al., and MLPs.
 
 A torso takes observations [B, S, *frame], scales (and centers) pixels itself, and returns features [B, F]. Every
 affine layer passes through the normalizer. Without ``hidden_units`` the last hidden layer is left to the

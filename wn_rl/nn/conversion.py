@@ -1,4 +1,4 @@
-"""How does any module become weight-normalized, and plain again? The function never changes.
+"""Any module becomes weight-normalized, and plain again; the function never changes.
 
 Every conversion returns a copy and leaves the module that it is given as it is. It replaces linear layers,
 convolutions, transposed convolutions, LSTM and GRU of exactly PyTorch's classes (a subclass may use its weight in

@@ -1,4 +1,4 @@
-"""What does a CPU compute by loops of our own? w = g v / ‖v‖ and its gradient.
+"""w = g v / ‖v‖ and its gradient on a CPU, by loops of our own.
 
 An update of a small network on a CPU is bound by memory, and PyTorch's operations pass over v once for the norms, once
 to scale, and once more to cast. Here a unit's numbers stay in the first-level cache from the norm to the scaled and

@@ -1,4 +1,4 @@
-"""How does a normalized network become a plain one with the same outputs? By folding w, and the statistics, into it.
+"""Folding: a normalized network becomes a plain one with the same outputs, with w and the statistics in it.
 
 A normalized network in evaluation mode is a deterministic function of its state, so that whoever applies it without
 learning may use plain weights: the normalization costs nothing there. What folds:

@@ -1,4 +1,4 @@
-"""How is a network initialized from data? Layer after layer, so that every layer sees normalized inputs.
+"""Data-dependent initialization: layer after layer, so that every layer sees normalized inputs.
 
 Section 3 of Salimans & Kingma 2016: v ~ N(0, 0.05); on one minibatch t = v · x / ‖v‖, and then
 

@@ -1,4 +1,4 @@
-"""Which normalization does a network get, by one word? A normalizer makes a module of an affine layer t = w x + b.
+"""Normalizers, by one word each: what makes a module of an affine layer t = w x + b.
 
 The output layer (the one whose units are predictions) is special: ``weight_norm`` and its variants normalize its
 weights, as the paper does. The norms of activations (mean-only, batch and layer norm) leave it plain, since they would

@@ -1,4 +1,4 @@
-"""Which parameters does weight decay touch? Plain weight matrices and kernels, and nothing else.
+"""The parameters that weight decay touches: plain weight matrices and kernels, and nothing else.
 
 Decay of v does not change the function of a weight-normalized layer, only its effective learning rate; decay
 of g, of biases and of the norms' gains is no regularization of the weights. So v, g, s, biases and every

@@ -1,4 +1,4 @@
-"""What is a layer's weight made of, however the layer holds it? A plain weight, or v and g, ours or PyTorch's."""
+"""What a layer's weight is made of, however the layer holds it: a plain weight, or v and g, ours or PyTorch's."""
 
 from typing import NamedTuple, cast
 

@@ -1,4 +1,4 @@
-"""How do a network's layers fare while it learns? Norms, effective learning rates, dormant units, rank of features.
+"""How a network's layers fare while it learns: norms, effective learning rates, dormant units, rank of features.
 
 Everything is returned as tensors without a dimension, on the network's device, so that reading costs one transfer.
 """

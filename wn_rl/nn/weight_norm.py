@@ -1,4 +1,4 @@
-"""What is weight normalization? The equation and its gradient.
+"""Weight normalization itself: the equation and its gradient.
 
 Salimans & Kingma 2016, "Weight Normalization", arXiv:1602.07868. Every output unit has a weight vector
 

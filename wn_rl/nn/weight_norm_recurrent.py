@@ -1,4 +1,4 @@
-"""How are recurrent layers weight-normalized? LSTM and GRU, each row of each weight matrix a unit of its own.
+"""Weight-normalized LSTM and GRU: each row of each weight matrix is a unit of its own.
 
 Salimans & Kingma 2016 normalize DRAW's LSTM so. For every matrix ``weight_*`` of PyTorch's layer (4H or 3H
 rows: the units of all gates) the layer has parameters ``v_*`` of the same shape and ``g_*``, one number per

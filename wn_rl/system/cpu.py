@@ -1,4 +1,4 @@
-"""How does this process use the host's processor and memory?"""
+"""How this process uses the host's processor and memory."""
 
 import ctypes
 import os

@@ -1,4 +1,4 @@
-"""How is a torso, head or normalizer found by its name?"""
+"""Finding a torso, head or normalizer by its name."""
 
 from collections.abc import Mapping
 from difflib import get_close_matches

@@ -1,4 +1,4 @@
-"""Where may something be drawn over? In a terminal alone: files, pipes and notebooks keep all that is written."""
+"""Where something may be drawn over: in a terminal alone; files, pipes and notebooks keep all that is written."""
 
 import os
 

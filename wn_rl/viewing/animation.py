@@ -1,4 +1,4 @@
-"""How does a game become a moving picture where only pictures are shown, as in TensorBoard? A GIF, in true colors."""
+"""A game as a GIF in true colors, for where only pictures are shown, as in TensorBoard."""
 
 import io
 import itertools

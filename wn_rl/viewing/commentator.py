@@ -1,4 +1,4 @@
-"""What does the network make of a game, moment by moment? The overlay's pictures, from the emulator's frames."""
+"""What the network makes of a game, moment by moment: the overlay's pictures, from the emulator's frames."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""Where is a game shown while it is played? In a window, or in a terminal, two pixels to a character."""
+"""Where a game is shown while it is played: in a window, or in a terminal, two pixels to a character."""
 
 import functools
 import importlib

@@ -1,4 +1,4 @@
-"""Which games of a run are worth a video? The median one of each stage of training; best and worst at its end."""
+"""The games of a run that are worth a video: the median one of each stage of training; best and worst at its end."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What does one type while a terminal shows pictures? It is read here, and never written into the picture."""
+"""What one types while a terminal shows pictures: read here, and never written into the picture."""
 
 import os
 import select

@@ -1,4 +1,4 @@
-"""How is an agent watched while it plays? The game is stepped as it is shown, at the console's own speed."""
+"""Live play: the game is stepped as it is shown, at the console's own speed."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -68,7 +68,7 @@ class Pacer:
         self._shown = float("-inf")  # when the newest picture was finished
         self._is_showing = False
 
-    def is_shown(self) -> bool:
+    def wait_for_frame(self) -> bool:
         """Wait until the next frame is due; False if it is so late that it should be skipped."""
         now = self._clock()
         if self._is_showing:

@@ -1,4 +1,4 @@
-"""What does the agent look at? The saliency of its choice as a calm picture, and how it is painted on a frame."""
+"""What the agent looks at: the saliency of its choice as a calm picture, and how it is painted on a frame."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""When will the run be done? From the speed of training, and from what evaluations and checkpoints took."""
+"""When the run will be done: from the speed of training, and from what evaluations and checkpoints took."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""Which curves does a page draw? Series over agent steps, thinned so that a page stays small."""
+"""The curves of a page: series over agent steps, thinned so that a page stays small."""
 
 import itertools
 from typing import Any

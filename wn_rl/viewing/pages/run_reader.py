@@ -1,4 +1,4 @@
-"""What does a run folder say? Read without PyTorch and without trust: any file may be missing, torn or hostile."""
+"""What a run folder says, read without PyTorch and without trust: any file may be missing, torn or hostile."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""What does each video of a run show? Its name says so: ``[<agent steps>-][best|median|worst-]<return>.mp4``."""
+"""What each video of a run shows, as its name says: ``[<agent steps>-][best|median|worst-]<return>.mp4``."""
 
 import re
 from dataclasses import dataclass
