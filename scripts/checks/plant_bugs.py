@@ -83,6 +83,8 @@ def run_pytest(folder: Path, tests: list[str], writes_bytecode: bool) -> None:
         os.dup2(output, stream)
     os.chdir(folder)
     sys.path = [str(folder), *(path for path in sys.path if Path(path or ".").resolve() != ROOT)]
+    for name in [name for name in sys.modules if name.partition(".")[0] == "scripts"]:
+        del sys.modules[name]  # the program itself, of the tree without a bug
     os.environ.update(PYTHONPATH=str(folder), PYTHONDONTWRITEBYTECODE="1")
     sys.dont_write_bytecode = not writes_bytecode
     import pytest

@@ -84,7 +84,8 @@ def test_the_target_moves_every_period_of_updates_and_never_between(tmp_path: Pa
 
 @pytest.mark.parametrize("normalizer", ["weight_norm", "none"])
 def test_double_q_learning_selects_by_the_newest_weights(tmp_path: Path, normalizer: str) -> None:
-    module = make_toy_module(tmp_path, total_agent_steps=400, double=True, normalizer=normalizer)
+    several: dict[str, Any] = {"samples_per_agent_step": 32, "total_agent_steps": 300}  # four updates a round
+    module = make_toy_module(tmp_path, double=True, normalizer=normalizer, **several)
     compute_gradient, differences = module.compute_gradient, []
 
     def compare(batch: Batch) -> BatchLoss:

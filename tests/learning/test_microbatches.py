@@ -65,7 +65,8 @@ def learn(
     with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
         for _ in range(2):
             network.zero_grad()
-            learner.acting.sync(network)
+            if double:
+                learner.acting.sync(network)
             result = compute(batch)
             gradients = {name: parameter.grad.clone() for name, parameter in network.named_parameters()}  # type: ignore[union-attr]
             with torch.no_grad():

@@ -71,7 +71,7 @@ PLANTED = [
         "number": 16, "file": "wn_rl/replay/replay_settings.py",
         "old": "getattr(self, entry.name) for entry",
         "new": "0.99 if entry.name == \"gamma\" else getattr(self, entry.name) for entry",
-        "test": "tests/app/test_configuration.py::test_every_setting_of_training_is_read",
+        "test": "tests/replay/test_replay.py::test_a_replay_is_told_what_its_section_says",
     },
     {
         "number": 21, "file": "wn_rl/learning/metrics.py",

@@ -22,8 +22,9 @@ from tests.helpers.replay_oracle import (
 from wn_rl.errors import ConfigurationError
 from wn_rl.replay.prioritized_sampler import PrioritizedSampler
 from wn_rl.replay.replay import Replay
+from wn_rl.replay.replay_settings import ReplaySection
 from wn_rl.replay.samplers import UniformSampler
-from wn_rl.types import Step
+from wn_rl.types import ObservationSpec, Step
 
 PLAIN = Settings(
     num_lanes=1,
@@ -213,3 +214,15 @@ def test_a_replay_on_a_gpu_samples_what_one_on_the_host_does() -> None:
         found = gpu._asdict()[name]
         assert found.device.type == "cuda"
         assert torch.equal(found.cpu(), expected), name
+
+
+def test_a_replay_is_told_what_its_section_says() -> None:
+    section = ReplaySection(
+        capacity=100, n_step=3, gamma=0.9, reward_clip=2.0, storage="ram", sampler="uniform", priority_exponent=0.5,
+        importance_exponent=0.5,
+    )  # fmt: skip
+    told = section.complete(
+        num_lanes=2, observation=ObservationSpec((3,), "float32"), stack_size=4, life_loss_ends_discount=True
+    )
+    assert (told.capacity, told.n_step, told.gamma, told.reward_clip) == (100, 3, 0.9, 2.0)
+    assert (told.num_lanes, told.observation.shape, told.stack_size, told.life_loss_ends_discount) == (2, (3,), 4, True)
