@@ -112,6 +112,14 @@ class Batch(NamedTuple):
     index: Int64[Tensor, "B"]  # type: ignore[assignment]  # hides tuple.index, which nobody calls
 
 
+class RolloutBatch(NamedTuple):
+    """A minibatch of a rollout's steps on the training device: an observation, the action taken, and its target."""
+
+    s_tm1: Num[Tensor, "B S *frame"]
+    a_tm1: Int64[Tensor, "B"]
+    target: Float32[Tensor, "B"]
+
+
 class QOutput(NamedTuple):
     """What a Q-network returns: ``q_values[b, a]`` estimates the discounted return of action a.
 

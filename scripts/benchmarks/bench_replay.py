@@ -97,7 +97,7 @@ def play(game: str, replay: Replay, agent_steps: int, agent: Path | None) -> Non
             collector.begin_random_round(policy)
         else:
             collector.begin_round(policy, EPSILON)
-        actions, step, first_frames = collector.end_round()
+        _, actions, step, first_frames = collector.end_round()
         replay.add(step, actions)
         if first_frames is not None:
             replay.start(first_frames, step.ended)

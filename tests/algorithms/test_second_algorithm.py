@@ -70,13 +70,13 @@ class OnlineQLearning(Algorithm):
         self.collector.begin_iteration(self.settings.seed, iteration)
 
     def run_round(self) -> None:
-        s_tm1 = torch.from_numpy(self.collector.frames)[:, None]
         self.collector.begin_round(self.policy, self.settings.make_epsilon(0)(self.agent_steps))
-        actions, step, _ = self.collector.end_round()
+        played = self.collector.end_round()
+        step, self.seen = played.step, played.state.stack
         r_t, goes_on = torch.from_numpy(step.reward), torch.from_numpy(~step.terminated)
         with torch.no_grad():
             q_t = self.network(torch.from_numpy(step.frame)[:, None]).q_values.amax(dim=1)
-        predicted = select_action(self.network(s_tm1).q_values, torch.from_numpy(actions))
+        predicted = select_action(self.network(self.seen).q_values, torch.from_numpy(played.actions))
         target = r_t + self.settings.gamma * goes_on * q_t
         loss = compute_value_loss(predicted, target, error_function="mse").loss.mean()
         optimizer: Any = self.optimizers()
@@ -93,14 +93,14 @@ class OnlineQLearning(Algorithm):
         return {**self.collector.compute_statistics(), "train/epsilon": self.settings.make_epsilon(0)(self.agent_steps)}
 
     def sample_states(self, num_states: int, generator: torch.Generator) -> Tensor:
-        frames = torch.from_numpy(self.collector.frames)[:, None]
-        return frames[torch.randint(len(frames), (num_states,), generator=generator)]
+        return self.seen[torch.randint(len(self.seen), (num_states,), generator=generator)]
 
     def saved_state(self) -> dict[str, Any]:
         return {"num_updates": self.num_updates, "collector": self.collector.state_dict()}
 
     def check_state(self, state: dict[str, Any]) -> None:
-        self.collector.check_state_dict(state["collector"])
+        length = self.run_length.iteration_agent_steps
+        self.collector.check_state_dict(state["collector"], iteration_agent_steps=length)
 
     def restore_counters(self, state: dict[str, Any]) -> None:
         super().restore_counters(state)

@@ -355,7 +355,8 @@ def test_what_may_change_on_resume_does(saved_run: Path, overrides: list[str], c
 @pytest.mark.parametrize(
     ("words", "num_cores", "num_parts"),
     [
-        ([], 2, 2), ([], 64, 2), ([], 1, 1), (["normalizer=none"], 2, 2), (["normalizer=layer_norm"], 2, 1),
+        ([], 2, 2), ([], 64, 2), ([], 1, 1), (["normalizer=none"], 2, 2), (["normalizer=layer_norm"], 2, 2),
+        (["normalizer=batch_norm"], 2, 1),
         (["compile=true"], 2, 1), (["minibatch_parts=3"], 1, 3),
     ],
 )  # fmt: skip
@@ -500,7 +501,7 @@ def test_help_shows_how_and_what(tmp_path: Path) -> None:
     for word in (
         "python -m wn_rl.train game=Breakout",
         "resume=",
-        "preset: cartpole, dopamine, nature, quick, wn_paper",
+        "preset: cartpole, dopamine, nature, pqn, pqn_quick, quick, wn_paper",
         "replay:",
     ):
         assert word in result.stdout

@@ -12,8 +12,9 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from tests.helpers.chain import ChainEnvironments
-from tests.helpers.toy_runs import make_chain, make_policy, make_toy_module, make_trainer
+from tests.helpers.toy_runs import make_chain, make_policy, make_toy_module, make_toy_pqn, make_trainer
 from wn_rl.algorithms.dqn import DQN
+from wn_rl.algorithms.pqn import PQN
 from wn_rl.app.resume import find_checkpoint
 from wn_rl.app.training import Run
 from wn_rl.callbacks.checkpoint import RunCheckpoint
@@ -45,9 +46,17 @@ def make_module(folder: Path, environments: ChainEnvironments | None = None, *, 
     )  # fmt: skip
 
 
+def make_pqn() -> PQN:
+    """Two whole rollouts and a part of a third in every iteration."""
+    return make_toy_pqn(
+        total_agent_steps=TOTAL, iteration_agent_steps=ITERATION, chunk_agent_steps=20, num_rounds=11, batch_size=8,
+        learning_rate=1e-3, environments=make_chain(max_episode_agent_steps=5),
+    )  # fmt: skip
+
+
 def make_run(
     folder: Path, *, environments: ChainEnvironments | None = None, callbacks: Sequence[Callback] = (),
-    storage: str = "ram",
+    storage: str = "ram", algorithm: str = "dqn",
 ) -> Run:  # fmt: skip
     """A run that goes on from the newest good checkpoint, or begins, as ``wn_rl.app.training`` makes it of Atari games.
 
@@ -56,11 +65,12 @@ def make_run(
         environments: to train in; None: the chain.
         callbacks: that disturb it, after the metrics are logged and before anything is saved.
         storage: of the replay.
+        algorithm: dqn or pqn; the latter in the chain.
     """
     make_run_folder(folder)
     lock = lock_run_folder(folder)
     remove_leftovers(folder)
-    module = make_module(folder, environments, storage=storage)
+    module = make_pqn() if algorithm == "pqn" else make_module(folder, environments, storage=storage)
     found = find_checkpoint(folder, module)
     metrics_csv = MetricsCSV(folder)
     if found is None:
@@ -86,8 +96,9 @@ _PROCESSES.set_forkserver_preload([__name__])
 
 
 def run_in_child(
-    folder: Path, *, kill_at_operation: int | None = None, kill_after_s: float | None = None, storage: str = "ram"
-) -> int:
+    folder: Path, *, kill_at_operation: int | None = None, kill_after_s: float | None = None, storage: str = "ram",
+    algorithm: str = "dqn",
+) -> int:  # fmt: skip
     """Train in a child process until it ends or is killed.
 
     Args:
@@ -96,12 +107,14 @@ def run_in_child(
             remove, make a folder), counted from 1.
         kill_after_s: SIGKILL after so many seconds.
         storage: of the replay.
+        algorithm: dqn or pqn.
 
     Returns:
         The changes that the child made, if it came to its end; 0 if it was killed.
     """
     counter = _PROCESSES.Value("q", 0)
-    child = _PROCESSES.Process(target=_train_and_count, args=(folder, counter, kill_at_operation, storage), daemon=True)
+    arguments = (folder, counter, kill_at_operation, storage, algorithm)
+    child = _PROCESSES.Process(target=_train_and_count, args=arguments, daemon=True)
     child.start()
     child.join(kill_after_s)
     child.kill()
@@ -112,7 +125,7 @@ def run_in_child(
     return int(counter.value)
 
 
-def _train_and_count(folder: Path, counter: Any, kill_at_operation: int | None, storage: str) -> None:
+def _train_and_count(folder: Path, counter: Any, kill_at_operation: int | None, storage: str, algorithm: str) -> None:
     def on_event(event: str, arguments: tuple[Any, ...]) -> None:
         if _changes_a_file_of(folder, event, arguments):
             counter.value += 1
@@ -125,7 +138,7 @@ def _train_and_count(folder: Path, counter: Any, kill_at_operation: int | None, 
     os.dup2(log, 2)
     sys.stderr = os.fdopen(2, "w", closefd=False)
     sys.addaudithook(on_event)
-    make_run(folder, storage=storage).train()
+    make_run(folder, storage=storage, algorithm=algorithm).train()
 
 
 def _changes_a_file_of(folder: Path, event: str, arguments: tuple[Any, ...]) -> bool:
@@ -141,20 +154,13 @@ def describe_folder(folder: Path) -> dict[str, Any]:
     state = read_checkpoint(folder / LAST_CHECKPOINT)
     header, *rows = [line.split(",") for line in (folder / METRICS_FILE).read_text().splitlines()]
     clocks = {number for number, name in enumerate(header) if name.startswith("speed/")}
-    module = make_module(folder)
-    module.replay.allocate()
-    module.archive.load_state_dict(state["wn_rl"]["replay"])
-    lanes = module.replay.lanes
     return {
         "weights": state["state_dict"],
         "optimizer": state["optimizer_states"],
         "counters": (state["epoch"], state["global_step"]),
         "callbacks": state["callbacks"],
         "algorithm": state["wn_rl"],
-        "frames": [
-            module.replay.read_frames(lane, int(tail), int(head)).tobytes()
-            for lane, (tail, head) in enumerate(zip(lanes.tails, lanes.heads, strict=True))
-        ],
+        "frames": _read_frames(folder, state["wn_rl"]["replay"]) if "replay" in state["wn_rl"] else [],
         "metrics": [[value for number, value in enumerate(row) if number not in clocks] for row in [header, *rows]],
         "evaluations": (folder / EVALUATIONS_FILE).read_text(),
         "files": sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.name != "child.txt"),
@@ -162,6 +168,17 @@ def describe_folder(folder: Path) -> dict[str, Any]:
         "agent weights": (folder / AGENT_FOLDER / "weights.safetensors").read_bytes(),
         "episodes": [path.read_bytes() for path in sorted(folder.glob("episodes/*/*.npz"))],
     }
+
+
+def _read_frames(folder: Path, saved: dict[str, Any]) -> list[bytes]:
+    module = make_module(folder)
+    module.replay.allocate()
+    module.archive.load_state_dict(saved)
+    lanes = module.replay.lanes
+    return [
+        module.replay.read_frames(lane, int(tail), int(head)).tobytes()
+        for lane, (tail, head) in enumerate(zip(lanes.tails, lanes.heads, strict=True))
+    ]
 
 
 def assert_equal(one: Any, other: Any, path: str = "") -> None:

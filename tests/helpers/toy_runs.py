@@ -1,4 +1,4 @@
-"""Runs of DQN on the chain whose Q* is known, small enough to take a second."""
+"""Runs of DQN and PQN on the chain whose Q* is known, small enough to take a second."""
 
 from functools import partial
 from pathlib import Path
@@ -13,16 +13,18 @@ from wn_rl.acting.collector import Collector
 from wn_rl.acting.policies import Policy, QFunction
 from wn_rl.algorithms.algorithm import Algorithm
 from wn_rl.algorithms.dqn import DQN
+from wn_rl.algorithms.pqn import PQN
 from wn_rl.callbacks.checkpoint import DurableCheckpointIO
-from wn_rl.learning.settings import DQNSettings, ExplorationSettings
+from wn_rl.learning.settings import DQNSettings, ExplorationSettings, PQNSettings
 from wn_rl.networks.q_network import make_q_network
 from wn_rl.nn.optimizer_groups import make_parameter_groups
 from wn_rl.replay.persistence import ReplayArchive
 from wn_rl.replay.replay import Replay
 from wn_rl.replay.replay_settings import ReplaySection
+from wn_rl.replay.rollout import Rollout, RolloutSection
 from wn_rl.replay.samplers import Sampler, UniformSampler
 from wn_rl.replay.storage import make_storage
-from wn_rl.types import ObservationSpec
+from wn_rl.types import ObservationSpec, VectorEnvironment
 
 NUM_STATES = 5
 GAMMA = 0.9
@@ -31,13 +33,7 @@ FRAME_SHAPE = (4, 4)
 OBSERVATION = ObservationSpec(FRAME_SHAPE, "uint8")
 
 DEFAULTS: dict[str, Any] = {
-    "warmup_agent_steps": 200,
     "batch_size": 32,
-    "samples_per_agent_step": 8,
-    "target_period_updates": 25,
-    "double": False,
-    "advantage_learning": 0.0,
-    "error_function": "mse",
     "max_gradient_norm": None,
     "initialization": "data_dependent",
     "initialization_batch_size": 64,
@@ -48,6 +44,10 @@ DEFAULTS: dict[str, Any] = {
     "minibatch_parts": 1,
     "compile": False,
 }
+OF_DQN: dict[str, Any] = {
+    "warmup_agent_steps": 200, "samples_per_agent_step": 8, "target_period_updates": 25, "double": False,
+    "advantage_learning": 0.0, "error_function": "mse",
+}  # fmt: skip
 
 
 def make_chain(
@@ -77,7 +77,7 @@ def make_toy_module(
             capacity=capacity, n_step=n_step, gamma=GAMMA, reward_clip=1.0, storage=storage, sampler="uniform",
             priority_exponent=0.5, importance_exponent=0.5,
         ),
-        **{**DEFAULTS, **changes},
+        **{**DEFAULTS, **OF_DQN, **changes},
     )  # fmt: skip
     replay = Replay(
         settings.replay.complete(
@@ -86,18 +86,47 @@ def make_toy_module(
         storage=make_storage(storage, torch.device("cpu")), sampler=sampler or UniformSampler(),
         device=torch.device("cpu"),
     )  # fmt: skip
+    parts = _make_parts(chain, normalizer, learning_rate, head=head, max_repeats=max_repeats)
+    return DQN(**parts, replay=replay, archive=ReplayArchive(replay, folder / "replay"), settings=settings)
+
+
+def make_toy_pqn(
+    *, total_agent_steps: int = 2000, iteration_agent_steps: int = 1000, normalizer: str = "weight_norm",
+    learning_rate: float = 3e-3, num_rounds: int = 10, trace_decay: float = 0.65,
+    chunk_agent_steps: int = 100,
+    environments: VectorEnvironment | None = None, life_loss_ends_discount: bool = False, **changes: Any,
+) -> PQN:  # fmt: skip
+    chain = environments or make_chain()
+    settings = PQNSettings(
+        total_agent_steps=total_agent_steps, iteration_agent_steps=iteration_agent_steps,
+        chunk_agent_steps=chunk_agent_steps, num_envs=chain.num_envs, learning_rate=learning_rate,
+        final_learning_rate=0.0, learning_rate_decay_agent_steps=total_agent_steps,
+        exploration=ExplorationSettings(initial_epsilon=1.0, final_epsilon=0.3, decay_agent_steps=800, max_repeats=1),
+        rollout=RolloutSection(num_rounds=num_rounds, gamma=GAMMA, trace_decay=trace_decay, reward_clip=1.0),
+        **{**DEFAULTS, "batch_size": 16, "num_epochs": 2, "initialization_batch_size": 32, **changes},
+    )  # fmt: skip
+    rollout = Rollout(
+        settings.rollout, num_lanes=chain.num_envs, observation=OBSERVATION, stack_size=STACK_SIZE,
+        life_loss_ends_discount=life_loss_ends_discount, device=torch.device("cpu"),
+    )  # fmt: skip
+    return PQN(**_make_parts(chain, normalizer, learning_rate), rollout=rollout, settings=settings)
+
+
+def _make_parts(
+    environments: VectorEnvironment, normalizer: str, learning_rate: float, *, head: str = "linear",
+    max_repeats: int = 1,
+) -> dict[str, Any]:  # fmt: skip
     collector = Collector(
-        environments=chain, generator=torch.Generator().manual_seed(11), max_repeats=max_repeats,
+        environments=environments, generator=torch.Generator().manual_seed(11), max_repeats=max_repeats,
     )  # fmt: skip
     network = make_q_network(
         torso="mlp", head=head, normalizer=normalizer, num_actions=2, stack_size=STACK_SIZE,
         observation=OBSERVATION, hidden_units=32, generator=torch.Generator().manual_seed(12),
     )  # fmt: skip
-    return DQN(
-        network=network, make_optimizer=partial(_make_adam, learning_rate), make_policy=make_policy,
-        collector=collector, replay=replay, archive=ReplayArchive(replay, folder / "replay"),
-        generator=torch.Generator().manual_seed(13), settings=settings,
-    )  # fmt: skip
+    return {
+        "network": network, "make_optimizer": partial(_make_adam, learning_rate), "make_policy": make_policy,
+        "collector": collector, "generator": torch.Generator().manual_seed(13),
+    }  # fmt: skip
 
 
 def make_policy(q_function: QFunction) -> Policy:

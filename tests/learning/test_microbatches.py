@@ -80,7 +80,7 @@ def learn(
     ("num_parts", "size", "double"), [(2, 16, True), (2, 7, False), (3, 7, True), (3, 4, False), (2, 1, True)]
 )
 @pytest.mark.parametrize("head", ["linear", "dueling", "quantile"])
-@pytest.mark.parametrize("normalizer", ["weight_norm", "none"])
+@pytest.mark.parametrize("normalizer", ["weight_norm", "none", "layer_norm"])
 def test_loss_and_gradient_are_those_of_the_whole(
     normalizer: str, head: str, num_parts: int, size: int, double: bool
 ) -> None:
@@ -94,7 +94,7 @@ def test_loss_and_gradient_are_those_of_the_whole(
         assert (gradient - expected_gradients[name]).norm() < 1e-5 * expected_gradients[name].norm() + 1e-7, name
 
 
-@pytest.mark.parametrize("normalizer", ["weight_norm", "none"])
+@pytest.mark.parametrize("normalizer", ["weight_norm", "none", "layer_norm"])
 def test_in_bfloat16_the_gradient_is_as_near_to_the_exact_one(normalizer: str) -> None:
     network = make_trained(normalizer)
     _, exact = learn(network, num_parts=1, size=16)
@@ -128,7 +128,7 @@ def test_a_run_in_parts_is_the_same_every_time_and_learns_as_one_without(tmp_pat
     torch.testing.assert_close(first, train(tmp_path / "3"), rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("normalizer", ["batch_norm", "layer_norm", "weight_norm_mean_only_batch_norm", "projection"])
+@pytest.mark.parametrize("normalizer", ["batch_norm", "weight_norm_mean_only_batch_norm", "projection"])
 def test_other_layers_are_refused_in_a_line(normalizer: str) -> None:
     network = make_trained(normalizer)
     learner = make_learner(network, torch.float32)

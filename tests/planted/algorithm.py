@@ -165,8 +165,8 @@ PLANTED = [
     },
     {
         "number": 0, "file": PARTS,
-        "old": "Batch(*chunk), 1 / len(batch.a_tm1))",
-        "new": "Batch(*chunk), 1 / len(chunk[0]))",
+        "old": "batch._make(chunk), 1 / len(batch.a_tm1))",
+        "new": "batch._make(chunk), 1 / len(chunk[0]))",
         "test": f"{PARTS_TEST}[weight_norm-linear-2-16-True]",
     },
     {

@@ -6,13 +6,14 @@ are the collector's whole state, and loading it plays the actions once more.
 """
 
 from collections import deque
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Int64, Num
 
-from wn_rl.acting.policies import Exploration, Policy, PolicyState
+from wn_rl.acting.policies import Decision, Exploration, Policy, PolicyState
 from wn_rl.envs.call_order import NUM_SEEDS
 from wn_rl.errors import ConfigurationError
 from wn_rl.system.seeding import compute_training_seeds
@@ -23,12 +24,14 @@ NUM_RECENT_EPISODES = 100
 
 
 class Round(NamedTuple):
-    """One agent step of every environment: what was done, what it brought, and how ended episodes were followed.
+    """One agent step of every environment: what was seen, what was done, what it brought, how ended episodes went on.
 
-    ``step`` is what the environments returned before any was reset. ``first_frames`` are the first frames of the
-    episodes that began where ``step.ended`` (other rows are to be ignored); None where none did.
+    ``state`` is the policy's, with the observation that it acted on. ``step`` is what the environments returned before
+    any was reset. ``first_frames`` are the first frames of the episodes that began where ``step.ended`` (other rows
+    are to be ignored); None where none did.
     """
 
+    state: PolicyState
     actions: Int64[np.ndarray, "N"]
     step: Step
     first_frames: Num[np.ndarray, "N *frame"] | None
@@ -73,11 +76,6 @@ class Collector:
         """The mask of all environments."""
         return np.ones(self.num_envs, np.bool_)
 
-    @property
-    def frames(self) -> Num[np.ndarray, "N *frame"]:
-        """The newest frame of every environment: what its next action is chosen on."""
-        return self._frames
-
     def begin_iteration(self, seed: int, iteration: int) -> Num[np.ndarray, "N *frame"]:
         """Start new episodes everywhere, from the run's seed and the iteration's number; return their first frames."""
         self._reset_all(compute_training_seeds(seed, iteration, self.num_envs))
@@ -87,10 +85,11 @@ class Collector:
         """Cut the running episodes: their returns are not counted."""
         self._actions = []
 
-    def begin_round(self, policy: Policy, epsilon: float) -> None:
-        """Choose an action for every environment and let them step, in threads of their own."""
+    def begin_round(self, policy: Policy, epsilon: float) -> Decision:
+        """Choose an action for every environment and let them step, in threads of their own; return what is greedy."""
         decision, self._policy_state = policy.act(self._frames, self._is_first, self._remember(policy))
         self._send(self.exploration.choose(decision.actions, epsilon).numpy())
+        return decision
 
     def begin_random_round(self, policy: Policy) -> None:
         """Let every environment take a uniformly random action; the policy looks on."""
@@ -102,7 +101,7 @@ class Collector:
         step = self.environments.receive()
         self._count(step)
         self.agent_steps += self.num_envs
-        return Round(self._actions[-1], step, self._follow(step))
+        return self._follow(step)
 
     def _remember(self, policy: Policy) -> PolicyState:
         return policy.begin(self.num_envs) if self._policy_state is None else self._policy_state
@@ -121,19 +120,20 @@ class Collector:
         self._running_returns[:] = 0
         self._running_lengths[:] = 0
 
-    def _follow(self, step: Step) -> Num[np.ndarray, "N *frame"] | None:
-        """Go on from a step; reset ended environments and return their first frames, if any."""
+    def _follow(self, step: Step) -> Round:
+        """Go on from a step: reset ended environments."""
+        assert self._policy_state is not None  # the round has begun
         self._frames, self._is_first = step.frame, step.ended
         self._running_returns += step.reward
         self._running_lengths += 1
         if not step.ended.any():
-            return None
+            return Round(self._policy_state, self._actions[-1], step, None)
         first_frames = self.environments.reset(mask=step.ended)
         ended = step.ended.reshape(-1, *(1,) * (first_frames.ndim - 1))
         self._frames = np.where(ended, first_frames, step.frame)
         self._running_returns[step.ended] = 0
         self._running_lengths[step.ended] = 0
-        return first_frames
+        return Round(self._policy_state, self._actions[-1], step, first_frames)
 
     def _count(self, step: Step) -> None:
         for lane in np.flatnonzero(step.ended):
@@ -164,12 +164,16 @@ class Collector:
             **self.exploration.state_dict(),
         }
 
-    def check_state_dict(self, state: dict[str, Any]) -> None:
+    def check_state_dict(self, state: dict[str, Any], *, iteration_agent_steps: int) -> None:
         """Make sure that a saved state can be loaded: it may come from a damaged file, or from a stranger.
 
         Raises:
-            ConfigurationError: something is missing, misshapen or out of range.
+            ConfigurationError: something is missing, misshapen or out of range, or it holds more actions, all of which
+                will be played again, than an iteration has.
         """
+        longest = iteration_agent_steps + self.num_envs
+        if state["actions"].numel() > longest:
+            raise ConfigurationError(f"it holds the actions of more than the {longest} agent steps of an iteration")
         own = self.state_dict()
         if state.keys() != own.keys() or any(type(state[key]) is not type(value) for key, value in own.items()):
             raise ConfigurationError("the saved collector has other parts than this one")
@@ -188,13 +192,18 @@ class Collector:
         if not is_sound:
             raise ConfigurationError("the saved collector does not fit this run's environments, or is damaged")
 
-    def load_state_dict(self, state: dict[str, Any], policy: Policy) -> None:
-        """Bring the environments, and what the policy remembers, to where they were, by playing the actions again."""
+    def load_state_dict(
+        self, state: dict[str, Any], policy: Policy, on_round: Callable[[Round], None] = lambda played: None
+    ) -> None:
+        """Bring the environments, and what the policy remembers, to where they were, by playing the actions again.
+
+        ``on_round`` is told each round as it was played.
+        """
         self._reset_all(state["seeds"].numpy())
         for actions in state["actions"].numpy().astype(np.int64):
             self._look_on(policy)
             self._send(actions)
-            self._follow(self.environments.receive())
+            on_round(self._follow(self.environments.receive()))
         self.recent_returns.extend(state["recent_returns"])
         self.recent_lengths.extend(state["recent_lengths"])
         self.num_episodes, self.agent_steps = state["num_episodes"], state["agent_steps"]

@@ -25,6 +25,7 @@ from wn_rl.networks.q_network import QNetwork
 from wn_rl.nn.normalizers import project_weights
 from wn_rl.replay.persistence import ReplayArchive, list_segment_names
 from wn_rl.replay.replay import Replay
+from wn_rl.system.seeding import check_generator_state
 from wn_rl.types import Batch, BatchLoss
 
 
@@ -111,7 +112,7 @@ class DQN(Algorithm):
 
     def _end_round(self) -> None:
         """Store what every environment did, and where an episode ended, the first frame of the next one."""
-        actions, step, first_frames = self.collector.end_round()
+        _, actions, step, first_frames = self.collector.end_round()
         self.replay.add(step, actions)
         if first_frames is not None:
             self.replay.start(first_frames, step.ended)
@@ -199,13 +200,8 @@ class DQN(Algorithm):
 
     def check_state(self, state: dict[str, Any]) -> None:
         """Sizes, types, ranges, and the files of the replay's segments."""
-        # Restoring plays the iteration's actions again: no more of them than an iteration has.
-        longest = self.run_length.iteration_agent_steps + self.run_length.num_envs
-        if state["collector"]["actions"].numel() > longest:
-            raise ValueError(f"it holds the actions of more than the {longest} agent steps of an iteration")
-        self.collector.check_state_dict(state["collector"])
-        if state["generator"].shape != self.generator.get_state().shape or state["generator"].dtype != torch.uint8:
-            raise ValueError("the state of its generator is none")
+        self.collector.check_state_dict(state["collector"], iteration_agent_steps=self.run_length.iteration_agent_steps)
+        check_generator_state(state["generator"])
         self.archive.check_files(state["replay"])
 
     def restore_counters(self, state: dict[str, Any]) -> None:

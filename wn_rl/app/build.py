@@ -15,16 +15,18 @@ from wn_rl.acting.collector import Collector
 from wn_rl.acting.policies import Policy, QFunction
 from wn_rl.algorithms.algorithm import Algorithm
 from wn_rl.algorithms.dqn import DQN
+from wn_rl.algorithms.pqn import PQN
 from wn_rl.app.run_settings import RunSettings
 from wn_rl.envs import selection
 from wn_rl.envs.protocols import AnyProtocol
 from wn_rl.errors import ConfigurationError
-from wn_rl.learning.settings import DQNSettings, LearnerSettings
+from wn_rl.learning.settings import DQNSettings, LearnerSettings, PQNSettings
 from wn_rl.nn.optimizer_groups import make_parameter_groups
 from wn_rl.replay.persistence import ReplayArchive
 from wn_rl.replay.prioritized_sampler import PrioritizedSampler
 from wn_rl.replay.replay import Replay
 from wn_rl.replay.replay_settings import ReplaySection
+from wn_rl.replay.rollout import Rollout
 from wn_rl.replay.samplers import Sampler, UniformSampler
 from wn_rl.replay.storage import make_storage
 from wn_rl.runs.agent import make_network
@@ -129,7 +131,8 @@ def _check_target(key: str, target: Any, kind: type) -> None:
 
 def make_optimizer(config: DictConfig, network: nn.Module) -> torch.optim.Optimizer:
     """The optimizer that ``config.optimizer`` names, over the network's parameter groups."""
-    return instantiate(config.optimizer)(make_parameter_groups(network, weight_decay=config.weight_decay))
+    make = instantiate(config.optimizer, _convert_="all")  # a checkpoint holds plain values alone
+    return make(make_parameter_groups(network, weight_decay=config.weight_decay))
 
 
 def make_logger(config: DictConfig, *, keep_until_agent_steps: int | None) -> Logger:
@@ -154,21 +157,37 @@ def make_policy(config: DictConfig, environments: VectorEnvironment) -> Callable
     )
 
 
-def make_dqn(config: DictConfig, settings: DQNSettings, environments: VectorEnvironment, folder: Path) -> DQN:
-    """Deep Q-learning with everything that it needs; replay segments go into the run folder."""
-    replay = make_replay(config, settings.replay, environments)
-    replay.check_memory()
+def make_parts(config: DictConfig, settings: LearnerSettings, environments: VectorEnvironment) -> dict[str, Any]:
+    """What every algorithm is made of: network, optimizer, policy, collector, and a stream for what is sampled."""
     collector = Collector(
         environments=environments, generator=make_stream(settings.seed, "exploration"),
         max_repeats=settings.exploration.max_repeats,
     )  # fmt: skip
     network = make_network(describe_network(config, environments), make_stream(settings.seed, "initialization"))
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # PyTorch's stubs lack it
-    return DQN(
-        network=network, make_optimizer=partial(make_optimizer, config), make_policy=make_policy(config, environments),
-        collector=collector, replay=replay, archive=ReplayArchive(replay, folder / REPLAY_FOLDER),
-        generator=make_stream(settings.seed, "sampling"), settings=settings,
+    return {
+        "network": network, "make_optimizer": partial(make_optimizer, config),
+        "make_policy": make_policy(config, environments), "collector": collector,
+        "generator": make_stream(settings.seed, "sampling"), "settings": settings,
+    }  # fmt: skip
+
+
+def make_dqn(config: DictConfig, settings: DQNSettings, environments: VectorEnvironment, folder: Path) -> DQN:
+    """Deep Q-learning with everything that it needs; replay segments go into the run folder."""
+    replay = make_replay(config, settings.replay, environments)
+    replay.check_memory()
+    archive = ReplayArchive(replay, folder / REPLAY_FOLDER)
+    return DQN(**make_parts(config, settings, environments), replay=replay, archive=archive)
+
+
+def make_pqn(config: DictConfig, settings: PQNSettings, environments: VectorEnvironment, folder: Path) -> PQN:
+    """PQN with everything that it needs."""
+    rollout = Rollout(
+        settings.rollout, num_lanes=environments.num_envs, observation=environments.observation,
+        stack_size=config.network.stack_size,
+        life_loss_ends_discount=make_protocol(config).life_loss_ends_discount, device=make_device(config),
     )  # fmt: skip
+    return PQN(**make_parts(config, settings, environments), rollout=rollout)
 
 
 class AlgorithmEntry(NamedTuple):
@@ -181,7 +200,7 @@ class AlgorithmEntry(NamedTuple):
     make: Callable[[DictConfig, Any, VectorEnvironment, Path], Algorithm]
 
 
-ALGORITHMS = {"dqn": AlgorithmEntry(DQNSettings, make_dqn)}
+ALGORITHMS = {"dqn": AlgorithmEntry(DQNSettings, make_dqn), "pqn": AlgorithmEntry(PQNSettings, make_pqn)}
 """What ``algorithm=`` names; a file of configs/algorithm/ holds the settings of each."""
 
 

@@ -47,7 +47,9 @@ def resolve_configuration(config: DictConfig) -> DictConfig:
     resolved.precision = resolve_precision(str(config.precision), resolved.accelerator, observation)
     if resolved.num_envs == "auto":
         resolved.num_envs = choose_num_envs()
-    resolve_threads(resolved)
+    if resolved.get("learning_rate_decay_agent_steps") == "auto":
+        resolved.learning_rate_decay_agent_steps = resolved.total_agent_steps
+    resolve_threads(resolved, learns_while_playing=find_kinds(resolved)[1].learns_while_playing)
     _check(resolved)
     resolve_storage(resolved, observation)
     return resolved
@@ -141,7 +143,7 @@ def resume_configuration(given: DictConfig, overrides: list[str], run_dir: Path)
                 f" leave it out, or start a new run (may change: {', '.join(changeable)})"
             )
         OmegaConf.update(saved, key, new, merge=False)
-    resolve_threads(saved)
+    resolve_threads(saved, learns_while_playing=find_kinds(saved)[1].learns_while_playing)
     _check(saved)
     protocol = make_protocol(saved)
     if check_game(saved.game, protocol) != saved.game:

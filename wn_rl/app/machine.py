@@ -6,7 +6,7 @@ import torch
 from omegaconf import DictConfig
 
 from wn_rl.errors import ConfigurationError
-from wn_rl.nn.normalizers import AFFINE_NORMALIZERS
+from wn_rl.nn.normalizers import PER_EXAMPLE_NORMALIZERS
 from wn_rl.replay.storage import choose_storage
 from wn_rl.system.cpu import count_cores
 from wn_rl.types import ObservationSpec
@@ -22,17 +22,24 @@ def share_cores() -> tuple[int, int]:
     return num_network_threads, max(1, count_cores() - num_network_threads)
 
 
-def resolve_threads(config: DictConfig) -> None:
-    """Give the cores that nobody has asked for to the learner and the environments."""
-    found = dict(zip(("num_threads", "num_env_threads"), share_cores(), strict=True))
-    for key, value in {**found, "minibatch_parts": _choose_minibatch_parts(config)}.items():
+def resolve_threads(config: DictConfig, *, learns_while_playing: bool) -> None:
+    """Give the cores that nobody has asked for to the learner and the environments.
+
+    Environments have all of them where the learner waits meanwhile.
+    """
+    num_threads, num_env_threads = share_cores()
+    found = {
+        "num_threads": num_threads, "num_env_threads": num_env_threads if learns_while_playing else count_cores(),
+        "minibatch_parts": _choose_minibatch_parts(config),
+    }  # fmt: skip
+    for key, value in found.items():
         if config[key] == "auto":
             config[key] = value
 
 
 def _choose_minibatch_parts(config: DictConfig) -> int:
     """Two where that is possible and there are cores for it: more have to add up more gradients."""
-    is_possible = config.accelerator == "cpu" and not config.compile and config.normalizer in AFFINE_NORMALIZERS
+    is_possible = config.accelerator == "cpu" and not config.compile and config.normalizer in PER_EXAMPLE_NORMALIZERS
     return 2 if is_possible and count_cores() > 1 else 1
 
 

@@ -253,7 +253,7 @@ def _quieten() -> None:
     """Lightning's advice on hardware and data loaders does not apply to a range of chunks."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     # The folded networks are in evaluation mode, and stay so.
-    warnings.filterwarnings("ignore", message=r"Found \d+ algorithm\(s\) in eval mode")
+    warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")
     warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\).*")  # Lightning's own
     # The data is in the replay, which is saved: a checkpoint amid an iteration resumes exactly.
     warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before the epoch")

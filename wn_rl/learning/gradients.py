@@ -1,10 +1,11 @@
 """How the gradient of a minibatch's loss is computed: whole, compiled, or in microbatches side by side.
 
 Each way leaves the gradient of the mean loss in the online network's parameters, and what it learned from is an
-algorithm's affair: ``compute_loss(network, batch)``, with a loss per transition.
+algorithm's affair: ``compute_loss(network, batch)``, with a loss per example of a named tuple of tensors.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
@@ -13,10 +14,10 @@ from wn_rl.learning.microbatches import MicrobatchGradient
 from wn_rl.networks.folded_network import FoldedNetwork
 from wn_rl.networks.q_network import QNetwork
 from wn_rl.system.memory import is_memory_error
-from wn_rl.types import Batch, BatchLoss
+from wn_rl.types import BatchLoss
 
-LossFunction = Callable[[nn.Module, Batch], BatchLoss]
-GradientFunction = Callable[[Batch], BatchLoss]
+LossFunction = Callable[[nn.Module, Any], BatchLoss]
+GradientFunction = Callable[[Any], BatchLoss]
 
 
 def make_gradient_function(
@@ -47,7 +48,7 @@ class WholeGradient:
     def __init__(self, network: QNetwork, folded: FoldedNetwork, compute_loss: LossFunction) -> None:
         self._network, self._folded, self._compute_loss = network, folded, compute_loss
 
-    def __call__(self, batch: Batch) -> BatchLoss:
+    def __call__(self, batch: Any) -> BatchLoss:
         with self._folded.lend_weights(self._network):
             result = self._compute_loss(self._network, batch)
         return _backward(result)
@@ -65,14 +66,14 @@ class CompiledGradient:
         self._shall_compile = True
         self._compiled: LossFunction | None = None
 
-    def __call__(self, batch: Batch) -> BatchLoss:
+    def __call__(self, batch: Any) -> BatchLoss:
         if self._shall_compile:
             self._compile(batch)
         if self._compiled is None:
             return self._whole(batch)
         return _backward(self._compiled(self._network, batch))
 
-    def _compile(self, batch: Batch) -> None:
+    def _compile(self, batch: Any) -> None:
         """Compile, by a first call and its gradient, of which no trace stays in the network."""
         self._shall_compile = False
         before = [buffer.clone() for buffer in self._network.buffers()]  # running statistics

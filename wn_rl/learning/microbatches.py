@@ -1,8 +1,8 @@
 """A minibatch in parts, each of which a thread learns from: microbatches, side by side.
 
 Where no example depends on another, the losses of a minibatch are those of its parts, and its gradient is the sum of
-theirs. Weight normalization keeps that so, and batch normalization does not. On a CPU the threads meet once in an
-update, where those that share PyTorch's operations meet hundreds of times.
+theirs. Weight and layer normalization keep that so, and batch normalization does not. On a CPU the threads meet once
+in an update, where those that share PyTorch's operations meet hundreds of times.
 """
 
 import copy
@@ -17,7 +17,9 @@ from wn_rl.errors import ConfigurationError
 from wn_rl.networks.folded_network import FoldedNetwork
 from wn_rl.nn.weight_norm_layers import plain_type
 from wn_rl.system.threads import run_side_by_side
-from wn_rl.types import Batch, BatchLoss
+from wn_rl.types import BatchLoss
+
+PER_EXAMPLE_NORMS = (nn.LayerNorm, nn.GroupNorm)
 
 
 class MicrobatchGradient:
@@ -30,11 +32,12 @@ class MicrobatchGradient:
         num_parts: into how many parts a minibatch is taken.
 
     Raises:
-        ConfigurationError: the network has other layers than affine ones, plain or weight-normalized.
+        ConfigurationError: the network has other layers than affine ones, plain or weight-normalized, and PyTorch's
+            norms of single examples.
     """
 
     def __init__(
-        self, network: nn.Module, folded: FoldedNetwork, compute_loss: Callable[[nn.Module, Batch], BatchLoss],
+        self, network: nn.Module, folded: FoldedNetwork, compute_loss: Callable[[nn.Module, Any], BatchLoss],
         num_parts: int,
     ) -> None:  # fmt: skip
         self._network, self._folded, self._compute_loss = network, folded, compute_loss
@@ -42,17 +45,17 @@ class MicrobatchGradient:
         layers = dict(network.named_modules())
         paths = [path.rpartition(".") for path, _ in folded.network.named_parameters()]
         self._weights: list[tuple[Any, str]] = [(layers.get(layer), name) for layer, _, name in paths]
-        if any(layer is None or plain_type(layer) is None for layer, _ in self._weights):
+        if any(plain_type(layer) is None and not isinstance(layer, PER_EXAMPLE_NORMS) for layer, _ in self._weights):
             raise ConfigurationError(
-                f"minibatch_parts={num_parts} needs a network of plain or weight-normalized layers alone;"
+                f"minibatch_parts={num_parts} needs a network of layers under which no example depends on another;"
                 " say minibatch_parts=1, or normalizer=weight_norm"
             )
 
-    def __call__(self, batch: Batch) -> BatchLoss:
+    def __call__(self, batch: Any) -> BatchLoss:
         """The losses of all examples; the gradient of their mean goes through weight normalization once."""
         chunks = zip(*(tensor.chunk(len(self._copies)) for tensor in batch), strict=True)
         tasks = [
-            partial(_learn, self._compute_loss, network, Batch(*chunk), 1 / len(batch.a_tm1))
+            partial(_learn, self._compute_loss, network, batch._make(chunk), 1 / len(batch.a_tm1))
             for network, chunk in zip(self._copies, chunks, strict=False)  # of few examples there are fewer parts
         ]
         self._folded.sync(self._network)
@@ -76,7 +79,7 @@ def _share(network: nn.Module) -> nn.Module:
 
 
 def _learn(
-    compute_loss: Callable[[nn.Module, Batch], BatchLoss], network: nn.Module, batch: Batch, share: float
+    compute_loss: Callable[[nn.Module, Any], BatchLoss], network: nn.Module, batch: Any, share: float
 ) -> tuple[BatchLoss, tuple[Tensor, ...]]:
     """Losses, and the gradient of ``share`` times their sum, in the copy's own precision, whichever thread this is."""
     with torch.enable_grad(), torch.autocast(batch.s_tm1.device.type, enabled=False):

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
+from typing import ClassVar
 
 import torch
 
@@ -10,8 +11,9 @@ from wn_rl.errors import ConfigurationError
 from wn_rl.learning.schedules import LinearSchedule, RunLength
 from wn_rl.networks.heads import HEADS
 from wn_rl.networks.network_settings import NetworkSettings
-from wn_rl.nn.normalizers import AFFINE_NORMALIZERS
+from wn_rl.nn.normalizers import PER_EXAMPLE_NORMALIZERS
 from wn_rl.replay.replay_settings import ReplaySection
+from wn_rl.replay.rollout import RolloutSection
 from wn_rl.system.fields import limit, number, one_of, section, setting, share, switch, whole
 
 
@@ -27,7 +29,13 @@ class ExplorationSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class LearnerSettings:
-    """What any learner of Q-values is told: those of an algorithm extend it."""
+    """What any learner of Q-values is told: those of an algorithm extend it.
+
+    Attributes:
+        learns_while_playing: whether the learner and the environments want cores at the same time.
+    """
+
+    learns_while_playing: ClassVar[bool] = True
 
     total_agent_steps: int = setting(whole(1), changeable=True)
     iteration_agent_steps: int = setting(whole(1))
@@ -85,13 +93,13 @@ class LearnerSettings:
         hindrances = {
             f"accelerator={accelerator}": accelerator != "cpu",
             "compile=true": self.compile,
-            f"normalizer={normalizer}": normalizer not in AFFINE_NORMALIZERS,
+            f"normalizer={normalizer}": normalizer not in PER_EXAMPLE_NORMALIZERS,
         }
         hindering = [name for name, hinders in hindrances.items() if hinders]
         if self.minibatch_parts > 1 and hindering:
             raise ConfigurationError(
                 f"minibatch_parts={self.minibatch_parts} needs accelerator=cpu, compile=false and normalizer="
-                f"{' or '.join(AFFINE_NORMALIZERS)}, not {hindering[0]}; say minibatch_parts=1, or auto"
+                f"{' or '.join(PER_EXAMPLE_NORMALIZERS)}, not {hindering[0]}; say minibatch_parts=1, or auto"
             )
 
 
@@ -159,3 +167,57 @@ class DQNSettings(LearnerSettings):
                 f"warmup_agent_steps={self.warmup_agent_steps} is less than num_envs * replay.n_step = {shortest}: no"
                 f" transition would be complete before the first update; raise it to at least {shortest}"
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PQNSettings(LearnerSettings):
+    """What PQN is told besides: configs/algorithm/pqn.yaml."""
+
+    learns_while_playing: ClassVar[bool] = False
+
+    batch_size: int = setting(whole(1))
+    num_epochs: int = setting(whole(1))
+    final_learning_rate: float = setting(number(0))
+    learning_rate_decay_agent_steps: int = setting(whole(0))
+    rollout: RolloutSection = section(RolloutSection)
+
+    @property
+    def rollout_agent_steps(self) -> int:
+        """Agent steps in a whole rollout."""
+        return self.num_envs * self.rollout.num_rounds
+
+    @property
+    def warmup_agent_steps(self) -> int:
+        """Random play whose frames the first weights come from, if they come from data: one rollout."""
+        return self.rollout_agent_steps if self.initialization == "data_dependent" else 0
+
+    @cached_property
+    def epsilon(self) -> LinearSchedule:
+        """Exploration, as a function of agent steps."""
+        return self.make_epsilon(self.warmup_agent_steps)
+
+    @cached_property
+    def annealed_learning_rate(self) -> LinearSchedule:
+        """The learning rate, as a function of agent steps."""
+        return LinearSchedule(
+            initial=self.learning_rate, final=self.final_learning_rate,
+            begin_agent_steps=0, duration_agent_steps=self.learning_rate_decay_agent_steps,
+        )  # fmt: skip
+
+    def check(self, *, network: NetworkSettings, normalizer: str, accelerator: str) -> None:
+        """The head has values that a lambda-return can replace, and rollouts fit minibatches and iterations."""
+        if HEADS[network.head].is_distributional:
+            raise ConfigurationError(
+                f"network.head={network.head} learns a distribution, and Q(lambda) has targets for its mean alone; say"
+                " network.head=linear or dueling"
+            )
+        rollout = f"num_envs * rollout.num_rounds = {self.rollout_agent_steps} agent steps of a rollout"
+        if self.batch_size > self.rollout_agent_steps:
+            raise ConfigurationError(f"batch_size={self.batch_size} is more than the {rollout}; lower it")
+        if self.warmup_agent_steps >= min(self.iteration_agent_steps, self.total_agent_steps):
+            raise ConfigurationError(
+                f"the {rollout}, which the first weights come from, do not end within the first iteration"
+                f" (iteration_agent_steps={self.iteration_agent_steps}, total_agent_steps={self.total_agent_steps});"
+                " raise those, or say initialization=random"
+            )
+        super().check(network=network, normalizer=normalizer, accelerator=accelerator)

@@ -1,1 +1,1 @@
-"""Losses: pure functions of tensors, one loss and one priority per transition."""
+"""Losses and returns: pure functions of tensors; one loss and one priority per transition."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import cast
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from wn_rl.networks.q_network import QNetwork
 from wn_rl.nn.folding import ComputedWeights, fold_, lent_weights, make_folded
 from wn_rl.nn.weight_norm_layers import WeightNormLayer
+from wn_rl.system.threads import run_side_by_side
 from wn_rl.types import QOutput
 
 
@@ -39,6 +41,16 @@ class FoldedNetwork(nn.Module):
     def compute(self, observation: Num[Tensor, "B S *frame"]) -> QOutput:
         """All that the head returns; no gradient flows."""
         return self.network(observation)
+
+    def compute_side_by_side(self, observation: Num[Tensor, "B S *frame"], *, num_parts: int) -> Float32[Tensor, "B A"]:
+        """Q-values, by as many threads, each of a part of the observations; no gradient flows."""
+        if num_parts == 1:
+            return self(observation)
+        return torch.cat(run_side_by_side([partial(self._compute_part, part) for part in observation.chunk(num_parts)]))
+
+    def _compute_part(self, observation: Num[Tensor, "B S *frame"]) -> Float32[Tensor, "B A"]:
+        with torch.autocast(observation.device.type, enabled=False):  # the copy's own precision, whichever thread it is
+            return self(observation)
 
     def sync(self, online: nn.Module) -> "FoldedNetwork":
         """Copy the online network now, in place, unless it was copied since ``expire`` was called."""

@@ -228,8 +228,8 @@ NORMALIZERS: dict[str, Callable[..., nn.Module]] = {
     "projection": _projection,
 }
 
-AFFINE_NORMALIZERS = ("none", "weight_norm")
-"""Those whose layers are plain or weight-normalized, and nothing else."""
+PER_EXAMPLE_NORMALIZERS = ("none", "weight_norm", "layer_norm")
+"""Those under which no example depends on another, and whose layers are plain, weight-normalized or PyTorch's norms."""
 
 
 def make_normalizer(name: str) -> Normalizer:

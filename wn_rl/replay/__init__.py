@@ -1,1 +1,1 @@
-"""The replay: how agent steps become n-step transitions, are stored once, sampled, and written to disk."""
+"""Where agent steps wait to be learned from: the replay, its n-step transitions, samplers and files; and rollouts."""

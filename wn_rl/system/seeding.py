@@ -19,6 +19,12 @@ def make_stream(seed: int, name: str) -> torch.Generator:
     return _make_generator(seed, _STREAM, STREAMS.index(name))
 
 
+def check_generator_state(state: torch.Tensor) -> None:
+    """Make sure that a generator can go on from a saved state. Raises ValueError: it cannot."""
+    if state.dtype != torch.uint8 or state.shape != torch.Generator().get_state().shape:
+        raise ValueError("the state of its generator is none")
+
+
 def make_statistics_generator(seed: int, agent_steps: int) -> torch.Generator:
     """What draws the states that statistics after so many agent steps are taken on."""
     return _make_generator(seed, _STATISTICS, agent_steps)

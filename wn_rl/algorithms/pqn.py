@@ -1,0 +1,216 @@
+"""PQN: Q(lambda) in many environments at once, with neither replay nor target network (Gallici et al. 2024).
+
+A round is one action in each of N environments. T rounds are a rollout: its targets are computed once, its steps are
+learned from in a few epochs of minibatches, and then it is forgotten. An iteration's end ends the rollout too. What a
+terminal, a life loss and a time limit mean is in the data already (wn_rl/replay/rollout.py). What is to keep learning
+stable is the normalization of the network, and no copy of it that stands still.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from math import ceil
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float32
+from torch import Tensor, nn
+
+from wn_rl.acting.collector import Collector, Round
+from wn_rl.acting.policies import Policy, QFunction
+from wn_rl.algorithms.algorithm import Algorithm
+from wn_rl.learning.gradients import make_gradient_function
+from wn_rl.learning.settings import PQNSettings
+from wn_rl.losses.lambda_returns import compute_lambda_returns
+from wn_rl.losses.q_learning import compute_value_loss, select_action
+from wn_rl.networks.folded_network import FoldedNetwork
+from wn_rl.networks.q_network import QNetwork
+from wn_rl.nn.normalizers import project_weights
+from wn_rl.replay.rollout import Rollout
+from wn_rl.system.seeding import check_generator_state
+from wn_rl.types import BatchLoss, RolloutBatch
+
+
+class PQN(Algorithm):
+    """Parallelised Q-networks: rollouts of N environments, learned from by the network that played them.
+
+    Args:
+        network, make_optimizer: the Q-network, [B, S, *frame] -> QOutput, and what makes its optimizer.
+        make_policy: what makes the policy of a Q-function.
+        collector, rollout: the training environments' player, and what holds its last rounds.
+        generator: the stream that minibatches, and first weights from data, are drawn from.
+        settings: the hyperparameters.
+    """
+
+    network: QNetwork
+
+    def __init__(
+        self, *, network: QNetwork, make_optimizer: Callable[[nn.Module], torch.optim.Optimizer],
+        make_policy: Callable[[QFunction], Policy], collector: Collector, rollout: Rollout,
+        generator: torch.Generator, settings: PQNSettings,
+    ) -> None:  # fmt: skip
+        super().__init__(run_length=settings.run_length, warmup_agent_steps=settings.warmup_agent_steps)
+        self.network = network
+        self.acting = FoldedNetwork(network, dtype=settings.folded_dtype)  # brought up to date before use
+        self.policy = make_policy(partial(self.acting.compute_side_by_side, num_parts=settings.minibatch_parts))
+        self.compute_gradient = make_gradient_function(
+            network, self.acting, self.compute_loss,
+            num_microbatches=settings.minibatch_parts, compiled=settings.compile,
+        )  # fmt: skip
+        self.make_optimizer, self.settings = make_optimizer, settings
+        self.collector, self.rollout, self.generator = collector, rollout, generator
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """The optimizer of the network."""
+        return self.make_optimizer(self.network)
+
+    def begin(self, saved: dict[str, Any] | None) -> None:
+        """Set what depends on data, from a rollout of random play; or go on from a checkpoint."""
+        self.rollout.allocate()
+        if saved is None:
+            self.begin_iteration(0)
+        else:
+            self.collector.load_state_dict(saved["collector"], self.policy, self._play_again)
+            self.rollout.load_state_dict(saved["rollout"])
+        while self.agent_steps < self.warmup_agent_steps and not self.trainer.should_stop:
+            self.collector.begin_random_round(self.policy)
+            self._store(self.collector.end_round())
+            self.on_warmup_round()
+            if self.rollout.is_full:
+                self._initialize()
+
+    def _initialize(self) -> None:
+        """The first weights, from real frames; nothing is learned from the rollout that they come from."""
+        frames = self.sample_states(self.settings.initialization_batch_size, self.generator)
+        self.network.initialize_from_data(frames, self.settings.initial_q_std, self.generator)
+        self.acting.expire()
+        self.rollout.clear()
+
+    def _play_again(self, played: Round) -> None:
+        """A round of the iteration that goes on: of its rollouts the last, which is not full, is kept."""
+        self._store(played)
+        if self.rollout.is_full:
+            self.rollout.clear()
+
+    def _store(self, played: Round) -> None:
+        self.rollout.add(played.state.stack, played.actions, played.step)
+
+    def begin_iteration(self, iteration: int) -> None:
+        """An iteration begins with freshly seeded environments."""
+        self.collector.begin_iteration(self.settings.seed, iteration)
+
+    def training_step(self, batch: int, batch_idx: int) -> None:
+        """A chunk of rounds, after which a checkpoint may be written: what acts in it is what was learned."""
+        super().training_step(batch, batch_idx)
+        self.acting.sync(self.network)
+
+    def run_round(self) -> None:
+        """Act; and when the rollout is full, learn from it."""
+        self.acting.sync(self.network)
+        decision = self.collector.begin_round(self.policy, self.settings.epsilon(self.agent_steps))
+        played = self.collector.end_round()
+        self._store(played)
+        ends_rollout = self.rollout.is_full or self.has_iteration_ended
+        is_cut = played.step.truncated | ends_rollout
+        self.rollout.set_values(decision.q_values.amax(dim=1), self._compute_final_values(played, is_cut))
+        if ends_rollout:
+            self._learn()
+
+    def _compute_final_values(self, played: Round, is_cut: Bool[np.ndarray, "N"]) -> Float32[Tensor, "N"]:
+        """max_a Q(s, a) of the observations that a round led to, before any reset, where ``is_cut``; 0 elsewhere."""
+        values = torch.zeros(len(is_cut), device=played.state.stack.device)
+        if is_cut.any():
+            seen = self.policy.observe(played.step.frame, np.zeros_like(is_cut), played.state)
+            lanes = torch.from_numpy(is_cut).to(values.device)
+            values[lanes] = self.acting(seen.stack[lanes]).amax(dim=1)
+        return values
+
+    def _learn(self) -> None:
+        """A few epochs of minibatches of the rollout, whose targets stay as they were when it ended."""
+        target = self.compute_targets().flatten()
+        num_minibatches = ceil(len(target) / self.settings.batch_size)
+        for _ in range(self.settings.num_epochs):
+            for rows in torch.randperm(len(target), generator=self.generator).chunk(num_minibatches):
+                self._update(RolloutBatch(*self.rollout.read(rows), target[rows.to(target.device)]))
+        self.rollout.clear()
+
+    def compute_targets(self) -> Float32[Tensor, "T N"]:
+        """The Q(lambda) target of every step of the rollout (Peng & Williams 1994; Section 4, Gallici et al. 2024),
+
+            y_tm1 = r_t + discount_t ((1 - lambda_t) max_a Q(s_t, a) + lambda_t y_t)
+
+        by the values of the network that played, which is the one that learning begins with: they were computed to act.
+        lambda_t is lambda, but 0 where the next row did not follow: after a time limit, whose s_t is the final
+        observation, and in the last row. discount_t is 0 after a terminal. No gradient reaches y.
+        """
+        r_t, discount_t, v_t, lambda_t = self.rollout.compute_transitions()
+        return compute_lambda_returns(r_t, discount_t, v_t, lambda_t)
+
+    def _update(self, batch: RolloutBatch) -> None:
+        """One optimizer step on one minibatch, and what follows from it."""
+        optimizer: Any = self.optimizers()
+        for group in optimizer.param_groups:
+            group["lr"] = self.settings.annealed_learning_rate(self.agent_steps)
+        optimizer.zero_grad()  # first: gradients must not outlive the next forward pass where that is a CUDA graph
+        loss, priority, q_tm1 = self.compute_gradient(batch)
+        if self.settings.max_gradient_norm is not None:
+            self.clip_gradients(optimizer.optimizer, self.settings.max_gradient_norm, "norm")
+        optimizer.step()
+        project_weights(self.network)
+        self.acting.expire()
+        self.num_updates += 1
+        max_q_value = q_tm1.amax(dim=1).mean()
+        self.metrics.add(loss=loss.mean(), absolute_td_error=priority.mean(), max_q_value=max_q_value)
+
+    def compute_loss(self, online: nn.Module, batch: RolloutBatch) -> BatchLoss:
+        """(y - Q(s_tm1, a_tm1))^2 / 2, by the online network or a copy of it with gradients of its own."""
+        q_tm1 = online(batch.s_tm1).q_values
+        loss, td_error = compute_value_loss(select_action(q_tm1, batch.a_tm1), batch.target, error_function="mse")
+        return BatchLoss(loss, td_error, q_tm1)
+
+    def end_iteration(self) -> None:
+        """The running episodes are cut; the rollout has ended, and was learned from, with the last round."""
+        self.collector.end_iteration()
+
+    # --- what others ask
+
+    @property
+    def agent_steps(self) -> int:
+        """Actions of single environments so far, warm-up included."""
+        return self.collector.agent_steps
+
+    def compute_statistics(self) -> dict[str, float]:
+        """Means over the last games of training, and where exploration and learning are."""
+        return {
+            **self.collector.compute_statistics(), "train/epsilon": self.settings.epsilon(self.agent_steps),
+            "train/learning_rate": self.settings.annealed_learning_rate(self.agent_steps),
+            "train/updates": self.num_updates,
+        }  # fmt: skip
+
+    def sample_states(self, num_states: int, generator: torch.Generator) -> Tensor:
+        """Drawn from the rollout."""
+        return self.rollout.sample_states(num_states, generator)
+
+    def saved_state(self) -> dict[str, Any]:
+        """Counters and streams, the environments, and the values of a rollout that has not ended."""
+        return {
+            "num_updates": self.num_updates, "generator": self.generator.get_state(),
+            "collector": self.collector.state_dict(), "rollout": self.rollout.state_dict(),
+        }  # fmt: skip
+
+    def check_state(self, state: dict[str, Any]) -> None:
+        """Sizes, types and ranges."""
+        self.collector.check_state_dict(state["collector"], iteration_agent_steps=self.run_length.iteration_agent_steps)
+        check_generator_state(state["generator"])
+        num_rounds_played = len(state["collector"]["actions"])
+        self.rollout.check_state_dict(state["rollout"], num_rounds_played=num_rounds_played)
+
+    def restore_counters(self, state: dict[str, Any]) -> None:
+        """The numbers that are asked for before the environments run."""
+        super().restore_counters(state)
+        self.collector.agent_steps = state["collector"]["agent_steps"]
+        self.generator.set_state(state["generator"])
+
+    def close(self) -> None:
+        """Stop the environments."""
+        self.collector.environments.close()
