@@ -26,7 +26,7 @@ from wn_rl.app.configuration import (
     save_configuration,
     select_fixed_settings,
 )
-from wn_rl.app.resume import check_settings
+from wn_rl.app.resume import check_length, check_settings
 from wn_rl.callbacks.evaluation import Evaluation
 from wn_rl.callbacks.video_recording import Videos
 from wn_rl.callbacks.weight_statistics import WeightStatistics
@@ -246,7 +246,7 @@ def test_the_streams_of_a_run_are_apart_and_follow_from_its_seed() -> None:
         (["run_dir=5"], "run_dir=5: needs a word"),
         (["checkpoint.keep_last=0"], "checkpoint.keep_last=0: needs a number of at least 1"),
         (["optimizer.betas=[2,2]"], "optimizer cannot be made of its settings"),
-        (["optimizer._target_=torch.nn.Linear"], "optimizer._target_=torch.nn.Linear is no Optimizer"),
+        (["optimizer._target_=torch.nn.Linear"], "optimizer._target_='torch.nn.Linear' is none of"),
     ],
 )
 def test_what_cannot_work_is_refused_in_one_line(overrides: list[str], message: str) -> None:
@@ -400,7 +400,7 @@ def test_a_run_cannot_become_shorter_than_it_is(saved_run: Path) -> None:
     checkpoint = {"agent": {"agent_steps": 1000, "config": OmegaConf.to_container(saved, resolve=True)}}
     saved.total_agent_steps = 999
     with pytest.raises(ConfigurationError, match="total_agent_steps=999 is less than the 1000 that this run has done"):
-        check_settings(checkpoint, saved, saved_run)
+        check_length(checkpoint, saved)
 
 
 def test_a_folder_without_a_run_is_told_so(tmp_path: Path) -> None:

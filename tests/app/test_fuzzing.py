@@ -149,6 +149,7 @@ def test_fuzzed_agents_are_refused(agent_folder: Path) -> None:
 FORGED_AGENTS: list[tuple[tuple[str, ...], Any]] = [
     (("game",), "Nonsense"), (("game",), 5), (("protocol",), 5), (("protocol", "frame_skip"), "4"), (("format",), 2),
     (("protocol", "frame_skip"), 0), (("network",), []), (("network", "hidden_units"), 10**10), (("agent_steps",), "x"),
+    (("agent_steps",), 10**4000), (("agent_steps",), -1), (("protocol", "name"), "x" * 500_000),
     (("network", "hidden_units"), 10**300), (("network", "hidden_units"), -1), (("network", "hidden_units"), 17),
     (("network", "hidden_units"), 30_000),  # nearly a gigabyte, which this machine may well have
     (("network", "num_actions"), 10**12), (("network", "stack_size"), 10**9), (("network", "stack_size"), 0),
@@ -172,7 +173,7 @@ def test_a_forged_agent_with_true_checksums_is_refused(path: tuple[str, ...], va
     assert check_refused_or_same(lambda: read_agent(agent_folder), None)
 
 
-@pytest.mark.parametrize("change", ["shape", "missing", "more", "huge file"])
+@pytest.mark.parametrize("change", ["shape", "missing", "more", "huge file", "diverged"])
 def test_weights_of_another_network_are_refused(change: str, agent_folder: Path) -> None:
     path = agent_folder / "weights.safetensors"
     weights = load_file(path)
@@ -181,6 +182,7 @@ def test_weights_of_another_network_are_refused(change: str, agent_folder: Path)
         "shape": weights | {name: weights[name].reshape(-1)[:-1].contiguous()},
         "missing": {key: value for key, value in weights.items() if key != name},
         "more": weights | {"more": torch.zeros(3)},
+        "diverged": {key: torch.full_like(value, torch.nan) for key, value in weights.items()},
         "huge file": weights | {"more": torch.zeros(2**20)},
     }
     content = save(changed[change])
@@ -271,6 +273,24 @@ FORGED_CHECKPOINTS: list[tuple[tuple[Any, ...], Any]] = [
     (("wn_rl", "collector", "agent_steps"), 10**30), (("wn_rl", "collector", "recent_returns"), [0.0] * 10**4),
     (("wn_rl", "collector", "generator"), expand(10**12)), (("wn_rl", "collector", "more"), 1),
     (("wn_rl", "replay", "segments"), [{"name": "../../etc/passwd"}] * 10), (("wn_rl", "replay", "segments"), None),
+    (("wn_rl", "replay", "replay", "lanes", "ages"), torch.full((4,), 2**40)), (("wn_rl", "num_updates"), 2**40),
+    (("wn_rl", "replay", "replay", "lanes", "heads"), torch.full((4,), 2**40)), (("wn_rl", "num_updates"), 0),
+    (("wn_rl", "replay", "replay", "columns", "reward"), torch.full((160,), torch.nan)),
+    (("wn_rl", "replay", "replay", "columns", "discount"), torch.full((160,), 2.0)),
+    (("wn_rl", "replay", "replay", "columns", "num_steps"), expand(160) + 200),
+    (("wn_rl", "replay", "replay", "columns", "action"), expand(160).contiguous() + 200),
+    (("wn_rl", "replay", "next_number"), -1), (("wn_rl", "replay", "replay", "settings"), "{}"),
+    (("wn_rl", "collector", "recent_returns"), [float("nan")]), (("loops",), {}), (("loops", "fit_loop"), {}),
+    (("loops", "fit_loop", "epoch_progress", "current", "completed"), 2**40), (("loops", "fit_loop"), None),
+    (("loops", "fit_loop", "epoch_loop.batch_progress", "current", "ready"), "1"), (("epoch",), 5),
+    (("loops", "fit_loop", "epoch_loop.batch_progress", "current", "ready"), -1), (("callbacks",), []),
+    (("pytorch-lightning_version",), "x"), (("pytorch-lightning_version",), None), (("lr_schedulers",), [{}]),
+    (("callbacks", "Evaluation"), {}), (("callbacks", "MetricsLogging", "num_rows"), -1), (("agent",), None),
+    (("agent", "agent_steps"), "500"), (("agent", "mean_return"), "high"), (("agent", "mean_return"), torch.nan),
+    (("optimizer_states", 0, "state", 0, "exp_avg_sq"), torch.full((64,), -1.0)),
+    (("optimizer_states", 0, "state", 0, "exp_avg"), torch.full((64,), torch.nan)),
+    (("optimizer_states", 0, "state", 0), {}), (("optimizer_states", 0, "param_groups", 0, "lr"), float("nan")),
+    (("optimizer_states", 0, "param_groups", 0, "betas"), "x"), (("state_dict", 0), torch.full((2,), torch.nan)),
 ]  # fmt: skip
 
 

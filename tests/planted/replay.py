@@ -175,7 +175,7 @@ PLANTED = [
     {
         "number": 0,
         "file": _PERSISTENCE,
-        "old": "self._saved_heads = lanes.heads.copy()",
+        "old": "self._saved_heads = self._replay.lanes.heads.copy()",
         "new": "pass",
         "test": "tests/replay/test_replay_persistence.py::test_a_loaded_archive_writes_what_the_one_that_went_on_writes",
     },

@@ -4,6 +4,7 @@ import json
 import re
 import threading
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -339,10 +340,10 @@ def served(tmp_path: Path) -> Iterator[tuple[Path, str]]:
     folder = make_run_folder(tmp_path / "runs" / "one")
     (folder / "videos").mkdir()
     (folder / "videos" / "best-1.mp4").write_bytes(bytes(range(100)))
-    server = make_page_server(tmp_path / "runs", 0)
+    server, address = make_page_server(tmp_path / "runs", "127.0.0.1", 0)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    yield folder, f"http://127.0.0.1:{server.server_port}"
+    yield folder, address.removesuffix("/")
     server.shutdown()
     thread.join()
     server.server_close()
@@ -383,15 +384,53 @@ def test_the_server_gives_pages_and_videos_and_nothing_else(served: tuple[Path, 
         "/one/videos",
         "/nothing.mp4",
         "//etc/x.png",
+        "/" + "x" * 300,
+        "/" + "x/" * 5000,
+        "/x%00.png",
     ):
         assert fetch(address + path)[0] == 404, path
     assert fetch(address + "/", Host="evil.example")[0] == 400
 
 
+def test_the_server_follows_no_link_out_of_its_folder(served: tuple[Path, str], tmp_path: Path) -> None:
+    folder, address = served
+    (tmp_path / "secret.png").write_bytes(b"secret")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "secret.mp4").write_bytes(b"secret")
+    (folder / "videos" / "x.png").symlink_to(tmp_path / "secret.png")
+    (folder / "deeper").symlink_to(tmp_path / "elsewhere")
+    (folder / "again.mp4").symlink_to("videos/best-1.mp4")
+    assert fetch(address + "/one/videos/x.png")[0] == 404
+    assert fetch(address + "/one/deeper/secret.mp4")[0] == 404
+    assert fetch(address + "/one/again.mp4") == (200, bytes(range(100)))
+
+
+def test_the_server_answers_who_has_the_address_and_only_reads(served: tuple[Path, str]) -> None:
+    _, address = served
+    root, _, secret = address.rpartition("/")
+    for path in ("/", "/one/", "/one/videos/best-1.mp4", f"/{secret[:-1]}/", "/x/"):
+        assert fetch(root + path)[0] == 404
+    assert fetch(address)[0] == 200  # without its last slash
+    for method in ("POST", "PUT", "DELETE", "PATCH", "OPTIONS"):
+        request = urllib.request.Request(address + "/", method=method)
+        with pytest.raises(urllib.error.HTTPError, match="405"):
+            urllib.request.urlopen(request, timeout=20)
+
+
+def test_an_open_server_warns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    folder = make_run_folder(tmp_path / "run")
+    monkeypatch.setattr("werkzeug.serving.BaseWSGIServer.serve_forever", lambda server: None)
+    for host in ("127.0.0.1", "0.0.0.0"):
+        browsing.show_pages(configure(run=str(folder), serve=True, host=host, port=0))
+        told = capsys.readouterr()
+        assert told.out.startswith(f"http://{host}:")
+        assert ("from other machines" in told.err) == (host == "0.0.0.0")
+
+
 def test_a_port_in_use_is_told_in_one_line(served: tuple[Path, str], capfd: pytest.CaptureFixture[str]) -> None:
     folder, address = served
     with pytest.raises(ConfigurationError, match="is taken"):
-        browsing.show_pages(configure(run=str(folder), serve=True, port=int(address.rpartition(":")[2])))
+        browsing.show_pages(configure(run=str(folder), serve=True, port=urllib.parse.urlparse(address).port))
     with pytest.raises(ConfigurationError, match="from 0 to 65535"):
         browsing.show_pages(configure(run=str(folder), serve=True, port=70_000))
     assert capfd.readouterr() == ("", "")

@@ -209,11 +209,11 @@ IS_PLAYING = "video => video.isConnected && video.readyState === 4 && !video.pau
 @contextmanager
 def serve(folder: Path) -> Iterator[str]:
     """The address of a server of the folder's pages."""
-    server = make_page_server(folder, 0)
+    server, address = make_page_server(folder, "127.0.0.1", 0)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}/"
+        yield address
     finally:
         server.shutdown()
         thread.join()

@@ -5,6 +5,7 @@ iteration's episodes are an exact function of the seeds it began with and of the
 are the collector's whole state, and loading it plays the actions once more.
 """
 
+import math
 from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -183,11 +184,11 @@ class Collector:
             and int(seeds.min()) >= 0 and int(seeds.max()) < NUM_SEEDS
             and actions.dtype == torch.uint8 and actions.dim() == 2 and actions.shape[1] == self.num_envs
             and actions.is_contiguous() and bool((actions < self.environments.num_actions).all())
-            and 0 <= actions.numel() <= state["agent_steps"] < 2**62 and state["num_episodes"] >= 0
+            and 0 <= actions.numel() <= state["agent_steps"] < 2**62 and 0 <= state["num_episodes"] < 2**62
             and self.exploration.is_sound({key: state[key] for key in self.exploration.state_dict()})
             and len(state["recent_returns"]) == len(state["recent_lengths"]) <= NUM_RECENT_EPISODES
-            and all(type(value) is float for value in state["recent_returns"])
-            and all(type(value) is int for value in state["recent_lengths"])
+            and all(type(value) is float and math.isfinite(value) for value in state["recent_returns"])
+            and all(type(value) is int and 0 < value < 2**62 for value in state["recent_lengths"])
         )  # fmt: skip
         if not is_sound:
             raise ConfigurationError("the saved collector does not fit this run's environments, or is damaged")

@@ -49,6 +49,9 @@ class Algorithm(lightning.LightningModule):
     def agent_steps(self) -> int:
         """Actions of single environments so far, warm-up included."""
 
+    def allocate(self) -> None:
+        """Take the memory that ``begin`` needs, if it is much; ConfigurationError where that is short."""
+
     @abstractmethod
     def begin(self, saved: dict[str, Any] | None) -> None:
         """Take memory, start the environments and warm up; or go on from what ``saved_state`` returned."""
@@ -82,7 +85,9 @@ class Algorithm(lightning.LightningModule):
 
     @abstractmethod
     def check_state(self, state: dict[str, Any]) -> None:
-        """Make sure that a saved state, which may be damaged or a stranger's, can be gone on from; loads nothing.
+        """Make sure that a saved state, which may be damaged or a stranger's, can be gone on from.
+
+        Called after ``allocate``; whatever it fills, ``begin`` fills anew.
 
         Raises:
             ConfigurationError, or what looking at a wrong structure raises: it cannot.

@@ -63,9 +63,13 @@ class DQN(Algorithm):
         """The optimizer of the online network alone."""
         return self.make_optimizer(self.network)
 
+    def allocate(self) -> None:
+        """The replay's memory."""
+        self.replay.allocate()
+
     def begin(self, saved: dict[str, Any] | None) -> None:
         """Fill the replay with random play, then set what depends on data; or go on from a checkpoint."""
-        self.replay.allocate()
+        self.allocate()
         if saved is None:
             self.begin_iteration(0)
         else:
@@ -199,10 +203,16 @@ class DQN(Algorithm):
         }  # fmt: skip
 
     def check_state(self, state: dict[str, Any]) -> None:
-        """Sizes, types, ranges, and the files of the replay's segments."""
+        """Sizes, types, ranges, counters that agree, and the files of the replay's segments."""
         self.collector.check_state_dict(state["collector"], iteration_agent_steps=self.run_length.iteration_agent_steps)
         check_generator_state(state["generator"])
-        self.archive.check_files(state["replay"])
+        settings, agent_steps = self.settings, state["collector"]["agent_steps"]
+        num_due = settings.compute_num_updates_due(max(agent_steps, settings.warmup_agent_steps), state["num_updates"])
+        if not 0 <= num_due <= settings.samples_per_agent_step * settings.num_envs / settings.batch_size + 1:
+            raise ValueError(f"it has {state['num_updates']} updates after {agent_steps} agent steps")
+        self.archive.check_state_dict(state["replay"])
+        if int(state["replay"]["replay"]["columns"]["action"].max()) >= self.collector.environments.num_actions:
+            raise ValueError("its replay holds actions that there are not")
 
     def restore_counters(self, state: dict[str, Any]) -> None:
         """The numbers that are asked for before the replay is filled."""

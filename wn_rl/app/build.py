@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from hydra.utils import get_class, instantiate
+from hydra.utils import instantiate
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
@@ -17,6 +17,7 @@ from wn_rl.algorithms.algorithm import Algorithm
 from wn_rl.algorithms.dqn import DQN
 from wn_rl.algorithms.pqn import PQN
 from wn_rl.app.run_settings import RunSettings
+from wn_rl.app.targets import LOGGERS, OPTIMIZERS, check_target
 from wn_rl.envs import selection
 from wn_rl.envs.protocols import AnyProtocol
 from wn_rl.errors import ConfigurationError
@@ -99,34 +100,14 @@ def check_targets(config: DictConfig) -> None:
     Raises:
         ConfigurationError: it would call something else, or the optimizer does not take what it is given.
     """
-    for key, kind in (("optimizer", torch.optim.Optimizer), ("logger", Logger)):
-        branch = as_dict(config[key]) if config[key] is not None else {}
-        if key == "logger" and "_target_" not in branch:
-            continue
-        if any(_names_targets(value) for name, value in branch.items() if name != "_target_"):
-            raise ConfigurationError(f"{key} has a _target_ within its settings, which would be called; remove it")
-        _check_target(key, branch.get("_target_"), kind)
+    check_target("optimizer", as_dict(config.optimizer), OPTIMIZERS)
+    if config.logger is not None and "_target_" in config.logger:
+        check_target("logger", as_dict(config.logger), LOGGERS)
     try:
         instantiate(config.optimizer)([nn.Parameter(torch.zeros(1))])
     except Exception as error:  # Hydra's own, and whatever an optimizer makes of its arguments
         reason = " ".join(str(error).split())[:200]
         raise ConfigurationError(f"optimizer cannot be made of its settings: {reason}") from error
-
-
-def _names_targets(value: Any) -> bool:
-    if isinstance(value, dict):
-        return "_target_" in value or any(_names_targets(entry) for entry in value.values())
-    return isinstance(value, list) and any(_names_targets(entry) for entry in value)
-
-
-def _check_target(key: str, target: Any, kind: type) -> None:
-    try:
-        found = get_class(str(target))
-    except Exception as error:  # importing a module may raise anything
-        reason = " ".join(str(error).split())[:200]
-        raise ConfigurationError(f"{key}._target_={target} cannot be imported: {reason}") from error
-    if not issubclass(found, kind):
-        raise ConfigurationError(f"{key}._target_={target} is no {kind.__name__}; name a class that is one")
 
 
 def make_optimizer(config: DictConfig, network: nn.Module) -> torch.optim.Optimizer:

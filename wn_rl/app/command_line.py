@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from wn_rl.app.renamed import check_words
-from wn_rl.errors import ConfigurationError
+from wn_rl.errors import ConfigurationError, show_text
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 CONFIG_DIRECTORY = next(folder for folder in (_PACKAGE / "configs", _PACKAGE.parent / "configs") if folder.is_dir())
@@ -74,4 +74,4 @@ def _exit_with(error: Exception) -> NoReturn:
 def _as_one_line(error: Exception) -> str:
     """The message without Hydra's line breaks and without its advice on stack traces."""
     lines = [line.strip() for line in str(error).splitlines()]
-    return " ".join(line for line in lines if line and "HYDRA_FULL_ERROR" not in line)
+    return show_text(" ".join(line for line in lines if line and "HYDRA_FULL_ERROR" not in line))

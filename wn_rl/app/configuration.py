@@ -1,11 +1,10 @@
 """A run's configuration: found by itself where it says auto, checked, written, and compared on resume."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from wn_rl.app.build import as_dict, find_kinds, make_protocol, parse_settings
@@ -17,17 +16,16 @@ from wn_rl.app.machine import (
     resolve_threads,
 )
 from wn_rl.app.renamed import rename_settings
+from wn_rl.app.targets import check_saved_logger
 from wn_rl.envs.games import resolve_game
 from wn_rl.envs.gymnasium_environments import import_environment
 from wn_rl.envs.selection import check_game, find_observation
 from wn_rl.errors import ConfigurationError
 from wn_rl.networks.torsos import choose_torso
+from wn_rl.runs.configuration_file import TRUSTED, follow_references, is_reference, read_configuration
 from wn_rl.runs.layout import CONFIG_FILE
 from wn_rl.system.fields import check_sections, complete, find_missing, list_changeable, remove_changeable, text
-from wn_rl.system.files import read_limited, write_whole
-
-MAX_CONFIG_BYTES = 2**15
-MAX_CONFIG_BRACKETS = 200  # PyYAML takes time that grows with the square of the depth
+from wn_rl.system.files import write_whole
 
 
 def resolve_configuration(config: DictConfig) -> DictConfig:
@@ -38,6 +36,7 @@ def resolve_configuration(config: DictConfig) -> DictConfig:
     """
     resolved = OmegaConf.create(OmegaConf.to_container(config, resolve=False))
     assert isinstance(resolved, DictConfig)
+    _replace_resolvers(resolved)
     check_sections(resolved, *find_kinds(resolved))
     resolve_environment(resolved)
     observation = find_observation(resolved.game, make_protocol(resolved))
@@ -53,6 +52,22 @@ def resolve_configuration(config: DictConfig) -> DictConfig:
     _check(resolved)
     resolve_storage(resolved, observation)
     return resolved
+
+
+def _replace_resolvers(config: DictConfig) -> None:
+    """Put the values of now in place of what only this machine can say, as ``${oc.env:USER}``."""
+    for key, value in _list_texts(OmegaConf.to_container(config, resolve=False)):
+        if not is_reference(value) and TRUSTED.get(key) != value:
+            OmegaConf.update(config, key, OmegaConf.select(config, key))
+
+
+def _list_texts(values: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """The texts of nested settings under their dotted keys."""
+    if isinstance(values, dict):
+        for key, value in values.items():
+            yield from _list_texts(value, f"{path}.{key}" if path else str(key))
+    elif isinstance(values, str):
+        yield path, values
 
 
 def _check(config: DictConfig) -> None:
@@ -71,6 +86,8 @@ def resolve_environment(config: DictConfig) -> None:
         if config.env.id is None or config.game is not None:
             raise ConfigurationError(f"env=gymnasium, game={config.game}: name it by env.id=CartPole-v1 alone")
         config.game = config.env.id = import_environment(text("env.id", config.env.id))
+        if isinstance(config.protocol, DictConfig):
+            config.protocol = as_dict(config.protocol)  # with env.kwargs: saved settings refer to no section
         return
     if config.env.id is not None:
         raise ConfigurationError(f"env.id={config.env.id} is no Atari game; say env=gymnasium too")
@@ -94,19 +111,9 @@ def load_configuration(run_dir: Path) -> DictConfig:
     if not path.is_file():
         raise ConfigurationError(f"{run_dir} is no run folder: it has no {CONFIG_FILE}; name one under runs/")
     try:
-        content = read_limited(path, MAX_CONFIG_BYTES).decode()
-        if content.count("[") + content.count("{") > MAX_CONFIG_BRACKETS:
-            raise ValueError("it nests too deep for settings")
-        if any(isinstance(token, yaml.AnchorToken | yaml.AliasToken) for token in yaml.scan(content)):
-            raise ValueError("it has references, which could unfold to more memory than there is")
-        config = OmegaConf.create(content)
-        OmegaConf.to_container(config, resolve=True)
-        values: Any = OmegaConf.to_container(config, resolve=False)
-    except Exception as error:  # whatever PyYAML and OmegaConf make of a damaged file, assertions included
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ConfigurationError(f"{path} cannot be read: {reason}") from error
-    if not isinstance(values, dict):
-        raise ConfigurationError(f"{path} cannot be read: it holds no settings")
+        values = read_configuration(path)
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"{path} cannot be read: {error}") from error
     rename_settings(values)
     return OmegaConf.create(values)
 
@@ -122,6 +129,7 @@ def resume_configuration(given: DictConfig, overrides: list[str], run_dir: Path)
         ConfigurationError: a setting differs that would make it another run; the message shows both values.
     """
     saved = _load_whole(run_dir, given)
+    _check_logger(saved, overrides, run_dir)
     changeable = list_changeable(*find_kinds(saved))
     if given.env.id is not None:  # what the user types may import a module
         given = copy.deepcopy(given)
@@ -130,7 +138,7 @@ def resume_configuration(given: DictConfig, overrides: list[str], run_dir: Path)
         key = override.partition("=")[0].lstrip("+~")
         if key in ("resume", "run_dir"):
             continue
-        new, old = (_as_plain(OmegaConf.select(config, key)) for config in (given, saved))
+        new, old = (_to_plain(OmegaConf.select(config, key)) for config in (given, saved))
         if key == "game":
             new = resolve_game(str(new))
         if key == "preset":  # a choice of settings, and none itself
@@ -154,6 +162,15 @@ def resume_configuration(given: DictConfig, overrides: list[str], run_dir: Path)
     return saved
 
 
+def _check_logger(saved: DictConfig, overrides: list[str], run_dir: Path) -> None:
+    """Keep a saved logger, which may be a stranger's, to the run folder, as far as the command line says no other."""
+    words = {override.partition("=")[0].lstrip("+~") for override in overrides}
+    if isinstance(saved.logger, DictConfig) and "logger" not in words:
+        own_keys = {word.removeprefix("logger.") for word in words if word.startswith("logger.")}
+        moved = {**_to_plain(saved), "run_dir": str(run_dir)}
+        check_saved_logger(follow_references(moved)["logger"], run_dir, own_keys=own_keys)
+
+
 def _load_whole(run_dir: Path, given: DictConfig) -> DictConfig:
     """A saved configuration with all settings of this version; those that may change come from ``given``.
 
@@ -172,8 +189,12 @@ def _load_whole(run_dir: Path, given: DictConfig) -> DictConfig:
 
 
 def select_fixed_settings(values: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a run that no resumption may change, as plain values."""
-    fixed = as_dict(OmegaConf.create(dict(values)))
+    """The settings of a run that no resumption may change, as plain values.
+
+    Raises:
+        ValueError: it holds what no configuration does.
+    """
+    fixed = follow_references(_to_plain(values))
     rename_settings(fixed)
     kinds = find_kinds(fixed)
     complete(fixed, {}, *kinds)
@@ -183,5 +204,5 @@ def select_fixed_settings(values: DictConfig | Mapping[str, Any]) -> dict[str, A
     return fixed
 
 
-def _as_plain(value: Any) -> Any:
+def _to_plain(value: Any) -> Any:
     return OmegaConf.to_container(value, resolve=False) if OmegaConf.is_config(value) else value

@@ -18,8 +18,10 @@ from wn_rl.envs.selection import make_environments
 from wn_rl.errors import ConfigurationError
 from wn_rl.runs.agent import Agent, load_agent
 from wn_rl.runs.evaluations import make_evaluation_row
+from wn_rl.runs.folder import check_links
 from wn_rl.runs.layout import AGENT_FOLDER, CHECKPOINT_FOLDER
-from wn_rl.system.cpu import count_cores, use_processor
+from wn_rl.system.cpu import MAX_THREADS, count_cores, use_processor
+from wn_rl.system.fields import share, whole
 from wn_rl.system.terminals import make_progress_bar
 from wn_rl.viewing.commentator import AgentView
 from wn_rl.viewing.saliency_pictures import make_saliency_function
@@ -61,6 +63,7 @@ class Player:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigurationError(f"output_dir={folder} cannot be made: {error.strerror}; name another") from error
+        check_links(folder, "name another with output_dir=...")
         if not os.access(folder, os.W_OK):
             raise ConfigurationError(f"output_dir={folder} cannot be written to; name another with output_dir=...")
         return folder
@@ -72,11 +75,13 @@ def load_player(config: DictConfig) -> Player:
     Raises:
         ConfigurationError: there is no such agent, or a number is out of range.
     """
-    for key, minimum in (("episodes", 1), ("num_envs", 1), ("seed", 0)):
-        if not isinstance(config[key], int) or config[key] < minimum:
-            raise ConfigurationError(f"{key}={config[key]}: needs a whole number of at least {minimum}")
-    if not isinstance(config.epsilon, int | float) or not 0 <= config.epsilon <= 1:
-        raise ConfigurationError(f"epsilon={config.epsilon}: needs a number between 0 and 1")
+    for key, check in (
+        ("episodes", whole(1, 10**6)),
+        ("num_envs", whole(1, 4096)),
+        ("seed", whole(0)),
+        ("epsilon", share),
+    ):
+        check(key, config[key])
     agent = load_agent(Path(config.agent))
     _check_overlay(agent, config)
     values = agent.description["protocol"]
@@ -141,7 +146,7 @@ def _find_num_threads(config: DictConfig) -> tuple[int, int]:
     found = []
     for key, automatic in (("num_threads", share_cores()[0]), ("num_env_threads", count_cores())):
         value = automatic if config[key] == "auto" else config[key]
-        if not isinstance(value, int) or value < 1:
-            raise ConfigurationError(f"{key}={value}: needs auto or a whole number of at least 1")
+        if not isinstance(value, int) or not 1 <= value <= MAX_THREADS:
+            raise ConfigurationError(f"{key}={value}: needs auto or a whole number from 1 to {MAX_THREADS}")
         found.append(value)
     return found[0], found[1]

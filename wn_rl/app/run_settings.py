@@ -8,6 +8,7 @@ from wn_rl.envs.protocols import AnyProtocol, load_protocol
 from wn_rl.errors import ConfigurationError
 from wn_rl.networks.network_settings import NetworkSettings
 from wn_rl.nn.normalizers import NORMALIZERS
+from wn_rl.system.cpu import MAX_THREADS
 from wn_rl.system.fields import (
     file_of_configs,
     number,
@@ -75,8 +76,8 @@ def _protocol(key: str, value: Any) -> AnyProtocol:
 
 
 def _folder_word(key: str, value: Any) -> str:
-    if "/" in text(key, value):
-        raise ConfigurationError(f"{key}={value}: needs a word without /; it ends the run folder's name")
+    if "/" in text(key, value) or len(value) > 100 or not value.isprintable():
+        raise ConfigurationError(f"{key}={value}: needs a word without / of 100 letters at most; it names a folder")
     return str(value)
 
 
@@ -106,6 +107,6 @@ class RunSettings:
     logger: dict[str, Any] | None = setting(_logger, changeable=True)
     accelerator: str = setting(one_of(("auto", "cpu", "gpu")))
     deterministic: bool = setting(switch, changeable=True)
-    num_threads: int = setting(whole(1), changeable=True)
-    num_env_threads: int = setting(whole(1), changeable=True)
+    num_threads: int = setting(whole(1, MAX_THREADS), changeable=True)
+    num_env_threads: int = setting(whole(1, MAX_THREADS), changeable=True)
     progress: bool = setting(switch, changeable=True)

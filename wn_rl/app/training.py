@@ -19,7 +19,7 @@ from wn_rl.algorithms.algorithm import Algorithm
 from wn_rl.app import build
 from wn_rl.app.configuration import resolve_configuration, resume_configuration, save_configuration
 from wn_rl.app.failures import MEMORY_ADVICE, explain_failure, summarize_error
-from wn_rl.app.resume import check_settings, find_checkpoint
+from wn_rl.app.resume import check_length, find_checkpoint
 from wn_rl.callbacks.checkpoint import DurableCheckpointIO, RunCheckpoint
 from wn_rl.callbacks.evaluation import Evaluation
 from wn_rl.callbacks.interruption import Interruption
@@ -129,12 +129,12 @@ def resume_run(config: DictConfig, *, overrides: list[str], folder: Path) -> Run
     try:
         remove_leftovers(folder)
         environments, algorithm = _make_algorithm(resolved, folder)
-        found = find_checkpoint(folder, algorithm)
+        found = find_checkpoint(folder, algorithm, resolved)
         if found is None:
             print(f"{folder} was stopped before its first checkpoint: it begins anew")
             return _make_run(resolved, folder, environments, algorithm, lock)
         path, state = found
-        check_settings(state, resolved, folder)
+        check_length(state, resolved)
         agent_steps = state["agent"]["agent_steps"]
         return _make_run(resolved, folder, environments, algorithm, lock, checkpoint=path, agent_steps=agent_steps)
     except BaseException:

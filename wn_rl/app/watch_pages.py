@@ -13,12 +13,14 @@ from omegaconf import DictConfig
 from rich.progress import SpinnerColumn, TextColumn
 
 from wn_rl.errors import ConfigurationError
+from wn_rl.runs.folder import check_links
 from wn_rl.runs.layout import EPISODES_FOLDER
+from wn_rl.system.fields import text
 from wn_rl.system.terminals import make_progress_bar
 from wn_rl.viewing.pages.gallery import write_gallery
 from wn_rl.viewing.pages.run_page import write_run_page
 from wn_rl.viewing.pages.run_reader import is_run_folder, read_run_folder
-from wn_rl.viewing.pages.server import HOST, make_page_server
+from wn_rl.viewing.pages.server import LOCAL_HOSTS, make_page_server
 
 DEFAULT_MAX_SECONDS = 60
 """Of game time in a video, where the run's settings are lost."""
@@ -44,7 +46,7 @@ def show_pages(config: DictConfig) -> Path:
         _record_missing_videos(folder, scale=config.scale)
     page = write_run_page(folder) if is_run else write_gallery(folder)
     if config.serve:
-        _serve(folder, port=config.port, opens=config.open)
+        _serve(folder, host=text("host", config.host), port=config.port, opens=config.open)
     elif config.open:
         _open_or_tell(page.resolve().as_uri())
     return page
@@ -108,6 +110,7 @@ def _record_missing_videos(folder: Path, *, scale: int) -> None:
     if not isinstance(max_seconds, int) or max_seconds < 1:
         max_seconds = DEFAULT_MAX_SECONDS
     try:
+        check_links(folder, "no video is written")
         with make_progress_bar(SpinnerColumn(), TextColumn("{task.description}"), transient=True) as progress:
             task = progress.add_task("looking for games without a video", total=None)
             record_missing_videos(
@@ -120,12 +123,15 @@ def _record_missing_videos(folder: Path, *, scale: int) -> None:
         print(f"videos are missing: {error}", file=sys.stderr)
 
 
-def _serve(folder: Path, *, port: int, opens: bool) -> None:
+def _serve(folder: Path, *, host: str, port: int, opens: bool) -> None:
     """Serve until Ctrl-C."""
     if not isinstance(port, int) or not 0 <= port <= 65535:
         raise ConfigurationError(f"port={port}: needs a whole number from 0 to 65535; 0 takes a free one")
-    server = make_page_server(folder, port)
-    address = f"http://{HOST}:{server.server_port}/"
+    server, address = make_page_server(folder, host, port)
+    if host not in LOCAL_HOSTS:
+        print(
+            f"warning: host={host}: whoever learns the address sees the runs, from other machines too", file=sys.stderr
+        )
     print(f"{address} shows {folder} and refreshes itself; Ctrl-C ends it", flush=True)
     if opens:  # beside the server: a browser in the terminal holds up who has started it
         threading.Thread(target=_open_or_tell, args=(address,), daemon=True).start()

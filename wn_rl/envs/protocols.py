@@ -53,7 +53,7 @@ class Protocol:
 
     def __post_init__(self) -> None:
         """Check every value once, so that no environment has to."""
-        self._require(bool(re.fullmatch(r"[\w.-]+", self.name)), "name", "a word of letters, digits, _ - .")
+        self._require(bool(re.fullmatch(r"[\w.-]{1,64}", self.name)), "name", "a word of letters, digits, _ - .")
         probability_is_valid = math.isfinite(self.repeat_action_probability) and (
             0.0 <= self.repeat_action_probability < 1.0
         )

@@ -5,8 +5,10 @@ included, so that a few kilobytes hold a whole game; the vector environment itse
 """
 
 import dataclasses
+import io
 import json
-import os
+import math
+import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -23,6 +25,10 @@ from wn_rl.envs.games import rom_name
 from wn_rl.envs.gymnasium_environments import play_gymnasium
 from wn_rl.envs.protocols import AnyProtocol, Protocol, load_protocol
 from wn_rl.errors import ConfigurationError
+from wn_rl.system.files import read_limited, write_whole
+
+MAX_EPISODE_BYTES = 2**24
+"""Of a stored game, also unpacked: a byte per agent step, and it lasts no twelve days."""
 
 START_AGENT_STEP = -1
 
@@ -76,21 +82,17 @@ def save_episode(path: Path, record: EpisodeRecord) -> None:
         for field in dataclasses.fields(EpisodeRecord)
         if field.name != "actions"
     }
-    temporary_path = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary_path.open("wb") as file:
-            np.savez_compressed(file, actions=record.actions, values=np.array(json.dumps(values)))
-            file.flush()
-            os.fsync(file.fileno())
-        temporary_path.replace(path)
-    finally:
-        temporary_path.unlink(missing_ok=True)
+    content = io.BytesIO()
+    np.savez_compressed(content, actions=record.actions, values=np.array(json.dumps(values)))
+    write_whole(path, content.getbuffer())
 
 
 def load_episode(path: Path) -> EpisodeRecord:
     """Read an episode that ``save_episode`` wrote; ConfigurationError where the file holds none."""
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        content = read_limited(path, MAX_EPISODE_BYTES)
+        _check_archive(content)
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             values = json.loads(str(arrays["values"]))
             record = EpisodeRecord(actions=arrays["actions"], **values)
         _check_record(record)
@@ -100,6 +102,14 @@ def load_episode(path: Path) -> EpisodeRecord:
         reason = " ".join(str(error).split())
         raise ConfigurationError(f"{path} is no episode of this program: {reason}") from None
     return record
+
+
+def _check_archive(content: bytes) -> None:
+    """Raise ValueError where a file unfolds to more than any game takes."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        records = archive.infolist()
+    if len(records) > 2 or sum(record.file_size for record in records) > MAX_EPISODE_BYTES:
+        raise ValueError(f"it unfolds to more than the {MAX_EPISODE_BYTES:,} bytes that a game can take")
 
 
 def render_episode(record: EpisodeRecord) -> Iterator[RenderedFrame]:
@@ -238,5 +248,7 @@ def _check_record(record: EpisodeRecord) -> None:
         raise ValueError(f"{num_agent_steps} actions for num_agent_steps={record.num_agent_steps}")
     if record.num_frames != num_agent_steps * protocol.frame_skip or record.protocol_name != protocol.name:
         raise ValueError("its counts or its protocol contradict each other")
+    if type(record.episode_return) not in (int, float) or not math.isfinite(record.episode_return):
+        raise ValueError(f"episode_return={record.episode_return!r:.40}")
     if record.ended_by not in ("terminated", "truncated") or not 0 <= record.seed < 2**31:
         raise ValueError(f"ended_by={record.ended_by!r}, seed={record.seed!r}")

@@ -14,6 +14,7 @@ from wn_rl.networks.network_settings import NetworkSettings
 from wn_rl.nn.normalizers import PER_EXAMPLE_NORMALIZERS
 from wn_rl.replay.replay_settings import ReplaySection
 from wn_rl.replay.rollout import RolloutSection
+from wn_rl.system.cpu import MAX_THREADS
 from wn_rl.system.fields import limit, number, one_of, section, setting, share, switch, whole
 
 
@@ -46,12 +47,12 @@ class LearnerSettings:
     max_gradient_norm: float | None = setting(limit)
     weight_decay: float = setting(number(0))
     initialization: str = setting(one_of(("data_dependent", "random")))
-    initialization_batch_size: int = setting(whole(2))
+    initialization_batch_size: int = setting(whole(2, 65_536))  # stacks of 28 KB in a forward pass
     initial_q_std: float = setting(number(1e-6))
     exploration: ExplorationSettings = section(ExplorationSettings)
     precision: str = setting(one_of(("auto", "bf16-mixed", "32-true")))
     compile: bool = setting(switch, changeable=True)
-    minibatch_parts: int = setting(whole(1), changeable=True)
+    minibatch_parts: int = setting(whole(1, MAX_THREADS), changeable=True)
 
     @cached_property
     def run_length(self) -> RunLength:

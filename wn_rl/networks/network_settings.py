@@ -15,5 +15,5 @@ class NetworkSettings:
     head: str = setting(one_of(HEADS))
     num_quantiles: int = setting(whole(1), before=32)
     hidden_units: int = setting(whole(1))
-    stack_size: int = setting(whole(1, 256))
+    stack_size: int = setting(whole(1, 128))
     center_pixels: bool = setting(switch, before=False)

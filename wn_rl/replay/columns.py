@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Bool, Float32, Int64, UInt8
 from torch import Tensor
 
+from wn_rl.errors import ConfigurationError
 from wn_rl.replay.saved_state import copy_array
 
 BYTES_PER_ROW = 12
@@ -70,3 +71,16 @@ class Columns:
         """
         for name, array in self._arrays().items():
             copy_array(array, state, name)
+
+    def check(self, *, n_step: int, stack_size: int) -> None:
+        """Make sure that what was loaded can be learned from.
+
+        Raises:
+            ConfigurationError: a value is none that is ever stored.
+        """
+        is_sound = (
+            bool(np.isfinite(self.reward).all()) and bool(((self.discount >= 0) & (self.discount <= 1)).all())
+            and (self.num_steps <= n_step).all() and (self.age < stack_size).all()
+        )  # fmt: skip
+        if not is_sound:
+            raise ConfigurationError("the saved replay's columns are out of range: the checkpoint is damaged")

@@ -21,7 +21,6 @@ from wn_rl.replay.segments import (
     Segment,
     parse_segment,
     read_segment,
-    read_segment_file,
     remove_unused_segments,
     write_segment,
 )
@@ -84,29 +83,30 @@ class ReplayArchive:
             ConfigurationError: the checkpoint is of other settings or damaged, or a segment is missing or
             damaged.
         """
-        lanes = self._replay.lanes
-        entries = get_entry(state, "segments", list)
-        segments = [parse_segment(entry, lanes.num_lanes) for entry in entries]
-        next_number = get_entry(state, "next_number", int)
-        if not 0 <= next_number < 10**12:  # a name has 6 to 12 digits
-            raise ConfigurationError("the saved replay's 'next_number' is out of range: it is damaged")
         self._wait()
-        self._replay.load_state_dict(get_entry(state, "replay", dict))
-        self._check_coverage(segments)
+        segments = self._load_all_but_frames(state)
         for segment in segments:
             self._restore(segment)
-        self._segments, self._next_number = segments, next_number
-        self._saved_heads = lanes.heads.copy()
+        self._segments, self._next_number = segments, state["next_number"]
+        self._saved_heads = self._replay.lanes.heads.copy()
 
-    def check_files(self, state: dict[str, Any]) -> None:
-        """Make sure that the segments which a checkpoint names are on disk and undamaged; loads nothing.
+    def check_state_dict(self, state: dict[str, Any]) -> None:
+        """Make sure that ``load_state_dict`` would do; of the replay all but the frames is loaded for it.
 
         Raises:
-            ConfigurationError: the list of segments, or one of them, is missing or damaged.
+            ConfigurationError: what ``load_state_dict`` raises.
         """
-        for entry in get_entry(state, "segments", list):
-            segment = parse_segment(entry, self._replay.lanes.num_lanes)
-            read_segment_file(self._folder, segment, self._replay.observation)
+        for segment in self._load_all_but_frames(state):
+            read_segment(self._folder, segment, self._replay.observation)
+
+    def _load_all_but_frames(self, state: dict[str, Any]) -> list[Segment]:
+        entries = get_entry(state, "segments", list)
+        segments = [parse_segment(entry, self._replay.lanes.num_lanes) for entry in entries]
+        if not 0 <= get_entry(state, "next_number", int) < 10**12:  # a name has 6 to 12 digits
+            raise ConfigurationError("the saved replay's 'next_number' is out of range: it is damaged")
+        self._replay.load_state_dict(get_entry(state, "replay", dict))
+        self._check_coverage(segments)
+        return segments
 
     def remove_unused_segments(self, *, keep: Iterable[str] = ()) -> list[str]:
         """Remove the segments that neither ``keep`` nor this replay needs any more; return their names.

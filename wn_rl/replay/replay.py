@@ -219,4 +219,5 @@ class Replay:
         self._columns.load_state_dict(get_entry(state, "columns", dict))
         self.lanes.load_state_dict(get_entry(state, "lanes", dict))
         self._accumulator.load_state_dict(get_entry(state, "accumulator", dict))
+        self._columns.check(n_step=self._settings.n_step, stack_size=self._settings.stack_size)
         self._sampler.load_state_dict(get_entry(state, "sampler", dict), valid=self._columns.valid)

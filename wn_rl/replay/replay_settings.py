@@ -13,7 +13,7 @@ from wn_rl.types import ObservationSpec
 class TransitionSettings:
     """How many observations are held, and what a transition sums; what each is stands in configs/algorithm/."""
 
-    capacity: int = setting(whole(1))
+    capacity: int = setting(whole(1, 2**40))
     n_step: int = setting(whole(1, 255))  # a byte per transition
     gamma: float = setting(share)
     reward_clip: float | None = setting(limit)

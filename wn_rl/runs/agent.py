@@ -197,8 +197,8 @@ def _check_description(description: Any) -> None:
     sizes = [network["hidden_units"], network["num_actions"], network["stack_size"], *observation.shape]
     if any(type(size) is not int or size < 1 for size in sizes):
         raise ValueError(f"its network cannot have the sizes {str(sizes)[:100]}")
-    if type(description["agent_steps"]) is not int:
-        raise ValueError("agent_steps is no whole number")
+    if type(description["agent_steps"]) is not int or not 0 <= description["agent_steps"] < 10**12:
+        raise ValueError("its agent_steps are no count that a run could reach")
 
 
 def _find_observation(network: dict[str, Any]) -> ObservationSpec:
@@ -234,9 +234,12 @@ def _make_network(description: dict[str, Any], weights: dict[str, Tensor], *, is
     if is_folded:
         network = make_folded(network)
         network.load_state_dict({name: value.float() for name, value in weights.items()})
-        return network.eval()
-    network.load_state_dict(weights)
-    return make_folded(network).float().eval()
+    else:
+        network.load_state_dict(weights)
+        network = make_folded(network).float()
+    if not all(value.isfinite().all() for value in network.state_dict().values()):
+        raise ValueError("its weights are not finite: learning diverged")
+    return network.eval()
 
 
 def _as_unreadable(path: Path, error: Exception) -> ConfigurationError:

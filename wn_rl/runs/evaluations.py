@@ -1,7 +1,6 @@
 """What an evaluation leaves behind: a line that says everything about the number, and the games themselves."""
 
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,9 @@ from wn_rl.acting.evaluator import EvaluationSummary
 from wn_rl.envs.rendering import EpisodeRecord, save_episode
 from wn_rl.errors import ConfigurationError
 from wn_rl.runs.scores import compute_human_normalized_score
-from wn_rl.system.files import write_whole
+from wn_rl.system.files import append_durably, read_limited, write_whole
+
+MAX_BYTES = 2**26
 
 
 def make_evaluation_row(
@@ -48,10 +49,7 @@ def append_json_line(path: Path, row: dict[str, Any]) -> None:
         ConfigurationError: the disk is full, or the file cannot be written to.
     """
     try:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        append_durably(path, (json.dumps(row) + "\n").encode())
     except OSError as error:
         raise ConfigurationError(
             f"{path} cannot be written: {error.strerror}; name another folder with output_dir=..., or make room"
@@ -62,11 +60,14 @@ def keep_training_rows(path: Path, num_rows: int) -> None:
     """Remove training's evaluations beyond the first ``num_rows``; those of other commands stay.
 
     The last line of a run that was killed while writing it is no JSON, and is removed too.
+
+    Raises:
+        ConfigurationError: the file is larger than any run's.
     """
     if not path.is_file():
         return
     kept, num_kept = [], 0
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in _read_lines(path):
         source = _read_source(line)
         num_kept += source == "training"
         if source is not None and (source != "training" or num_kept <= num_rows):
@@ -74,11 +75,18 @@ def keep_training_rows(path: Path, num_rows: int) -> None:
     write_whole(path, "".join(line + "\n" for line in kept).encode())
 
 
+def _read_lines(path: Path) -> list[str]:
+    try:
+        return read_limited(path, MAX_BYTES, follow_links=False).decode("utf-8", "replace").splitlines()
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"{path} cannot be gone on with: {error}; move it away") from error
+
+
 def _read_source(line: str) -> str | None:
     """Which command wrote a line; None for what is no row of an evaluation."""
     try:
         return str(json.loads(line)["source"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
 
 

@@ -1,5 +1,6 @@
 """The folder of a run: its name, that one trainer at a time writes into it, and what a killed one left there."""
 
+import tempfile
 from datetime import datetime
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from omegaconf import DictConfig
 
 from wn_rl.errors import ConfigurationError
 from wn_rl.runs.layout import CONFIG_FILE, LOCK_FILE
-from wn_rl.system.files import TEMPORARY_SUFFIX, remove_if_possible
+from wn_rl.system.files import TEMPORARY_SUFFIX, find_outward_links, remove_if_possible
 
 
 def choose_run_folder(config: DictConfig) -> Path:
@@ -36,13 +37,22 @@ def make_run_folder(folder: Path) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
-        probe.touch()
-        probe.unlink()
+        tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         raise ConfigurationError(
             f"run_dir={folder} cannot be written to: {error.strerror}; name another with run_dir=..."
         ) from error
+
+
+def check_links(folder: Path, advice: str) -> None:
+    """Make sure that what is written into a folder, which may be a stranger's, changes no file elsewhere.
+
+    Raises:
+        ConfigurationError: it holds a link that leads out of it.
+    """
+    link = next(find_outward_links(folder), None)
+    if link is not None:
+        raise ConfigurationError(f"{link} is a link out of the folder; {advice}")
 
 
 def lock_run_folder(folder: Path) -> FileLock:
@@ -51,8 +61,9 @@ def lock_run_folder(folder: Path) -> FileLock:
     The operating system holds the lock and not the file, which may stay: a dead process never blocks.
 
     Raises:
-        ConfigurationError: another trainer works there, or nothing can be written there.
+        ConfigurationError: another trainer works there, or nothing can be written there, or a link leads elsewhere.
     """
+    check_links(folder, "put there what it leads to, or remove it")
     lock = FileLock(folder / LOCK_FILE)
     try:
         lock.acquire(timeout=0)

@@ -9,8 +9,12 @@ from typing import Any
 
 from lightning.pytorch.loggers import Logger
 
+from wn_rl.errors import ConfigurationError
 from wn_rl.runs.layout import METRICS_FILE
-from wn_rl.system.files import write_whole
+from wn_rl.system.files import read_limited, write_whole
+
+MAX_BYTES = 2**30
+"""Longer than that of any run."""
 
 
 class MetricsCSV(Logger):
@@ -18,6 +22,9 @@ class MetricsCSV(Logger):
 
     Args:
         folder: the run folder; the complete rows of a file that is there already are kept.
+
+    Raises:
+        ConfigurationError: that file is no table, or far larger than a run's.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -66,10 +73,13 @@ class MetricsCSV(Logger):
         """The rows of the file; the last one of a run that was killed, or whose disk was full, may be incomplete."""
         if not self._path.is_file():
             return []
-        with self._path.open(newline="", encoding="utf-8", errors="replace") as file:
-            reader = csv.DictReader(file)
+        try:
+            text = read_limited(self._path, MAX_BYTES, follow_links=False).decode("utf-8", "replace")
+            reader = csv.DictReader(io.StringIO(text, newline=""))
             self._columns = list(reader.fieldnames or ["agent_steps"])
             return [row for row in reader if None not in row and None not in row.values()]
+        except (csv.Error, OSError, ValueError) as error:
+            raise ConfigurationError(f"{self._path} cannot be gone on with: {error}; move it away") from error
 
     def _write_all(self, rows: list[dict[str, str]]) -> None:
         text = io.StringIO(newline="")

@@ -11,6 +11,9 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _LARGEST_MMAP_THRESHOLD = 2**25  # that glibc accepts
 _KEPT_BYTES = 2**30
 
+MAX_THREADS = 1024
+"""More than the cores of most machines of today; far more end the process."""
+
 
 def count_cores() -> int:
     """The processors that this process may use."""

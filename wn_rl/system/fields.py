@@ -16,6 +16,9 @@ Check = Callable[[str, Any], Any]
 
 _ABSENT: Any = object()
 
+GREATEST, GREATEST_WHOLE = 1e30, 2**62
+"""What computes in 64 bits, and sums of it, stays finite; 0 and infinity are said in other ways."""
+
 
 class Rule(NamedTuple):
     """What is known of a setting.
@@ -50,7 +53,7 @@ def section(kind: type, *, changeable: bool = False, before: Any = _ABSENT) -> A
 # --- checks
 
 
-def number(minimum: float = -math.inf, maximum: float = math.inf, *, above: float | None = None) -> Check:
+def number(minimum: float = -math.inf, maximum: float = GREATEST, *, above: float | None = None) -> Check:
     """A finite number within bounds."""
     need = f"above {above}" if above is not None else f"of at least {minimum}"
 
@@ -65,7 +68,7 @@ def number(minimum: float = -math.inf, maximum: float = math.inf, *, above: floa
     return check
 
 
-def whole(minimum: int, maximum: float = math.inf) -> Check:
+def whole(minimum: int, maximum: float = GREATEST_WHOLE) -> Check:
     """A whole number within bounds."""
     check_number = number(minimum, maximum)
 
@@ -86,7 +89,7 @@ def share(key: str, value: Any) -> Any:
 
 def limit(key: str, value: Any) -> Any:
     """A number above 0, or None."""
-    if value is not None and (type(value) not in (int, float) or not 0 < value < math.inf):
+    if value is not None and (type(value) not in (int, float) or not 0 < value <= GREATEST):
         raise ConfigurationError(f"{key}={value}: needs a number above 0, or null for no limit")
     return value
 

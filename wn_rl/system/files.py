@@ -1,10 +1,20 @@
-"""How a file is written so that it is there whole or not at all, and read without believing its size."""
+"""How a file is written so that it is there whole or not at all, and read without believing its size or its kind."""
 
 import os
+import secrets
+import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 TEMPORARY_SUFFIX = ".tmp"
 """Of files that are being written; whoever finds one after a crash may remove it."""
+
+_NO_LINKS, _NO_WAITING = getattr(os, "O_NOFOLLOW", 0), getattr(os, "O_NONBLOCK", 0)  # Windows has neither
+
+
+def name_temporary(path: Path) -> Path:
+    """A name beside ``path`` that nobody can have foreseen, and have made a link to another file of the user."""
+    return path.with_name(f"{path.name}.{secrets.token_hex(6)}{TEMPORARY_SUFFIX}")
 
 
 def write_whole(path: Path, content: bytes | memoryview) -> None:
@@ -13,9 +23,9 @@ def write_whole(path: Path, content: bytes | memoryview) -> None:
     Raises:
         OSError: it cannot be written; nothing is left behind, and what had the name before is untouched.
     """
-    temporary = path.with_name(path.name + TEMPORARY_SUFFIX)
+    temporary = name_temporary(path)
     try:
-        with temporary.open("wb") as file:
+        with temporary.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -24,6 +34,19 @@ def write_whole(path: Path, content: bytes | memoryview) -> None:
         remove_if_possible(temporary)
         raise
     sync_folder(path.parent)
+
+
+def append_durably(path: Path, content: bytes) -> None:
+    """Append to a plain file, which is made where there is none, and force it to disk; a link is not followed.
+
+    Raises:
+        OSError: it cannot be written, or it is a link.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | _NO_LINKS | _NO_WAITING, 0o666)
+    with os.fdopen(descriptor, "ab") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:
@@ -45,16 +68,34 @@ def remove_if_possible(path: Path) -> None:
         return
 
 
-def read_limited(path: Path, max_bytes: int) -> bytes:
+def read_limited(path: Path, max_bytes: int, *, follow_links: bool = True) -> bytes:
     """The content of a plain file of at most ``max_bytes``.
 
     Raises:
-        ValueError: it is larger, or no plain file (reading from a pipe might never end).
+        ValueError: it is larger, or no plain file (reading from a pipe might never end); or a link, where none is to
+            be followed.
         OSError: it is missing or cannot be read.
     """
-    num_bytes = path.stat().st_size
-    if not path.is_file():
-        raise ValueError(f"{path.name} is no plain file")
-    if num_bytes > max_bytes:
-        raise ValueError(f"{path.name} has {num_bytes:,} bytes, of which at most {max_bytes:,} can be right")
-    return path.read_bytes()
+    if not follow_links and path.is_symlink():
+        raise ValueError(f"{path.name} is a link, which is not followed")
+    descriptor = os.open(path, os.O_RDONLY | _NO_WAITING | (0 if follow_links else _NO_LINKS))
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise ValueError(f"{path.name} is no plain file")
+        if status.st_size > max_bytes:
+            raise ValueError(f"{path.name} has {status.st_size:,} bytes, of which at most {max_bytes:,} can be right")
+        with os.fdopen(os.dup(descriptor), "rb") as file:
+            return file.read(max_bytes)
+    finally:
+        os.close(descriptor)
+
+
+def find_outward_links(folder: Path) -> Iterator[Path]:
+    """The links below a folder that lead out of it, for where something is to be written."""
+    inside = folder.resolve()
+    for parent, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            path = Path(parent, name)
+            if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(inside):
+                yield path

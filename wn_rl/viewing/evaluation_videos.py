@@ -1,5 +1,6 @@
 """The games of a run that are worth a video: the median one of each stage of training; best and worst at its end."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from wn_rl.viewing.recorder import choose_best_median_worst, record_episode
 
 NUM_STAGES = 5
 """Stages of training that are shown at least, as far as there are evaluations."""
+
+_STEPS = re.compile(r"[0-9]{1,15}")
 
 
 def make_video_name(agent_steps: int, rank: str, episode_return: float) -> str:
@@ -88,10 +91,12 @@ def choose_missing_stages(evaluated: list[int], shown: set[int]) -> list[int]:
 def _find_evaluations(run_dir: Path) -> dict[int, Path]:
     """Folders of stored games of training's evaluations by agent steps."""
     folders = (run_dir / EPISODES_FOLDER).glob("[0-9]*")
-    return {int(path.name): path for path in folders if path.name.isdigit() and any(path.glob("*.npz"))}
+    return {int(path.name): path for path in folders if _STEPS.fullmatch(path.name) and any(path.glob("*.npz"))}
 
 
 def _find_shown_stages(folder: Path) -> set[int]:
     """Agent steps of the median games that have a video."""
     names = [path.stem.partition("-") for path in folder.glob("[0-9]*.mp4")]
-    return {int(steps) for steps, _, rest in names if steps.isdigit() and not rest.startswith(("best", "worst"))}
+    return {
+        int(steps) for steps, _, rest in names if _STEPS.fullmatch(steps) and not rest.startswith(("best", "worst"))
+    }

@@ -12,6 +12,8 @@ from av.container import OutputContainer
 from av.video.stream import VideoStream
 from jaxtyping import UInt8
 
+from wn_rl.system.files import name_temporary, write_whole
+
 ENCODER_OPTIONS = {
     # On one core 2 to 4 times faster than real time at 640x840; slower presets make a game's file no smaller.
     "preset": "veryfast",
@@ -66,7 +68,7 @@ def write_video(
         ValueError: no frames, or frames of different sizes.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.partial")
+    temporary = name_temporary(path)
     try:
         with av.open(str(temporary), "w", format="mp4", options={"movflags": "+faststart"}) as container:
             num_frames = _encode(container, frames, frames_per_second, on_frame)
@@ -84,12 +86,7 @@ def write_poster(path: Path, frame: UInt8[np.ndarray, "H W 3"]) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     _, png = cv2.imencode(".png", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
-    temporary = path.with_name(f".{path.name}.partial")
-    try:
-        temporary.write_bytes(png.tobytes())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole(path, png.tobytes())
 
 
 def _encode(

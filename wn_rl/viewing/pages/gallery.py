@@ -2,8 +2,10 @@
 
 import os
 from collections import Counter
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
@@ -12,8 +14,8 @@ from wn_rl.runs.layout import METRICS_FILE, PAGE_FILE
 from wn_rl.viewing.pages.curves import compute_hours, make_evaluation_series, make_human_series, make_training_series
 from wn_rl.viewing.pages.formatting import format_setting
 from wn_rl.viewing.pages.run_page import PLACES, get_last_evaluation, write_run_page
-from wn_rl.viewing.pages.run_reader import RunFolder, is_run_folder, read_run_folder
-from wn_rl.viewing.pages.templating import render, write_page
+from wn_rl.viewing.pages.run_reader import RunFolder, is_run_folder, make_unreadable, read_run_folder
+from wn_rl.viewing.pages.templating import escape_json, render, write_page
 from wn_rl.viewing.pages.video_files import Video
 
 MAX_DEPTH = 4  # runs/sweeps/<time>/<run>, and one more
@@ -58,23 +60,31 @@ def write_gallery(folder: Path) -> Path:
     """Write ``index.html`` into a folder of runs, and the pages of its runs, to which it leads.
 
     Raises:
-        ConfigurationError: no run is there, or a page cannot be written.
+        ConfigurationError: no run is there, or the page of all cannot be written.
     """
+    problems = {}
     for run_folder in find_run_folders(folder):
-        write_run_page(run_folder)
-    return write_page(folder, render_gallery(folder, live=False))
+        try:
+            write_run_page(run_folder)
+        except ConfigurationError as error:
+            problems[run_folder] = str(error)
+    return write_page(folder, render_gallery(folder, live=False, problems=problems))
 
 
-def render_gallery(folder: Path, *, live: bool) -> str:
-    """The page as text; ``live`` makes it refresh itself, which needs the server."""
-    runs = [read_run_folder(path) for path in find_run_folders(folder)]
-    labels = [run.folder.relative_to(folder).as_posix() for run in runs]
-    rows = [_make_row(run, label) for run, label in zip(runs, labels, strict=True)]
+def render_gallery(folder: Path, *, live: bool, problems: Mapping[Path, str] = MappingProxyType({})) -> str:
+    """The page as text; ``live`` makes it refresh itself, which needs the server.
+
+    Whatever is wrong with a run is a line beside that run, as are ``problems``.
+    """
+    found = [_describe(path, path.relative_to(folder).as_posix()) for path in find_run_folders(folder)]
+    runs, rows, curves = zip(*found, strict=True)
+    for run in runs:
+        run.problems.extend(problem for path, problem in problems.items() if path == run.folder)
     return render(
         "gallery.html", SCRIPTS, live=live, rows=rows, games=sorted({run.game for run in runs}),
         name=folder.resolve().name, differences=compare_settings([run.settings for run in runs]), curves=CURVES,
         written=f"{datetime.now():%Y-%m-%d %H:%M}",
-        data={"runs": [_make_curves(run, label) for run, label in zip(runs, labels, strict=True)], "curves": CURVES},
+        data={"runs": curves, "curves": CURVES},
     )  # fmt: skip
 
 
@@ -93,6 +103,18 @@ def compare_settings(settings: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return differences
 
 
+def _describe(path: Path, label: str) -> tuple[RunFolder, dict[str, Any], dict[str, Any]]:
+    """A run with its row and its curves."""
+    run = read_run_folder(path)
+    try:
+        curves = _make_curves(run, label)
+        escape_json(curves)  # which must not fail for all runs together
+        return run, _make_row(run, label), curves
+    except Exception as error:  # whatever a stranger's files lead to is said beside that run
+        empty = make_unreadable(path, error)
+        return empty, _make_row(empty, label), _make_curves(empty, label)
+
+
 def _make_row(run: RunFolder, label: str) -> dict[str, Any]:
     last = get_last_evaluation(run)
     best = max((row.mean for row in run.evaluations), default=None)
@@ -101,8 +123,9 @@ def _make_row(run: RunFolder, label: str) -> dict[str, Any]:
     poster = _find_poster(run.videos)
     return {
         "label": label,
-        "url": quote(f"./{label}/{PAGE_FILE}"),
-        "poster": None if poster is None else quote(f"./{label}/") + poster,
+        "url": quote(os.fsencode(f"./{label}/{PAGE_FILE}")),
+        "poster": None if poster is None else quote(os.fsencode(f"./{label}/")) + poster,
+        "problems": run.problems,
         "game": run.game,
         "normalizer": run.settings.get("normalizer"),
         "about": ", ".join(str(run.settings[key]) for key in ABOUT if run.settings.get(key) is not None),
@@ -123,8 +146,10 @@ def _find_poster(videos: list[Video]) -> str | None:
 
 
 def _find_change(run: RunFolder) -> datetime | None:
-    path = run.folder / METRICS_FILE
-    return datetime.fromtimestamp(path.stat().st_mtime) if path.is_file() else None
+    try:
+        return datetime.fromtimestamp((run.folder / METRICS_FILE).stat().st_mtime)
+    except (OSError, OverflowError, ValueError):
+        return None
 
 
 def _make_curves(run: RunFolder, label: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from wn_rl.viewing.pages.formatting import (
     format_percent,
     format_score,
 )
-from wn_rl.viewing.pages.run_reader import Evaluation, RunFolder, read_run_folder
+from wn_rl.viewing.pages.run_reader import Evaluation, RunFolder, make_unreadable, read_run_folder
 from wn_rl.viewing.pages.templating import render, write_page
 from wn_rl.viewing.pages.video_files import Video, VideoGroups, group_videos
 
@@ -37,10 +37,17 @@ def write_run_page(folder: Path) -> Path:
 def render_run_page(folder: Path, *, live: bool) -> str:
     """The page as text; ``live`` makes it refresh itself, which needs the server."""
     run = read_run_folder(folder)
+    try:
+        return _render(run, live=live)
+    except Exception as error:  # whatever a stranger's files lead to is said on the page
+        return _render(make_unreadable(folder, error), live=live)
+
+
+def _render(run: RunFolder, *, live: bool) -> str:
     charts, hours = make_charts(run), compute_hours(run.metrics)
     groups = group_videos(run.videos)
     return render(
-        "run.html", SCRIPTS, live=live, run=run, name=folder.resolve().name, tiles=_make_tiles(run, hours),
+        "run.html", SCRIPTS, live=live, run=run, name=run.folder.resolve().name, tiles=_make_tiles(run, hours),
         charts=charts, has_hours=len(hours["hours"]) > 0, galleries=_make_galleries(groups),
         stages=groups.stages, settings=group_settings(run.settings), provenance=run.provenance,
         evaluations=list(reversed(run.evaluations)), progress=_compute_progress(run),

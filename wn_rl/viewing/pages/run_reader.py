@@ -2,20 +2,23 @@
 
 import csv
 import json
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
-
+from wn_rl.runs.configuration_file import follow_references, read_configuration
 from wn_rl.runs.layout import CONFIG_FILE, EVALUATIONS_FILE, METRICS_FILE, PROVENANCE_FILE, VIDEOS_FOLDER
+from wn_rl.system.files import read_limited
 from wn_rl.viewing.pages.video_files import Video, find_videos
 
 STEPS_COLUMN = "agent_steps"
+
+# What longer runs than anybody has made do not reach, and a page can still be made of.
+MAX_METRICS_BYTES, MAX_EVALUATIONS_BYTES, MAX_PROVENANCE_BYTES = 2**26, 2**21, 2**16
+MAX_COLUMNS, MAX_EVALUATIONS, MAX_NAME = 1000, 2000, 200
+MAX_NUMBER = 1e30
+"""Greater ones, of which sums would be infinite, are none; what is smaller than their inverse is 0."""
 
 Columns = dict[str, list[float | None]]
 """Columns of a table by name, all of one length; None where a row has no value."""
@@ -99,11 +102,19 @@ def read_run_folder(folder: Path) -> RunFolder:
     return RunFolder(
         folder=folder,
         settings=_read(folder / CONFIG_FILE, _parse_settings, {}, problems),
-        metrics=_read(folder / METRICS_FILE, lambda text: _parse_metrics(text, problems), {}, problems),
-        evaluations=_read(folder / EVALUATIONS_FILE, lambda text: _parse_evaluations(text, problems), [], problems),
+        metrics=_read(folder / METRICS_FILE, lambda path: _parse_metrics(path, problems), {}, problems),
+        evaluations=_read(folder / EVALUATIONS_FILE, lambda path: _parse_evaluations(path, problems), [], problems),
         provenance=_read(folder / PROVENANCE_FILE, _parse_provenance, {}, problems),
         videos=find_videos(folder / VIDEOS_FOLDER),
         problems=problems,
+    )
+
+
+def make_unreadable(folder: Path, error: Exception) -> RunFolder:
+    """What is left of a run of which no page can be made: the reason."""
+    problem = f"this run cannot be shown: {_summarize(error)}"
+    return RunFolder(
+        folder=folder, settings={}, metrics={}, evaluations=[], provenance={}, videos=[], problems=[problem]
     )
 
 
@@ -117,36 +128,40 @@ def flatten(values: Any, prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _read(path: Path, parse: Callable[[str], _Content], missing: _Content, problems: list[str]) -> _Content:
+def _read(path: Path, parse: Callable[[Path], _Content], missing: _Content, problems: list[str]) -> _Content:
     try:
-        if not path.is_file():
-            return missing
-        return parse(path.read_text(encoding="utf-8", errors="replace"))
-    except (OSError, ValueError, csv.Error, YAMLError, OmegaConfBaseException, RecursionError) as error:
-        reason = " ".join(str(error).split())[:200]
-        problems.append(f"{path.name} cannot be read: {reason}")
+        return parse(path) if path.exists() or path.is_symlink() else missing
+    except (OSError, ValueError, csv.Error, RecursionError) as error:
+        problems.append(f"{path.name} cannot be read: {_summarize(error)}")
         return missing
 
 
-def _parse_settings(text: str) -> dict[str, Any]:
-    config = OmegaConf.create(text)
-    if not OmegaConf.is_dict(config):
-        raise ValueError("it holds no settings")
-    return flatten(OmegaConf.to_container(config, resolve=True))
+def _summarize(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
-def _parse_provenance(text: str) -> dict[str, Any]:
-    return flatten(json.loads(text))
+def _read_text(path: Path, max_bytes: int) -> str:
+    return read_limited(path, max_bytes, follow_links=False).decode("utf-8", "replace")
 
 
-def _parse_metrics(text: str, problems: list[str]) -> Columns:
+def _parse_settings(path: Path) -> dict[str, Any]:
+    return flatten(follow_references(read_configuration(path)))
+
+
+def _parse_provenance(path: Path) -> dict[str, Any]:
+    return flatten(json.loads(_read_text(path, MAX_PROVENANCE_BYTES)))
+
+
+def _parse_metrics(path: Path, problems: list[str]) -> Columns:
     """Rows with a value under agent_steps; a last line without its end was being written and is left out."""
-    lines = text.replace("\0", "").splitlines(keepends=True)
+    lines = _read_text(path, MAX_METRICS_BYTES).replace("\0", "").splitlines(keepends=True)
     if lines and not lines[-1].endswith("\n"):
         lines.pop()
     header, *rows = list(csv.reader(lines)) or [[]]
     if not rows or STEPS_COLUMN not in header:
         return {}
+    if len(header) > MAX_COLUMNS or max(map(len, header)) > MAX_NAME:
+        raise ValueError(f"it has more than {MAX_COLUMNS} columns, or a name of more than {MAX_NAME} letters")
     place = header.index(STEPS_COLUMN)
     whole = [row for row in rows if len(row) == len(header) and _as_number(row[place]) is not None]
     if len(whole) < len(rows):
@@ -154,9 +169,12 @@ def _parse_metrics(text: str, problems: list[str]) -> Columns:
     return {name: [_as_number(row[number]) for row in whole] for number, name in enumerate(header)}
 
 
-def _parse_evaluations(text: str, problems: list[str]) -> list[Evaluation]:
+def _parse_evaluations(path: Path, problems: list[str]) -> list[Evaluation]:
     rows, num_torn = [], 0
-    for line in text.splitlines():
+    lines = _read_text(path, MAX_EVALUATIONS_BYTES).splitlines()
+    if len(lines) > MAX_EVALUATIONS:
+        problems.append(f"{EVALUATIONS_FILE}: of {len(lines):,} lines the last {MAX_EVALUATIONS:,} are shown")
+    for line in lines[-MAX_EVALUATIONS:]:
         try:
             rows.append(_make_evaluation(json.loads(line)))
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
@@ -173,15 +191,17 @@ def _make_evaluation(values: dict[str, Any]) -> Evaluation:
     optional = ("ci95_low", "ci95_high", "median", "min", "max", "episodes", "mean_agent_steps",
                 "human_normalized", "epsilon", "seed")  # fmt: skip
     return Evaluation(
-        agent_steps=int(agent_steps), mean=mean, protocol=str(values.get("protocol", "")),
-        source=str(values.get("source", "")), **{name: _as_number(values.get(name)) for name in optional},
+        agent_steps=int(agent_steps), mean=mean, protocol=str(values.get("protocol", ""))[:MAX_NAME],
+        source=str(values.get("source", ""))[:MAX_NAME], **{name: _as_number(values.get(name)) for name in optional},
     )  # fmt: skip
 
 
 def _as_number(value: Any) -> float | None:
-    """A finite number, else None: pages hold JSON, which knows no NaN."""
+    """A number that can be reckoned with, else None: pages hold JSON, which knows no NaN."""
     try:
         number = float(value)
     except (TypeError, ValueError, OverflowError):
         return None
-    return number if math.isfinite(number) else None
+    if not abs(number) <= MAX_NUMBER:
+        return None
+    return number if abs(number) >= 1 / MAX_NUMBER else 0.0

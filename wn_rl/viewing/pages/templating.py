@@ -12,11 +12,13 @@ from markupsafe import Markup
 
 from wn_rl.errors import ConfigurationError
 from wn_rl.runs.layout import PAGE_FILE
-from wn_rl.system.files import write_whole
+from wn_rl.system.files import read_limited, write_whole
 from wn_rl.viewing.pages import formatting
 
 GENERATOR = '<meta name="generator" content="wn_rl">'
 """By which a page of ours is known."""
+
+MAX_PAGE_BYTES = 2**27
 
 _TEMPLATES = Path(__file__).resolve().parent / "templates"
 
@@ -50,12 +52,22 @@ def write_page(folder: Path, page: str) -> Path:
     """
     path = folder / PAGE_FILE
     try:
-        if path.exists() and GENERATOR not in path.read_text(encoding="utf-8", errors="replace")[:2000]:
+        if not _is_ours(path):
             raise ConfigurationError(f"{path} was not written by wn_rl and is left alone; move it away")
-        write_whole(path, page.encode())
+        write_whole(path, page.encode("utf-8", "replace"))
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be written: {error.strerror}") from error
     return path
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether there is no file of the name, or a page of ours; what is a link or a pipe is none."""
+    if not path.exists() and not path.is_symlink():
+        return True
+    try:
+        return GENERATOR.encode() in read_limited(path, MAX_PAGE_BYTES, follow_links=False)[:2000]
+    except ValueError:
+        return False
 
 
 def escape_json(data: dict[str, Any]) -> Markup:

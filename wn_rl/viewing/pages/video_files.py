@@ -1,5 +1,6 @@
 """What each video of a run shows, as its name says: ``[<agent steps>-][best|median|worst-]<return>.mp4``."""
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +8,7 @@ from urllib.parse import quote
 
 _NAME = re.compile(
     r"(?:(?P<agent_steps>\d{9,12})-)?(?:(?P<rank>best|median|worst)-)?"
-    r"(?P<episode_return>-?\d{1,15}(?:\.\d+)?(?:e[+-]?\d+)?)(?P<rest>(?:-\w+)*)"
+    r"(?P<episode_return>-?\d{1,15}(?:\.\d+)?(?:e[+-]?\d{1,2})?)(?P<rest>(?:-\w+)*)"
 )
 RANKS = ("best", "median", "worst")
 
@@ -34,12 +35,12 @@ class Video:
     @property
     def url(self) -> str:
         """From the run folder; quoted, so that no name can be anything but a file's."""
-        return quote(f"{self.path.parent.name}/{self.path.name}")
+        return quote(os.fsencode(f"{self.path.parent.name}/{self.path.name}"))
 
     @property
     def poster_url(self) -> str | None:
         """From the run folder."""
-        return None if self.poster is None else quote(f"{self.poster.parent.name}/{self.poster.name}")
+        return None if self.poster is None else quote(os.fsencode(f"{self.poster.parent.name}/{self.poster.name}"))
 
 
 @dataclass(frozen=True, kw_only=True)
