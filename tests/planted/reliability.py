@@ -5,6 +5,18 @@ _KILLS = "tests/app/test_kills.py::test_a_run_killed_between_any_two_changes_of_
 
 PLANTED = [
     {
+        "number": 0, "file": "wn_rl/learning/schedules.py",
+        "old": "math.ceil(self.total_agent_steps / self.iteration_agent_steps) + self.num_rests",
+        "new": "math.ceil(self.total_agent_steps / self.iteration_agent_steps)",
+        "test": "tests/app/test_extending.py::test_a_finished_run_goes_on_to_its_new_length[220-400-ends0]",
+    },
+    {
+        "number": 0, "file": "wn_rl/learning/schedules.py",
+        "old": "min((iteration + 1 - self.num_rests) * self.iteration_agent_steps",
+        "new": "min((iteration + 1) * self.iteration_agent_steps",
+        "test": "tests/app/test_extending.py::test_a_longer_run_that_is_stopped_loses_nothing",
+    },
+    {
         "number": 0, "file": "wn_rl/app/renamed.py",
         "old": '{"initial_q_deviation": "initial_q_std"}',
         "new": "{}",

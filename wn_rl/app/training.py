@@ -136,6 +136,8 @@ def resume_run(config: DictConfig, *, overrides: list[str], folder: Path) -> Run
         path, state = found
         check_length(state, resolved)
         agent_steps = state["agent"]["agent_steps"]
+        num_iterations_done = state["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
+        algorithm.run_length = algorithm.run_length.go_on(agent_steps, num_iterations_done)
         return _make_run(resolved, folder, environments, algorithm, lock, checkpoint=path, agent_steps=agent_steps)
     except BaseException:
         lock.release()

@@ -11,10 +11,11 @@ def compute_status(algorithm: Algorithm) -> TrainingStatus:
     """
     run_length, agent_steps = algorithm.run_length, algorithm.agent_steps
     # Lightning counts an interrupted epoch as finished, and a finished one as running until its evaluation is done
-    num_finished = min(algorithm.current_epoch, agent_steps // run_length.iteration_agent_steps)
+    num_whole = agent_steps // run_length.iteration_agent_steps
+    num_finished = min(algorithm.current_epoch, num_whole + run_length.num_rests)
     if agent_steps >= run_length.total_agent_steps and algorithm.current_epoch >= run_length.num_iterations:
         num_finished = run_length.num_iterations  # the last one may be shorter
-    iteration_begin = num_finished * run_length.iteration_agent_steps
+    iteration_begin = (num_finished - run_length.num_rests) * run_length.iteration_agent_steps
     iteration_end = run_length.compute_iteration_end(num_finished)
     warms_up = agent_steps < algorithm.warmup_agent_steps
     latest, statistics = algorithm.metrics.latest, algorithm.compute_statistics()

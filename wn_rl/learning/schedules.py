@@ -1,7 +1,7 @@
 """How a hyperparameter changes with the number of agent steps."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,24 +38,33 @@ class RunLength:
     """How a run is divided: agent steps into iterations, iterations into chunks, chunks into rounds.
 
     Iteration i (from 0) ends at min((i + 1) iteration_agent_steps, total_agent_steps) agent steps; its chunks
-    share its rounds as evenly as whole numbers allow.
+    share its rounds as evenly as whole numbers allow. Where a run that was to be shorter ended amid an iteration and is
+    made longer, the rest of that iteration is one of its own.
 
     Args:
         total_agent_steps: the length of the run, warm-up included.
         iteration_agent_steps: agent steps between two evaluations and checkpoints.
         chunk_agent_steps: agent steps between two log entries, about.
         num_envs: N, the agent steps of one round.
+        num_rests: iterations that are such rests.
     """
 
     total_agent_steps: int
     iteration_agent_steps: int
     chunk_agent_steps: int
     num_envs: int
+    num_rests: int = 0
+
+    def go_on(self, agent_steps: int, num_iterations_done: int) -> "RunLength":
+        """The same, of a run that has done so many agent steps in so many iterations, maybe as a shorter one."""
+        if agent_steps >= self.total_agent_steps:
+            return self
+        return replace(self, num_rests=num_iterations_done - agent_steps // self.iteration_agent_steps)
 
     @property
     def num_iterations(self) -> int:
         """Iterations in the run; the last may be shorter."""
-        return math.ceil(self.total_agent_steps / self.iteration_agent_steps)
+        return math.ceil(self.total_agent_steps / self.iteration_agent_steps) + self.num_rests
 
     @property
     def num_chunks(self) -> int:
@@ -64,7 +73,7 @@ class RunLength:
 
     def compute_iteration_end(self, iteration: int) -> int:
         """The agent steps at which an iteration ends."""
-        return min((iteration + 1) * self.iteration_agent_steps, self.total_agent_steps)
+        return min((iteration + 1 - self.num_rests) * self.iteration_agent_steps, self.total_agent_steps)
 
     def compute_num_rounds(self, agent_steps: int, iteration: int, chunk: int) -> int:
         """Rounds in a chunk of an iteration, given the agent steps done before it."""
