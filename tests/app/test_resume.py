@@ -62,6 +62,10 @@ def terminate() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
+def hang_up() -> None:
+    os.kill(os.getpid(), signal.SIGHUP)
+
+
 def train(
     folder: Path,
     disturbance: Callback | None = None,
@@ -140,7 +144,7 @@ def test_a_killed_run_goes_back_to_its_last_iteration_and_ends_the_same(
 
 @pytest.mark.parametrize(
     ("agent_steps", "stop"),
-    [(40, interrupt), (300, terminate), (400, interrupt), (600, interrupt)],
+    [(40, interrupt), (300, terminate), (400, interrupt), (500, hang_up), (600, interrupt)],
 )
 def test_an_interrupted_run_goes_on_where_it_was_and_ends_the_same(
     tmp_path: Path, untouched: dict[str, Any], agent_steps: int, stop: Any

@@ -5,6 +5,18 @@ _KILLS = "tests/app/test_kills.py::test_a_run_killed_between_any_two_changes_of_
 
 PLANTED = [
     {
+        "number": 0, "file": "wn_rl/runs/folder.py",
+        "old": "            path.mkdir(parents=True)\n",
+        "new": "            path.mkdir(parents=True, exist_ok=True)\n",
+        "test": "tests/runs/test_folder.py::test_runs_that_begin_in_the_same_second_have_folders_of_their_own",
+    },
+    {
+        "number": 0, "file": "wn_rl/callbacks/interruption.py",
+        "old": "([_HANG_UP] if _HANG_UP is not None else [])",
+        "new": "[]",
+        "test": "tests/app/test_resume.py",
+    },
+    {
         "number": 0, "file": "wn_rl/learning/schedules.py",
         "old": "math.ceil(self.total_agent_steps / self.iteration_agent_steps) + self.num_rests",
         "new": "math.ceil(self.total_agent_steps / self.iteration_agent_steps)",

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -52,12 +53,13 @@ def display(screen: Any) -> Iterator[Display]:
 
 
 def find_window(screen: Any, title: str) -> Any:
-    """The window of that title."""
-    name = screen.intern_atom("_NET_WM_NAME")
-    for window in screen.screen().root.query_tree().children:
-        answer = window.get_full_property(name, X.AnyPropertyType)
-        if answer is not None and answer.value.decode() == title:
-            return window
+    """The window of that title, which on a busy machine takes its time to get it."""
+    name, began = screen.intern_atom("_NET_WM_NAME"), time.monotonic()
+    while time.monotonic() < began + 20:
+        for window in screen.screen().root.query_tree().children:
+            answer = window.get_full_property(name, X.AnyPropertyType)
+            if answer is not None and answer.value.decode() == title:
+                return window
     raise AssertionError(f"no window is called {title}")
 
 

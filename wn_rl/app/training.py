@@ -30,7 +30,13 @@ from wn_rl.callbacks.video_recording import Videos
 from wn_rl.callbacks.weight_statistics import WeightStatistics
 from wn_rl.errors import ConfigurationError
 from wn_rl.runs.evaluations import keep_training_rows
-from wn_rl.runs.folder import choose_run_folder, lock_run_folder, make_run_folder, remove_leftovers
+from wn_rl.runs.folder import (
+    choose_run_folder,
+    lock_run_folder,
+    make_run_folder,
+    remove_leftovers,
+    remove_unused_folder,
+)
 from wn_rl.runs.layout import EVALUATIONS_FILE, PROVENANCE_FILE
 from wn_rl.runs.metrics_csv import MetricsCSV
 from wn_rl.runs.provenance import describe_provenance
@@ -106,12 +112,16 @@ def start_run(config: DictConfig, *, preset: str | None) -> Run:
     folder = choose_run_folder(resolved)
     resolved.run_dir = str(folder)
     _quieten()
-    environments, algorithm = _make_algorithm(resolved, folder)
-    if config.network.torso == "auto":
-        print(f"network.torso={resolved.network.torso}, for observations {environments.observation}")
-    make_run_folder(folder)
-    lock = lock_run_folder(folder)
-    return _make_run(resolved, folder, environments, algorithm, lock)
+    try:
+        environments, algorithm = _make_algorithm(resolved, folder)
+        if config.network.torso == "auto":
+            print(f"network.torso={resolved.network.torso}, for observations {environments.observation}")
+        make_run_folder(folder)
+        lock = lock_run_folder(folder)
+        return _make_run(resolved, folder, environments, algorithm, lock)
+    except BaseException:
+        remove_unused_folder(folder)
+        raise
 
 
 def resume_run(config: DictConfig, *, overrides: list[str], folder: Path) -> Run:

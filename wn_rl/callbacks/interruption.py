@@ -1,6 +1,8 @@
-"""Ctrl-C and SIGTERM: the chunk in progress is finished, a checkpoint written, and the run ends in order."""
+"""Ctrl-C, SIGTERM and a closed terminal: the chunk in progress is finished, a checkpoint written, and the run ends."""
 
+import os
 import signal
+import sys
 from types import FrameType
 from typing import Any
 
@@ -8,7 +10,8 @@ import lightning
 
 from wn_rl.callbacks.run_callback import RunCallback
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_HANG_UP = getattr(signal, "SIGHUP", None)  # Windows has none
+_SIGNALS = [signal.SIGINT, signal.SIGTERM] + ([_HANG_UP] if _HANG_UP is not None else [])
 
 
 class Interruption(RunCallback):
@@ -17,6 +20,7 @@ class Interruption(RunCallback):
     def __init__(self) -> None:
         self.is_requested = False
         self._previous: dict[signal.Signals, Any] = {}
+        self._terminals: list[int] = []
 
     def setup(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
         """Remember the handlers of before: Lightning's, which come next, would keep the whole run in memory."""
@@ -25,8 +29,10 @@ class Interruption(RunCallback):
 
     def on_begin(self) -> None:
         """Listen from here on (Lightning has installed its own handlers by now)."""
-        for signal_number in _SIGNALS:
-            signal.signal(signal_number, self._on_signal)
+        self._terminals = _find_terminals()
+        for signal_number, handler in self._previous.items():
+            if handler is not signal.SIG_IGN:  # as nohup has it
+                signal.signal(signal_number, self._on_signal)
 
     def close(self) -> None:
         """Put the handlers back."""
@@ -35,7 +41,23 @@ class Interruption(RunCallback):
         self._previous = {}
 
     def _on_signal(self, signal_number: int, frame: FrameType | None) -> None:
-        if self.is_requested:
+        if signal_number == _HANG_UP:
+            _leave(self._terminals)
+        elif self.is_requested:  # a shell sends a second SIGHUP, and nobody is there to be impatient
             raise KeyboardInterrupt
         self.is_requested = True
         self.algorithm.trainer.should_stop = True
+
+
+def _find_terminals() -> list[int]:
+    """The descriptors of output that is shown: asked before a terminal is gone, after which it is none."""
+    streams = [stream for stream in (sys.__stdout__, sys.__stderr__) if stream is not None]
+    return [stream.fileno() for stream in streams if os.isatty(stream.fileno())]
+
+
+def _leave(terminals: list[int]) -> None:
+    """Write to nothing what would be written to a terminal that is gone, which is an error."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in terminals:
+        os.dup2(nothing, descriptor)
+    os.close(nothing)

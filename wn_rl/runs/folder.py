@@ -1,6 +1,7 @@
 """The folder of a run: its name, that one trainer at a time writes into it, and what a killed one left there."""
 
 import tempfile
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -13,10 +14,12 @@ from wn_rl.system.files import TEMPORARY_SUFFIX, find_outward_links, remove_if_p
 
 
 def choose_run_folder(config: DictConfig) -> Path:
-    """``run_dir``, else runs/<Game>/<time>-<name>; never a folder in which a run has begun.
+    """``run_dir``, else a new folder runs/<Game>/<time>-<name>; never one in which a run has begun.
+
+    The new folder is there at once, so that of several runs that begin in the same second each has its own.
 
     Raises:
-        ConfigurationError: a run has begun in ``run_dir``.
+        ConfigurationError: a run has begun in ``run_dir``, or no folder can be made.
     """
     if config.run_dir is not None:
         folder = Path(config.run_dir)
@@ -26,7 +29,22 @@ def choose_run_folder(config: DictConfig) -> Path:
             )
         return folder
     stem = Path("runs") / config.game / f"{datetime.now():%Y-%m-%d_%H-%M-%S}-{config.name}"
-    return next(path for path in (stem, *(Path(f"{stem}-{n}") for n in range(2, 1000))) if not path.exists())
+    for path in (stem, *(Path(f"{stem}-{n}") for n in range(2, 1000))):
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise ConfigurationError(_tell_unwritable(path, error)) from error
+        return path
+    raise ConfigurationError(f"{stem} and 998 like it are there already; name another with run_dir=...")
+
+
+def remove_unused_folder(folder: Path) -> None:
+    """Take away a run folder that a run did not come to write into."""
+    with suppress(OSError):  # it is not empty, or was not made
+        folder.rmdir()
+        folder.parent.rmdir()
 
 
 def make_run_folder(folder: Path) -> None:
@@ -39,9 +57,11 @@ def make_run_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
-        raise ConfigurationError(
-            f"run_dir={folder} cannot be written to: {error.strerror}; name another with run_dir=..."
-        ) from error
+        raise ConfigurationError(_tell_unwritable(folder, error)) from error
+
+
+def _tell_unwritable(folder: Path, error: OSError) -> str:
+    return f"run_dir={folder} cannot be written to: {error.strerror}; name another with run_dir=..."
 
 
 def check_links(folder: Path, advice: str) -> None:

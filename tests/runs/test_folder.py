@@ -1,0 +1,41 @@
+"""Run folders that are named by themselves: each run has its own, and an unused one is taken away."""
+
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from wn_rl.errors import ConfigurationError
+from wn_rl.runs.folder import choose_run_folder, make_run_folder, remove_unused_folder
+
+CONFIG = OmegaConf.create({"run_dir": None, "game": "Pong", "name": "weight_norm"})
+
+
+def test_runs_that_begin_in_the_same_second_have_folders_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folders = [choose_run_folder(CONFIG) for _ in range(4)]
+    assert len(set(folders)) == 4
+    assert all(folder.is_dir() and folder.parts[:2] == ("runs", "Pong") for folder in folders)
+
+
+def test_a_folder_that_nothing_was_written_into_is_taken_away_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    used, unused = choose_run_folder(CONFIG), choose_run_folder(CONFIG)
+    (used / "config.yaml").touch()
+    for folder in (used, unused):
+        remove_unused_folder(folder)
+    assert used.is_dir()
+    assert not unused.exists()
+
+
+def test_a_place_where_no_folder_can_be_made_is_told_in_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").touch()
+    with pytest.raises(ConfigurationError, match=r"run_dir=runs/Pong.* cannot be written to: .*; name another"):
+        choose_run_folder(CONFIG)
+    with pytest.raises(ConfigurationError, match="run_dir=runs/mine cannot be written to"):
+        make_run_folder(Path("runs/mine"))
