@@ -12,9 +12,9 @@ PLANTED = [
     },
     {
         "number": 0, "file": "wn_rl/callbacks/interruption.py",
-        "old": "([_HANG_UP] if _HANG_UP is not None else [])",
-        "new": "[]",
-        "test": "tests/app/test_resume.py",
+        "old": "            _leave(self._terminals)\n",
+        "new": "            return\n",
+        "test": "tests/app/test_resume.py::test_an_interrupted_run_goes_on_where_it_was_and_ends_the_same",
     },
     {
         "number": 0, "file": "wn_rl/learning/schedules.py",
@@ -26,7 +26,7 @@ PLANTED = [
         "number": 0, "file": "wn_rl/learning/schedules.py",
         "old": "min((iteration + 1 - self.num_rests) * self.iteration_agent_steps",
         "new": "min((iteration + 1) * self.iteration_agent_steps",
-        "test": "tests/app/test_extending.py::test_a_longer_run_that_is_stopped_loses_nothing",
+        "test": "tests/app/test_extending.py::test_a_finished_run_goes_on_to_its_new_length[150-600-ends1]",
     },
     {
         "number": 0, "file": "wn_rl/app/renamed.py",
