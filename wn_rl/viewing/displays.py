@@ -158,6 +158,7 @@ class WindowDisplay:
             raise ConfigurationError(f"no window can be opened {reason}") from error
         _choose_window_systems()
         try:
+            self._pygame.display.quit()  # an environment that draws with it may have begun it without a window
             self._pygame.display.init()
         except self._pygame.error as error:
             given = [f"{name}={os.environ[name]}" for name in WINDOW_SYSTEMS.values() if os.environ.get(name)]
