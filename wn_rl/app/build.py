@@ -29,13 +29,13 @@ from wn_rl.replay.replay import Replay
 from wn_rl.replay.replay_settings import ReplaySection
 from wn_rl.replay.rollout import Rollout
 from wn_rl.replay.samplers import Sampler, UniformSampler
-from wn_rl.replay.storage import make_storage
+from wn_rl.replay.storage import choose_storage, make_storage
 from wn_rl.runs.agent import make_network
 from wn_rl.runs.layout import REPLAY_FOLDER
 from wn_rl.system.fields import get_rules, parse
 from wn_rl.system.registry import look_up
 from wn_rl.system.seeding import make_stream
-from wn_rl.types import VectorEnvironment
+from wn_rl.types import ObservationSpec, VectorEnvironment
 
 
 def make_protocol(config: DictConfig) -> AnyProtocol:
@@ -92,6 +92,14 @@ def make_replay(config: DictConfig, settings: ReplaySection, environments: Vecto
     return Replay(
         complete, storage=make_storage(settings.storage, device), sampler=make_sampler(settings), device=device
     )
+
+
+def resolve_storage(config: DictConfig, observation: ObservationSpec) -> None:
+    """Replace ``replay.storage=auto``, where there is a replay, by what fits into the memory that is free now."""
+    if "replay" in config and config.replay.storage == "auto":
+        config.replay.storage = choose_storage(
+            num_rows=config.replay.capacity, observation=observation, device=make_device(config)
+        )
 
 
 def check_targets(config: DictConfig) -> None:

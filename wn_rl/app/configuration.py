@@ -7,12 +7,11 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from wn_rl.app.build import as_dict, find_kinds, make_protocol, parse_settings
+from wn_rl.app.build import as_dict, find_kinds, make_protocol, parse_settings, resolve_storage
 from wn_rl.app.machine import (
     choose_num_envs,
     resolve_accelerator,
     resolve_precision,
-    resolve_storage,
     resolve_threads,
 )
 from wn_rl.app.renamed import rename_settings

@@ -1,4 +1,4 @@
-"""What is found by itself where a configuration says ``auto``: device, precision, threads, environments, storage."""
+"""What is found by itself where a configuration says ``auto``: device, precision, threads, environments."""
 
 from pathlib import Path
 
@@ -7,7 +7,6 @@ from omegaconf import DictConfig
 
 from wn_rl.errors import ConfigurationError
 from wn_rl.nn.normalizers import PER_EXAMPLE_NORMALIZERS
-from wn_rl.replay.storage import choose_storage
 from wn_rl.system.cpu import count_cores
 from wn_rl.types import ObservationSpec
 
@@ -72,13 +71,6 @@ def resolve_precision(precision: str, accelerator: str, observation: Observation
         return "32-true"
     has_bfloat16 = _cpu_has_bfloat16() if accelerator == "cpu" else torch.cuda.is_bf16_supported(False)
     return "bf16-mixed" if has_bfloat16 else "32-true"
-
-
-def resolve_storage(config: DictConfig, observation: ObservationSpec) -> None:
-    """Replace ``replay.storage=auto``, where there is a replay, by what fits into the memory that is free now."""
-    if "replay" in config and config.replay.storage == "auto":
-        device = torch.device("cuda" if config.accelerator == "gpu" else "cpu")
-        config.replay.storage = choose_storage(num_rows=config.replay.capacity, observation=observation, device=device)
 
 
 def _cpu_has_bfloat16() -> bool:

@@ -267,6 +267,6 @@ def _quieten() -> None:
     # The folded networks are in evaluation mode, and stay so.
     warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")
     warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\).*")  # Lightning's own
-    # The data is in the replay, which is saved: a checkpoint amid an iteration resumes exactly.
+    # The data is in what the algorithm saves: a checkpoint amid an iteration resumes exactly.
     warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before the epoch")
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
