@@ -35,8 +35,8 @@ class DurableCheckpointIO(TorchCheckpointIO):
 class RunCheckpoint(RunCallback, Checkpoint):
     """Writes ``checkpoints/last.ckpt``, what the algorithm keeps in files of its own, and the newest agent.
 
-    Those files and the logs are forced to disk first, then the checkpoint that refers to them; only then is removed what
-    nothing refers to. So whenever the run is killed, a whole checkpoint is there.
+    Those files and the logs are forced to disk first, then the checkpoint that refers to them. Only then is removed
+    what nothing refers to. So whenever the run is killed, a whole checkpoint is there.
 
     Args:
         run_dir: the run folder.
