@@ -214,6 +214,7 @@ def test_mode_dtype_and_frozen_parameters_are_kept():
     assert not plain(normalized)[0].weight.requires_grad
 
 
+@pytest.mark.filterwarnings("ignore:weight_normalize leaves layers as they are:UserWarning")
 def test_subclasses_and_other_parametrizations_are_left_alone():
     attention = nn.MultiheadAttention(4, 2)  # reads out_proj.weight in a way of its own
     assert type(weight_normalize(attention).out_proj) is type(attention.out_proj)

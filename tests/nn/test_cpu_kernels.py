@@ -1,13 +1,20 @@
 """The loops that a CPU computes with: against float64, PyTorch's rounding, and each other."""
 
+import multiprocessing
+import subprocess
+import sys
+import warnings
+
+import numba
 import numpy as np
 import pytest
 import torch
 from numba.core.caching import CacheImpl
 
-from wn_rl.nn import cpu_kernels
+from wn_rl.errors import ConfigurationError
+from wn_rl.nn import cpu_kernels, cpu_loops
 from wn_rl.nn.cpu_kernels import can_compute, compute_gradients, write_weight
-from wn_rl.nn.weight_norm import write_normalized_
+from wn_rl.nn.weight_norm import compute_weights, write_normalized_
 
 
 def draw(*shape, seed=0):
@@ -56,9 +63,7 @@ def test_every_bfloat16_and_what_lies_between_two_is_rounded_as_pytorch_rounds()
 
 
 def _encode_all(numbers, out):
-    import numba
-
-    encode = cpu_kernels.encode
+    encode = cpu_loops.encode
 
     @numba.njit
     def loop(numbers, out):
@@ -126,7 +131,7 @@ def test_rows_are_shared_by_cores_that_pytorch_does_not_keep_busy(set_threads, n
 def test_where_nothing_can_be_kept_kernels_are_compiled_all_the_same(monkeypatch):
     monkeypatch.setattr(CacheImpl, "_locator_classes", [])
     divisors = torch.empty(3)
-    kernel = cpu_kernels.compiled(cpu_kernels._write_weight.py_func)
+    kernel = cpu_loops.compiled(cpu_loops.write_weight.py_func)
     kernel(*(tensor.numpy() for tensor in (draw(3, 5), draw(3, seed=1), torch.empty(3, 5), divisors)))
     torch.testing.assert_close(divisors, draw(3, 5).norm(dim=1))
 
@@ -148,3 +153,73 @@ def test_a_weight_is_written_into_any_dtype_and_memory_format(dtype, v_format, o
     divisors = write_normalized_(v, g, out)
     torch.testing.assert_close(divisors, v.flatten(1).norm(dim=1))
     torch.testing.assert_close(out, (v * (g / divisors).view(-1, 1, 1, 1)).to(dtype), rtol=1e-2, atol=1e-3)
+
+
+@pytest.mark.parametrize("rows", [2, 6])
+def test_a_compiled_loop_never_reads_beyond_a_tensor_of_other_rows(rows):
+    v, g, out = draw(5, 7), draw(5, seed=1), torch.empty(5, 7)
+    with pytest.raises(ValueError, match="do not belong"):
+        cpu_kernels.for_rows(cpu_loops.write_weight, v, draw(rows), out, torch.empty(5), num_threads=1)
+    with pytest.raises(ValueError, match="do not belong"):
+        cpu_kernels.for_rows(cpu_loops.write_weight, v, g, torch.empty(5, rows), torch.empty(5), num_threads=1)
+
+
+def test_a_weight_is_not_written_into_a_tensor_of_another_shape():
+    with pytest.raises(ConfigurationError, match=r"\[5, 7\].*not \[6, 7\]"):
+        write_normalized_(draw(5, 7), draw(5, seed=1), torch.empty(6, 7))
+
+
+def test_a_weight_is_written_over_what_it_is_made_of_and_what_it_overlaps():
+    memory, g = draw(8, 7), draw(5, seed=1)
+    v = memory[:5]
+    expected = v / v.norm(dim=1, keepdim=True) * g[:, None]
+    for first_row in (3, 0):
+        memory.copy_(draw(8, 7))
+        write_normalized_(v, g, memory[first_row : first_row + 5])
+        torch.testing.assert_close(memory[first_row : first_row + 5], expected)
+
+
+def _write_by_two_threads():
+    v, out = draw(64, 5000), torch.empty(64, 5000)
+    cpu_kernels.for_rows(cpu_loops.write_weight, v, v[:, 0].clone(), out, torch.empty(64), num_threads=2)
+
+
+def test_a_forked_child_has_threads_of_its_own():
+    _write_by_two_threads()
+    child = multiprocessing.get_context("fork").Process(target=_write_by_two_threads, daemon=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # a process with threads is forked: that is the point
+        child.start()
+    child.join(timeout=20)
+    has_ended = child.exitcode is not None
+    child.kill()
+    assert has_ended, "waits for threads that it does not have"
+    assert child.exitcode == 0
+
+
+def test_where_numba_compiles_nothing_pytorch_computes(monkeypatch):
+    v, g = draw(5, 7).requires_grad_(), draw(5, seed=1).requires_grad_()
+    expected = torch.autograd.grad(compute_weights([v], [g])[0].square().sum(), (v, g))
+    monkeypatch.setattr(numba.config, "DISABLE_JIT", 1)
+    cpu_kernels.are_loops_compiled.cache_clear()
+    try:
+        assert not can_compute(v)
+        found = torch.autograd.grad(compute_weights([v], [g])[0].square().sum(), (v, g))
+    finally:
+        cpu_kernels.are_loops_compiled.cache_clear()
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
+WITHOUT_NUMBA = """
+import sys, torch
+from wn_rl.nn import WeightNormLinear
+
+layer = WeightNormLinear(3, 2)
+layer(torch.ones(1, 3)).sum().backward()
+assert "numba" not in sys.modules
+"""
+
+
+def test_numba_is_not_imported_before_a_loop_is_called():
+    subprocess.run([sys.executable, "-c", WITHOUT_NUMBA], check=True)

@@ -8,6 +8,8 @@ from torch.nn.utils import parametrizations
 from tests.helpers.networks import ALL_NORMALIZERS, draw_frames, make_generator, make_network, make_trained
 from wn_rl.errors import ConfigurationError
 from wn_rl.nn.conversion import weight_normalize
+from wn_rl.nn.folding import make_folded
+from wn_rl.nn.initialization import initialize_from_data
 from wn_rl.nn.normalizers import (
     BATCH_MOMENTUM,
     MeanOnlyBatchNorm,
@@ -240,3 +242,65 @@ def test_project_weights_changes_nothing_without_a_projection(name):
     before = {key: tensor.clone() for key, tensor in network.state_dict().items()}
     project_weights(network)
     assert all(tensor.equal(before[key]) for key, tensor in network.state_dict().items())
+
+
+TRANSPOSED = [(nn.ConvTranspose1d, 3), (nn.ConvTranspose2d, 4), (nn.ConvTranspose3d, 5)]
+OTHERS = [(nn.Conv1d, 3), (nn.Conv3d, 5), *TRANSPOSED]
+
+
+def make_other(kind):
+    torch.manual_seed(0)
+    return kind(4, 6, 2, groups=2)
+
+
+@pytest.mark.parametrize("name", ALL_NORMALIZERS)
+@pytest.mark.parametrize(("kind", "num_axes"), OTHERS)
+def test_every_normalizer_takes_every_affine_layer_and_folds(kind, num_axes, name):
+    layer = make_other(kind).double()
+    x = torch.randn(5, 4, *(3,) * (num_axes - 2), generator=make_generator(1)).double()
+    module = make_normalizer(name)(layer, is_output=False).train()
+    module(x).square().sum().backward()
+    torch.testing.assert_close(make_folded(module)(x), module.eval()(x))
+    initialize_from_data(module, x)
+    torch.testing.assert_close(make_folded(module)(x), module.eval()(x))
+
+
+@pytest.mark.parametrize("name", ["mean_only_batch_norm", "batch_norm", "spectral_norm", "layer_norm"])
+def test_units_of_a_linear_layer_are_on_the_last_axis_of_a_sequence(name):
+    x = torch.randn(6, 3, 5, generator=make_generator(1)) + 1  # T = O = 3
+    modules = [make_normalizer(name)(make_layers()[0], is_output=False) for _ in range(2)]
+    torch.testing.assert_close(modules[0](x), modules[1](x.flatten(0, 1)).view(6, 3, 3))
+    torch.testing.assert_close(modules[0].eval()(x), modules[1].eval()(x.flatten(0, 1)).view(6, 3, 3))
+
+
+def test_a_batch_norm_refuses_one_example_without_a_minibatch():
+    linear, conv = make_layers()
+    for layer, x in ((linear, torch.ones(5)), (conv, torch.ones(4, 5, 3))):
+        with pytest.raises(ConfigurationError, match="minibatch"):
+            MeanOnlyBatchNorm(layer)(x)
+
+
+@pytest.mark.parametrize(("name", "held"), [("projection", "weight"), ("weight_norm_projected_v", "v")])
+@pytest.mark.parametrize(("kind", "num_axes"), TRANSPOSED)
+def test_projections_of_transposed_kernels_keep_the_norm_of_every_output_unit(kind, num_axes, name, held):
+    module = make_normalizer(name)(make_other(kind), is_output=False)
+    parameter = module.layer.get_parameter(held)
+    units = [(group, channel) for group in range(2) for channel in range(3)]
+
+    def norms():
+        return torch.stack([parameter[2 * group : 2 * group + 2, channel].norm() for group, channel in units])
+
+    before = norms().detach()
+    with torch.no_grad():
+        parameter.mul_(torch.linspace(0.5, 2, parameter.numel()).view_as(parameter))
+    project_weights(module)
+    torch.testing.assert_close(norms(), before)
+
+
+def test_spectral_norm_of_a_transposed_kernel_is_pytorchs():
+    torch.manual_seed(0)
+    layer = nn.ConvTranspose2d(4, 6, 2)
+    module = SpectralNorm(layer)
+    module.update_vectors(200)
+    expected = torch.linalg.matrix_norm(layer.weight.detach().transpose(0, 1).flatten(1), ord=2)
+    torch.testing.assert_close(module.compute_sigma().detach(), expected)

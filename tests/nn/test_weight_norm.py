@@ -8,7 +8,7 @@ from torch.nn.utils import parametrizations
 
 from wn_rl.errors import ConfigurationError
 from wn_rl.nn.conversion import weight_normalize
-from wn_rl.nn.weight_norm import compute_weight
+from wn_rl.nn.weight_norm import compute_weight, compute_weights
 from wn_rl.nn.weight_norm_layers import WeightNormLinear
 
 SHAPES = [(5, 7), (7, 5), (4, 3, 2), (5, 3, 4, 2), (3, 2, 4, 3, 2)]
@@ -165,3 +165,44 @@ def test_torch_func_transforms_see_the_same_gradients():
     found = torch.func.grad(lambda v, g: (compute_weight(v, g) * grad_w).sum(), argnums=(0, 1))(v.detach(), g.detach())
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("is_learned", [False, True])
+@pytest.mark.parametrize(("shape", "num_lengths"), [((5, 7), 4), ((5, 7), 6), ((5, 7), 0), ((5, 3, 2), 1), ((5,), 5)])
+def test_v_and_g_that_do_not_fit_are_refused_with_their_shapes(shape, num_lengths, dtype, is_learned):
+    v, g = draw(shape, dtype=dtype, requires_grad=is_learned), draw((num_lengths,), dtype=dtype)
+    for compute in (compute_weight, lambda v, g: compute_weights([v], [g])):
+        with pytest.raises(ConfigurationError, match=rf"\[{num_lengths}\] do not fit.*\[O, \.\.\.\]"):
+            compute(v, g)
+
+
+@pytest.mark.parametrize("other", [torch.ones(5, device="meta"), torch.ones(5, dtype=torch.int64)])
+def test_a_g_that_lies_elsewhere_or_counts_is_refused(other):
+    with pytest.raises(ConfigurationError, match="real numbers on one device"):
+        compute_weight(draw((5, 7)), other)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("shape", [(5, 0), (0, 7), (0, 3, 2)])
+def test_empty_weights_have_empty_gradients(shape, dtype):
+    v, g = draw(shape, dtype=dtype), draw(shape[:1], dtype=dtype)
+    weight = compute_weight(v, g)
+    grad_v, grad_g = torch.autograd.grad(weight, (v, g), torch.ones_like(weight))
+    assert (weight.shape, grad_v.shape) == (shape, shape)
+    assert not grad_g.any()
+
+
+def test_one_layer_alone_and_several_together_agree():
+    vs = [draw(shape, dtype=torch.float32) for shape in ((5, 7), (33, 1000), (4, 3, 3, 2))]
+    vs.append(draw((4, 3, 3, 2)).float().to(memory_format=torch.channels_last))
+    vs.append(draw((7, 5)).float().t())
+    vs = [v.detach().requires_grad_() for v in vs]
+    gs = [draw((len(v),), dtype=torch.float32, seed=1) for v in vs]
+    for v, g, together in zip(vs, gs, compute_weights(vs, gs), strict=True):
+        alone = compute_weight(v, g)
+        torch.testing.assert_close(alone, together)
+        found = torch.autograd.grad(alone.pow(3).sum(), (v, g))
+        expected = torch.autograd.grad(together.pow(3).sum(), (v, g), retain_graph=True)
+        for one, other in zip(found, expected, strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)

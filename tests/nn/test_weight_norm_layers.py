@@ -10,7 +10,8 @@ from safetensors.torch import load, save
 from torch import nn
 
 from wn_rl.errors import ConfigurationError
-from wn_rl.nn.conversion import plain, weight_normalize
+from wn_rl.nn.conversion import plain, to_torch_parametrization, weight_normalize
+from wn_rl.nn.folding import make_folded
 from wn_rl.nn.weight_norm_layers import (
     PLAIN_OF,
     WeightNormConv1d,
@@ -21,7 +22,16 @@ from wn_rl.nn.weight_norm_layers import (
     WeightNormConvTranspose3d,
     WeightNormLinear,
 )
-from wn_rl.nn.weight_norm_recurrent import WeightNormGRU, WeightNormLSTM, named_weights
+from wn_rl.nn.weight_norm_recurrent import (
+    PLAIN_RECURRENT,
+    WeightNormGRU,
+    WeightNormGRUCell,
+    WeightNormLSTM,
+    WeightNormLSTMCell,
+    WeightNormRNN,
+    WeightNormRNNCell,
+    named_weights,
+)
 
 AFFINE = [
     (WeightNormLinear, (7, 5), {}, (3, 7)),
@@ -176,6 +186,7 @@ RECURRENT = [
     (WeightNormLSTM, {"num_layers": 2, "bidirectional": True, "batch_first": True}),
     (WeightNormLSTM, {"proj_size": 2, "bias": False}),
     (WeightNormGRU, {"num_layers": 2}),
+    (WeightNormRNN, {"nonlinearity": "relu", "num_layers": 2}),
 ]
 
 
@@ -183,7 +194,7 @@ RECURRENT = [
 @pytest.mark.parametrize(("kind", "options"), RECURRENT)
 def test_recurrent_layer_computes_what_pytorchs_computes_with_w(kind, options):
     layer = kind(3, 5, **options, generator=torch.Generator().manual_seed(0))
-    reference = (nn.LSTM if kind is WeightNormLSTM else nn.GRU)(3, 5, **options)
+    reference = PLAIN_RECURRENT[kind](3, 5, **options)
     reference.load_state_dict(named_weights(layer))
     x = draw((4, 2, 3))
     torch.testing.assert_close(layer(x)[0], reference(x)[0])
@@ -242,3 +253,77 @@ def test_torch_func_and_autocast_reach_every_layer(kind, arguments, shape):
     reference = reference[0] if isinstance(reference, tuple) else reference
     assert y.dtype == reference.dtype  # PyTorch's GRU on a CPU stays in float32
     torch.testing.assert_close(y, reference, rtol=5e-2, atol=5e-2)
+
+
+CELLS = [
+    (WeightNormLSTMCell, WeightNormLSTM, {}),
+    (WeightNormGRUCell, WeightNormGRU, {"bias": False}),
+    (WeightNormRNNCell, WeightNormRNN, {"nonlinearity": "relu"}),
+]
+
+
+def unroll(cell, x):
+    """The outputs of a cell, [T, B, H], called step by step."""
+    state, outputs = None, []
+    for x_t in x:
+        state = cell(x_t, state)
+        outputs.append(state[0] if isinstance(state, tuple) else state)
+    return torch.stack(outputs)
+
+
+@pytest.mark.parametrize("g_mode", ["free", "fixed", "exponential"])
+@pytest.mark.parametrize(("kind", "_layer_kind", "options"), CELLS)
+def test_a_cell_agrees_with_pytorchs_parametrization_on_pytorchs_cell(kind, _layer_kind, options, g_mode):
+    cell = kind(3, 5, **options, g_mode=g_mode, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        for name, tensor in cell.state_dict().items():
+            tensor.mul_(-2 if name.startswith("g") else 3)
+    theirs, x = to_torch_parametrization(cell), draw((4, 2, 3))
+    assert type(theirs).__name__ == f"Parametrized{PLAIN_RECURRENT[kind].__name__}"
+    torch.testing.assert_close(unroll(cell, x), unroll(theirs, x))
+    unroll(cell, x).square().sum().backward()
+    unroll(theirs, x).square().sum().backward()
+    torch.testing.assert_close(cell.v_hh.grad, theirs.parametrizations.weight_hh.original1.grad, rtol=1e-4, atol=1e-5)
+    for one in (plain(cell), make_folded(cell), weight_normalize(theirs)):
+        torch.testing.assert_close(unroll(one, x), unroll(cell, x))
+
+
+@pytest.mark.parametrize(("kind", "layer_kind", "options"), CELLS)
+def test_a_cell_step_by_step_is_the_layer_in_one_call(kind, layer_kind, options):
+    cell, layer, x = kind(3, 5, **options), layer_kind(3, 5, **options), draw((4, 2, 3))
+    layer.load_state_dict({f"{name}_l0": tensor for name, tensor in cell.state_dict().items()})
+    torch.testing.assert_close(unroll(cell, x), layer(x)[0])
+
+
+EVERY = [(kind, arguments, options) for kind, arguments, options, _ in AFFINE] + [
+    (kind, (3, 5), {}) for kind in PLAIN_RECURRENT
+]
+
+
+@pytest.mark.parametrize("g_mode", ["free", "fixed", "exponential"])
+@pytest.mark.parametrize(("kind", "arguments", "options"), EVERY)
+def test_a_layer_is_made_on_the_meta_device_and_filled_by_reset_parameters(kind, arguments, options, g_mode):
+    layer = kind(*arguments, **options, g_mode=g_mode, device="meta", dtype=torch.float64)
+    assert {tensor.device.type for tensor in layer.state_dict().values()} == {"meta"}
+    assert {tensor.dtype for tensor in layer.state_dict().values()} == {torch.float64}
+    assert {tensor.device.type for tensor in weight_normalize(layer, g_mode=g_mode).state_dict().values()} == {"meta"}
+    layer.to_empty(device="cpu")
+    with torch.no_grad():
+        for tensor in layer.state_dict().values():
+            tensor.fill_(torch.nan)
+    layer.reset_parameters()
+    weights = {"v": layer.weight} if hasattr(layer, "v") else named_weights(layer)
+    for name, tensor in layer.state_dict().items():
+        assert tensor.isfinite().all()
+        if name.startswith("v"):
+            assert 0.02 < tensor.std() < 0.09
+            torch.testing.assert_close(weights[name if name == "v" else name.replace("v_", "weight_")], tensor)
+    assert next(layer.parameters()).dtype == torch.float64
+
+
+def test_reset_parameters_draws_anew_and_forgets_a_weight_that_is_held():
+    layer = make_affine(WeightNormLinear, (7, 5), {})
+    before = layer.v.detach().clone()
+    layer.reset_parameters()
+    assert not layer.v.equal(before)
+    torch.testing.assert_close(layer.g, layer.v.norm(dim=1))

@@ -12,8 +12,8 @@ PLANTED = [
     },
     {
         "number": 18, "file": STATISTICS,
-        "old": "    axis = output_axis(layer)\n",
-        "new": "    axis = 0\n",
+        "old": "    return WeightUnits(layer.weight, weight_to_units(layer, layer.weight))",
+        "new": "    return WeightUnits(layer.weight, layer.weight)",
         "test": "tests/nn/test_statistics.py::test_a_transposed_convolution_has_a_norm_for_every_output_unit",
     },
     {

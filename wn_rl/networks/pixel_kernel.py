@@ -8,13 +8,15 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from wn_rl.nn.cpu_kernels import KNOWN_DTYPES, compiled, count_threads, encode, for_rows
+from wn_rl.nn.cpu_kernels import KNOWN_DTYPES, are_loops_compiled, count_threads, for_rows
+from wn_rl.nn.cpu_loops import compiled, encode
 
 
 def can_scale(pixels: Tensor, dtype: torch.dtype) -> bool:
     """Whether ``scale_pixels`` knows the device, the dtype and the memory format."""
     is_dense = pixels.is_contiguous() or pixels.is_contiguous(memory_format=torch.channels_last)
-    return pixels.device.type == "cpu" and dtype in KNOWN_DTYPES and is_dense and pixels.numel() > 0
+    is_known = pixels.device.type == "cpu" and dtype in KNOWN_DTYPES and are_loops_compiled()
+    return is_known and is_dense and pixels.numel() > 0
 
 
 def scale_pixels(

@@ -15,7 +15,14 @@ from wn_rl.nn.weight_norm_layers import (
     WeightNormConvTranspose3d,
     WeightNormLinear,
 )
-from wn_rl.nn.weight_norm_recurrent import WeightNormGRU, WeightNormLSTM
+from wn_rl.nn.weight_norm_recurrent import (
+    WeightNormGRU,
+    WeightNormGRUCell,
+    WeightNormLSTM,
+    WeightNormLSTMCell,
+    WeightNormRNN,
+    WeightNormRNNCell,
+)
 
 __all__ = [
     "NORMALIZERS",
@@ -26,8 +33,12 @@ __all__ = [
     "WeightNormConvTranspose2d",
     "WeightNormConvTranspose3d",
     "WeightNormGRU",
+    "WeightNormGRUCell",
     "WeightNormLSTM",
+    "WeightNormLSTMCell",
     "WeightNormLinear",
+    "WeightNormRNN",
+    "WeightNormRNNCell",
     "cached_weights",
     "compute_weight",
     "fold_",

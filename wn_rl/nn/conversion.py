@@ -1,13 +1,13 @@
 """Any module becomes weight-normalized, and plain again; the function never changes.
 
 Every conversion returns a copy and leaves the module that it is given as it is. It replaces linear layers,
-convolutions, transposed convolutions, LSTM and GRU of exactly PyTorch's classes (a subclass may use its weight in
-ways of its own) wherever they are; a layer used in several places stays shared. Training mode, device, dtype and
-``requires_grad`` are kept; hooks on the replaced layers are not.
+convolutions, transposed convolutions, LSTM, GRU, RNN and their cells of exactly PyTorch's classes (a subclass may use
+its weight in ways of its own) wherever they are; a layer used in several places stays shared. Training mode, device,
+dtype, memory format, ``requires_grad`` of every parameter, hooks on forward and backward passes, and attributes of your
+own are kept; gradients are not.
 """
 
-import copy
-from collections.abc import Callable
+import warnings
 from typing import Any, cast
 
 import torch
@@ -15,41 +15,93 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
 from wn_rl.errors import ConfigurationError
+from wn_rl.nn.replacement import explain_left, replace_layers
 from wn_rl.nn.sources import Source, read_affine, read_recurrent
 from wn_rl.nn.weight_norm_layers import WEIGHT_NORM_OF, constructor_arguments, make_plain_like, output_axis
 from wn_rl.nn.weight_norm_recurrent import (
     Matrix,
+    Recurrent,
     copy_biases_,
     make_plain_recurrent_like,
     make_weight_norm_recurrent,
 )
 
 
-def _convert(module: nn.Module, replace: Callable[[nn.Module], nn.Module | None]) -> nn.Module:
-    """A deep copy of ``module`` with ``replace(layer)`` in the place of every layer for which that is not None."""
-    replacements: dict[int, nn.Module] = {}
-    for name, layer in module.named_modules():
-        try:
-            with torch.random.fork_rng(devices=[]):  # layers draw as they are made, and nobody's stream shall move
-                new = replace(layer)
-        except ConfigurationError as error:
-            raise ConfigurationError(f"layer {name!r} ({type(layer).__name__}): {error}") from None
-        if new is not None:
-            _require_untied(layer, module, name=name)
-            replacements[id(layer)] = new.train(layer.training)
-    return copy.deepcopy(module, dict(replacements))
+def weight_normalize(module: nn.Module, *, g_mode: str = "free", strict: bool = False) -> nn.Module:
+    """A copy of ``module`` with weight-normalized layers, computing the same function.
+
+    A plain layer gives v = w and g = ‖w‖, frozen where w is; PyTorch's parametrization and its old hook give their v
+    and g (where their norm runs over the inputs of an output unit; else v = w). ``g_mode`` holds for all layers, those
+    that are ours already included. Layers with weight matrices that are left as they are, such as ``nn.Embedding``,
+    are named in a warning. Raises ConfigurationError, naming the layer, where all weights of an output unit are zero or
+    the weight is shared with another module, and with ``strict`` where a layer would be left as it is.
+    """
+
+    def replace(layer: nn.Module) -> nn.Module | None:
+        matrices = read_recurrent(layer)
+        if matrices is not None:
+            parts = {name: Matrix(source.v, source.g, _is_g_trained(source)) for name, source in matrices.items()}
+            return cast(nn.Module, make_weight_norm_recurrent(cast(Recurrent, layer), parts, g_mode=g_mode))
+        source = read_affine(layer)
+        return None if source is None else _build_weight_norm(layer, source, g_mode)
+
+    converted, replaced = replace_layers(module, replace)
+    left = explain_left(module, replaced)
+    if left and strict:
+        raise ConfigurationError(f"not every layer can be weight-normalized: {left}; leave out strict to keep them")
+    if left:
+        warnings.warn(f"weight_normalize leaves layers as they are: {left}", stacklevel=2)
+    return converted
 
 
-def _require_untied(layer: nn.Module, module: nn.Module, *, name: str) -> None:
-    own = {id(parameter) for parameter in layer.parameters()}
-    inside = set(layer.modules())
-    for other_name, other in module.named_modules():
-        if other in inside:
-            continue
-        if any(id(parameter) in own for parameter in other.parameters(recurse=False)):
-            raise ConfigurationError(
-                f"layer {name!r} shares a parameter with {other_name!r}; separate them before the conversion"
-            )
+def plain(module: nn.Module) -> nn.Module:
+    """A copy of ``module`` with plain layers of weight w for ours, PyTorch's parametrization and its hook."""
+
+    def replace(layer: nn.Module) -> nn.Module | None:
+        matrices = read_recurrent(layer)
+        if matrices is not None:
+            return _build_plain_recurrent(cast(Recurrent, layer), matrices)
+        source = read_affine(layer)
+        return None if source is None else _build_plain(layer, source)
+
+    return replace_layers(module, replace)[0]
+
+
+def to_torch_parametrization(module: nn.Module) -> nn.Module:
+    """A copy of ``module`` whose weight-normalized layers are PyTorch's ``parametrizations.weight_norm``.
+
+    v and g are kept, and g is frozen where it is fixed. Raises ConfigurationError for a transposed convolution with
+    groups, for which PyTorch has no g per output unit.
+    """
+
+    def replace(layer: nn.Module) -> nn.Module | None:
+        matrices = read_recurrent(layer)
+        if matrices is not None and all(source.g is None for source in matrices.values()):
+            return None
+        if matrices is not None:
+            return _parametrize_(_build_plain_recurrent(cast(Recurrent, layer), matrices), matrices, axis=0)
+        source = read_affine(layer)
+        if source is None or source.g is None:
+            return None
+        if output_axis(layer) == 1 and cast(int, layer.groups) > 1:
+            raise ConfigurationError("PyTorch's weight norm has no g per output unit of grouped transposed kernels")
+        return _parametrize_(_build_plain(layer, source), {"weight": source}, axis=output_axis(layer))
+
+    return replace_layers(module, replace)[0]
+
+
+def _is_g_trained(source: Source) -> bool:
+    """Whether g is trained where it is learned at all: as it was, or as the weight is."""
+    return source.v.requires_grad if source.is_g_learned is None else source.is_g_learned
+
+
+def _build_weight_norm(layer: nn.Module, source: Source, g_mode: str) -> nn.Module:
+    """Our layer with the v and g (or v = w and g = ‖w‖) and the bias of ``layer``."""
+    new = WEIGHT_NORM_OF[source.kind](**constructor_arguments(layer), g_mode=g_mode, device="meta")
+    v = source.v.detach().clone().requires_grad_(source.v.requires_grad)
+    new.adopt_(v, source.g, g_mode=g_mode, is_g_learned=_is_g_trained(source))
+    _copy_bias(layer, new)
+    return new
 
 
 @torch.no_grad()
@@ -61,84 +113,20 @@ def _build_plain(layer: nn.Module, source: Source) -> nn.Module:
     return new
 
 
-def _copy_bias(layer: nn.Module, new: nn.Module) -> None:
-    if layer.bias is not None:
-        bias = cast(Tensor, layer.bias)
-        new.bias = nn.Parameter(bias.detach().clone(), requires_grad=bias.requires_grad)
-
-
-def _build_weight_norm(layer: nn.Module, source: Source, g_mode: str) -> nn.Module:
-    """Our layer with the v and g (or v = w and g = ‖w‖) and the bias of ``layer``."""
-    new = WEIGHT_NORM_OF[source.kind](**constructor_arguments(layer), g_mode=g_mode)
-    new.adopt_(source.v.detach().clone().requires_grad_(source.v.requires_grad), source.g, g_mode=g_mode)
-    _copy_bias(layer, new)
-    return new
-
-
-def weight_normalize(module: nn.Module, *, g_mode: str = "free") -> nn.Module:
-    """A copy of ``module`` with weight-normalized layers, computing the same function.
-
-    A plain layer gives v = w and g = ‖w‖; PyTorch's parametrization and its old hook give their v and g
-    (where their norm runs over the inputs of an output unit; else v = w). ``g_mode`` holds for all layers,
-    those that are ours already included. Raises ConfigurationError, naming the layer, where all weights of an
-    output unit are zero or the weight is shared with another module.
-    """
-
-    def replace(layer: nn.Module) -> nn.Module | None:
-        matrices = read_recurrent(layer)
-        if matrices is not None:
-            parts = {name: Matrix(source.v, source.g) for name, source in matrices.items()}
-            return make_weight_norm_recurrent(cast(nn.RNNBase, layer), parts, g_mode=g_mode)
-        source = read_affine(layer)
-        return None if source is None else _build_weight_norm(layer, source, g_mode)
-
-    return _convert(module, replace)
-
-
-def plain(module: nn.Module) -> nn.Module:
-    """A copy of ``module`` with plain layers of weight w for ours, PyTorch's parametrization and its hook."""
-
-    def replace(layer: nn.Module) -> nn.Module | None:
-        matrices = read_recurrent(layer)
-        if matrices is not None:
-            return _build_plain_recurrent(cast(nn.RNNBase, layer), matrices)
-        source = read_affine(layer)
-        return None if source is None else _build_plain(layer, source)
-
-    return _convert(module, replace)
-
-
 @torch.no_grad()
-def _build_plain_recurrent(layer: nn.RNNBase, matrices: dict[str, Source]) -> nn.RNNBase:
-    """The ``torch.nn`` LSTM or GRU with the matrices w and the layer's biases."""
+def _build_plain_recurrent(layer: Recurrent, matrices: dict[str, Source]) -> nn.Module:
+    """The ``torch.nn`` layer or cell with the matrices w and the layer's biases."""
     new = make_plain_recurrent_like(layer)
     for name, source in matrices.items():
         new.get_parameter(name).copy_(source.weight).requires_grad_(source.v.requires_grad)
     copy_biases_(layer, new)
-    return new
+    return cast(nn.Module, new)
 
 
-def to_torch_parametrization(module: nn.Module) -> nn.Module:
-    """A copy of ``module`` whose weight-normalized layers are PyTorch's ``parametrizations.weight_norm``.
-
-    v and g are kept. Raises ConfigurationError for a transposed convolution with groups, for which PyTorch has
-    no g per output unit.
-    """
-
-    def replace(layer: nn.Module) -> nn.Module | None:
-        matrices = read_recurrent(layer)
-        if matrices is not None and all(source.g is None for source in matrices.values()):
-            return None
-        if matrices is not None:
-            return _parametrize_(_build_plain_recurrent(cast(nn.RNNBase, layer), matrices), matrices, axis=0)
-        source = read_affine(layer)
-        if source is None or source.g is None:
-            return None
-        if output_axis(layer) == 1 and cast(int, layer.groups) > 1:
-            raise ConfigurationError("PyTorch's weight norm has no g per output unit of grouped transposed kernels")
-        return _parametrize_(_build_plain(layer, source), {"weight": source}, axis=output_axis(layer))
-
-    return _convert(module, replace)
+def _copy_bias(layer: nn.Module, new: nn.Module) -> None:
+    if layer.bias is not None:
+        bias = cast(Tensor, layer.bias)
+        new.bias = nn.Parameter(bias.detach().clone(), requires_grad=bias.requires_grad)
 
 
 @torch.no_grad()
@@ -148,6 +136,6 @@ def _parametrize_(layer: nn.Module, sources: dict[str, Source], *, axis: int) ->
         if source.g is not None:
             parametrizations.weight_norm(layer, name, dim=axis)
             entries = cast(Any, layer).parametrizations[name]
-            entries.original0.copy_(source.g.view_as(entries.original0))
-            entries.original1.copy_(source.v)
+            entries.original0.copy_(source.g.view_as(entries.original0)).requires_grad_(bool(source.is_g_learned))
+            entries.original1.copy_(source.v).requires_grad_(source.v.requires_grad)
     return layer

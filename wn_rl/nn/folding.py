@@ -19,15 +19,24 @@ import copy
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import singledispatch
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from wn_rl.nn.normalizers import BatchNorm, MeanOnlyBatchNorm, NormProjection, SpectralNorm
+from wn_rl.nn.replacement import find_peculiarity, keep_hooks_
+from wn_rl.nn.sources import read_affine
 from wn_rl.nn.weight_norm import ComputedWeight, compute_weights, per_unit
-from wn_rl.nn.weight_norm_layers import WEIGHT_NORM_OF, WeightNormLayer, make_plain_like
-from wn_rl.nn.weight_norm_recurrent import PLAIN_RECURRENT, make_plain_recurrent_like, write_recurrent_
+from wn_rl.nn.weight_norm_layers import WEIGHT_NORM_OF, WeightNormLayer, make_plain_like, plain_type, weight_to_units
+from wn_rl.nn.weight_norm_recurrent import (
+    PLAIN_RECURRENT,
+    Recurrent,
+    make_plain_recurrent_like,
+    plain_recurrent_type,
+    write_recurrent_,
+)
 
 BLOCK_ELEMENTS = 2**17  # of a weight, 512 KiB: a fraction of a core's second-level cache
 
@@ -59,29 +68,44 @@ def _write_(module: nn.Module, folded: nn.Module) -> ComputedWeights:
     return computed
 
 
+def _plain_of_affine(module: nn.Module) -> nn.Module | None:
+    is_known = plain_type(module) is not None and find_peculiarity(module) is None
+    return make_plain_like(module) if is_known and (is_parametrized(module) or read_affine(module)) else None
+
+
 def _write_affine_(module: nn.Module, folded: nn.Module) -> ComputedWeights:
+    if type(module) is type(folded):  # plain, or one that does not fold
+        return _write_.dispatch(nn.Module)(module, folded)
     weight, computed = cast(Tensor, folded.weight), {}
     if isinstance(module, WeightNormLayer):
         divisors = module.write_weight_(weight)
         if divisors is not None:
             computed[module] = ComputedWeight(weight, divisors)
     else:
-        weight.copy_(cast(Tensor, module.weight))
+        source = read_affine(module)  # PyTorch's hook computes ``weight`` when it is applied, and not before
+        weight.copy_(cast(Tensor, module.weight) if source is None else source.weight)
     if module.bias is not None:
         cast(Tensor, folded.bias).copy_(cast(Tensor, module.bias))
     return computed
 
 
-def _write_recurrent_(module: nn.RNNBase, folded: nn.RNNBase) -> ComputedWeights:
+def _plain_of_recurrent(module: Recurrent) -> nn.Module | None:
+    is_known = plain_recurrent_type(module) is not None and find_peculiarity(module) is None
+    return cast(nn.Module, make_plain_recurrent_like(module)) if is_known else None
+
+
+def _write_recurrent_(module: Recurrent, folded: nn.Module) -> ComputedWeights:
+    if type(module) is type(folded):
+        return _write_.dispatch(nn.Module)(module, folded)
     write_recurrent_(module, folded)
     return {}
 
 
-for _type in WEIGHT_NORM_OF:  # and their subclasses: ours, and PyTorch's parametrized layers
-    _plain_layer.register(_type, make_plain_like)
+for _type in WEIGHT_NORM_OF:  # and their subclasses: ours, PyTorch's parametrized layers, and those that do not fold
+    _plain_layer.register(_type, _plain_of_affine)
     _write_.register(_type, _write_affine_)
 for _type in PLAIN_RECURRENT:
-    _plain_layer.register(_type, make_plain_recurrent_like)
+    _plain_layer.register(_type, _plain_of_recurrent)
     _write_.register(_type, _write_recurrent_)
 
 
@@ -104,7 +128,7 @@ def _write_batch_norm_(module: BatchNorm, folded: nn.Module) -> ComputedWeights:
     norm, weight = module.norm, module.layer.weight
     mean, variance = cast(Tensor, norm.running_mean), cast(Tensor, norm.running_var)
     factor = norm.weight * (variance.double() + norm.eps).rsqrt()
-    _write_scaled_(weight, factor.to(weight.dtype), cast(Tensor, folded.weight))
+    _write_scaled_(module.layer, weight, factor.to(weight.dtype), cast(Tensor, folded.weight))
     cast(Tensor, folded.bias).copy_(norm.bias - mean * factor)
     return {}
 
@@ -112,16 +136,20 @@ def _write_batch_norm_(module: BatchNorm, folded: nn.Module) -> ComputedWeights:
 @_write_.register
 def _write_spectral_norm_(module: SpectralNorm, folded: nn.Module) -> ComputedWeights:
     scale = 1 / module.compute_sigma()
-    _write_scaled_(module.layer.weight, scale.expand_as(module.bias), cast(Tensor, folded.weight))
+    _write_scaled_(module.layer, module.layer.weight, scale.expand_as(module.bias), cast(Tensor, folded.weight))
     cast(Tensor, folded.bias).copy_(module.bias)
     return {}
 
 
-def _write_scaled_(units: Tensor, scale: Tensor, out: Tensor) -> None:
-    """Write every unit [O, ...] times its number in ``scale`` [O] into ``out``, of any dtype.
+def _write_scaled_(layer: nn.Module, weight: Tensor, scale: Tensor, out: Tensor) -> None:
+    """Write every unit of a layer's weight times its number in ``scale`` [O] into ``out``, of any dtype.
 
     A few units at a time where that is another one, so that what is computed in between stays in the cache.
     """
+    units = weight_to_units(layer, weight)
+    if units is not weight:
+        out.copy_(weight_to_units(layer, units * per_unit(scale, like=units)))
+        return
     is_converted = out.dtype != units.dtype and units.device.type == "cpu"
     num_blocks = max(1, units.numel() // BLOCK_ELEMENTS) if is_converted else 1
     for block, factor, written in zip(*(tensor.chunk(num_blocks) for tensor in (units, scale, out)), strict=True):
@@ -142,17 +170,21 @@ def _write_projection_(module: NormProjection, folded: nn.Module) -> ComputedWei
 def make_folded(network: nn.Module) -> nn.Module:
     """A plain network with the outputs that ``network`` has in evaluation mode (difference under 1e-5 in float32).
 
-    It is in evaluation mode, shares nothing with ``network``, and no parameter of it requires a gradient. It
-    may be moved to another dtype or memory format and refreshed by :func:`fold_`.
+    Layers that are not exactly of a known class stay as they are. It is in evaluation mode, shares nothing with
+    ``network``, and no parameter of it requires a gradient. It may be moved to another dtype or memory format and
+    refreshed by :func:`fold_`.
     """
-    replacements: dict[int, nn.Module] = {}
+    replacements: dict[nn.Module, nn.Module] = {}
     covered: set[nn.Module] = set()
     for module in network.modules():
         plain_layer = None if module in covered else _plain_layer(module)
         if plain_layer is not None:
-            replacements[id(module)] = plain_layer
+            replacements[module] = plain_layer
             covered.update(module.modules())
-    folded = copy.deepcopy(network, dict(replacements))
+    memo: dict[int, Any] = {id(module): plain_layer for module, plain_layer in replacements.items()}
+    folded = copy.deepcopy(network, memo)
+    for module, plain_layer in replacements.items():
+        keep_hooks_(module, plain_layer, memo)
     fold_(network, folded)
     return folded.eval().requires_grad_(False)
 

@@ -37,8 +37,10 @@ from wn_rl.nn.weight_norm import compute_norms, per_unit
 from wn_rl.nn.weight_norm_layers import WEIGHT_NORM_OF, WeightNormLayer, draw_v, output_axis, plain_type, to_units
 from wn_rl.nn.weight_norm_recurrent import (
     PLAIN_RECURRENT,
+    Recurrent,
     make_plain_recurrent_like,
     named_weights,
+    plain_recurrent_type,
     set_matrix_,
     weight_names,
 )
@@ -71,8 +73,9 @@ def initialize_from_data(network: nn.Module, inputs: Tensor, *, generator: torch
 
     ``inputs`` is what the module takes, at least 2 examples on axis 0, and real ones. v is drawn from ``generator``
     (PyTorch's global one if None) in the order in which the layers are applied, so that networks that differ in their
-    normalizer alone get the same function (spectral norm and layer norm apart). LSTM and GRU are initialized by their
-    inputs over minibatch and time. The norms' own parameters are left as they are. Call it before the optimizer and
+    normalizer alone get the same function (spectral norm and layer norm apart). LSTM, GRU and RNN are initialized by
+    their inputs over minibatch and time, their cells by those of the first step. Subclasses of these layers and the
+    norms' own parameters are left as they are. Call it before the optimizer and
     copies of the network exist. A unit that is constant on the minibatch keeps g = 1. Raises ConfigurationError for
     fewer than 2 examples, and for layers under PyTorch's own weight norm.
     """
@@ -128,8 +131,10 @@ def _make_hook(
 
 def _find_initializer(module: nn.Module) -> Callable[..., Any] | None:
     """What initializes a module on its inputs with a generator; None for modules that are left as they are."""
-    if isinstance(module, nn.LSTM | nn.GRU):
-        return _initialize_recurrent_
+    if plain_recurrent_type(module) is not None:
+        return _initialize_recurrent_ if isinstance(module, nn.RNNBase) else _initialize_cell_
+    if isinstance(module, tuple(WEIGHT_NORM_OF)) and plain_type(module) is None:
+        return None  # a subclass, which may use its weight in ways of its own
     found = _initialize_.dispatch(type(module))
     return None if found is _DEFAULT else found
 
@@ -217,15 +222,12 @@ def _initialize_projection_(module: NormProjection, x: Tensor, generator: torch.
 def _initialize_recurrent_(
     layer: nn.RNNBase, inputs: Tensor | PackedSequence, generator: torch.Generator | None
 ) -> None:
-    """Initialize an ``nn.LSTM`` or ``nn.GRU``, plain or weight-normalized, on what it is given.
+    """Initialize an ``nn.LSTM``, ``nn.GRU`` or ``nn.RNN``, plain or weight-normalized, on what it is given.
 
     ``inputs`` is [T, B, I], [B, T, I] or packed; the padding of packed sequences counts nowhere. Raises
     ConfigurationError for a layer under PyTorch's own weight norm.
     """
-    if type(layer) not in PLAIN_RECURRENT and any(name not in layer._parameters for name in weight_names(layer)):
-        raise ConfigurationError(
-            f"weights of {type(layer).__name__} are computed by PyTorch; convert it with weight_normalize or plain"
-        )
+    _require_own_weights(layer)
     directions = ("", "_reverse") if layer.bidirectional else ("",)
     for level in range(layer.num_layers):
         for direction in directions:
@@ -234,8 +236,21 @@ def _initialize_recurrent_(
             inputs = _apply_level(layer, level, inputs)
 
 
+def _initialize_cell_(cell: nn.RNNCellBase, inputs: Float[Tensor, "B I"], generator: torch.Generator | None) -> None:
+    """The same of a cell, on what it is given first."""
+    _require_own_weights(cell)
+    _initialize_direction_(cell, "", inputs, generator)
+
+
+def _require_own_weights(layer: Recurrent) -> None:
+    if type(layer) not in PLAIN_RECURRENT and any(name not in layer._parameters for name in weight_names(layer)):
+        raise ConfigurationError(
+            f"weights of {type(layer).__name__} are computed by PyTorch; convert it with weight_normalize or plain"
+        )
+
+
 def _initialize_direction_(
-    layer: nn.RNNBase, suffix: str, inputs: Tensor | PackedSequence, generator: torch.Generator | None
+    layer: Recurrent, suffix: str, inputs: Tensor | PackedSequence, generator: torch.Generator | None
 ) -> None:
     """All parameters whose names end with ``suffix``: those of one direction of one layer."""
     x = inputs.data if isinstance(inputs, PackedSequence) else inputs
@@ -253,7 +268,7 @@ def _initialize_direction_(
         set_matrix_(layer, name, v, g)
 
 
-def _set_biases_(layer: nn.RNNBase, suffix: str, statistics: Statistics) -> None:
+def _set_biases_(layer: Recurrent, suffix: str, statistics: Statistics) -> None:
     if layer.bias:
         layer.get_parameter(f"bias_ih{suffix}").copy_(-statistics.mean / statistics.std)
         layer.get_parameter(f"bias_hh{suffix}").zero_()

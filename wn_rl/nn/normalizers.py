@@ -5,8 +5,8 @@ weights, as the paper does. The norms of activations (mean-only, batch and layer
 take away the predictions' own mean and scale; so do ``spectral_norm`` and ``projection``, which would bound them.
 
 Weight normalization's rivals are modules that hold the affine layer as ``layer`` and normalize t or w. Batch statistics
-are taken per output unit: over the minibatch, and over space for convolutions, whose output units are on axis 1 of
-[B, O, H, W].
+are taken per output unit, over all other axes of t: output units are on the last axis of a linear layer's [B, ..., O],
+and before space in a convolution's [B, O, H, W].
 """
 
 from collections.abc import Callable
@@ -16,37 +16,67 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from wn_rl.errors import ConfigurationError
 from wn_rl.nn.conversion import weight_normalize
 from wn_rl.nn.weight_norm import compute_norms, per_unit
+from wn_rl.nn.weight_norm_layers import require_plain_type, weight_to_units
 from wn_rl.system.registry import look_up
 
 BATCH_MOMENTUM = 0.1  # share of the newest minibatch in the running statistics; PyTorch's BatchNorm default
 BATCH_EPSILON = 1e-5  # added to the variance; PyTorch's BatchNorm default
+# By axes of one example.
+BATCH_NORMS: dict[int, type[nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d]] = {
+    1: nn.BatchNorm1d, 2: nn.BatchNorm1d, 3: nn.BatchNorm2d, 4: nn.BatchNorm3d,
+}  # fmt: skip
 POWER_ITERATIONS_AT_START = 15  # PyTorch's spectral_norm takes as many before the first use
 
 
-def unit_mean(t: Float[Tensor, "B O *space"]) -> Float[Tensor, "O"]:
-    """Mean of every output unit over the minibatch and space, in float32 or better."""
+AffineLayer = (
+    nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d
+)
+
+
+def find_unit_axis(layer: AffineLayer) -> int:
+    """The axis of an affine layer's outputs that counts output units, from the end: -1, or before the axes of space."""
+    require_plain_type(layer)
+    return -1 if isinstance(layer, nn.Linear) else -1 - len(layer.kernel_size)
+
+
+def unit_mean(t: Float[Tensor, "..."], *, unit_axis: int) -> Float[Tensor, "O"]:
+    """Mean of every output unit over all other axes, in float32 or better.
+
+    Raises ConfigurationError for a t of one example, without an axis for the minibatch.
+    """
+    if t.dim() == -unit_axis:
+        raise ConfigurationError(
+            f"outputs of shape {[*t.shape]} are one example; a batch norm needs a minibatch of them"
+        )
     accumulator = torch.promote_types(t.dtype, torch.float32)
-    return t.mean(dim=(0, *range(2, t.dim())), dtype=accumulator)
-
-
-AffineLayer = nn.Linear | nn.Conv2d
+    return t.mean(dim=[axis for axis in range(t.dim()) if axis != t.dim() + unit_axis], dtype=accumulator)
 
 
 def take_bias(layer: AffineLayer) -> nn.Parameter:
-    """Remove the bias from an affine layer and return it (zeros for a layer without), for the module around it."""
+    """Remove the bias from an affine layer and return it (zeros for a layer without), for the module around it.
+
+    Raises ConfigurationError for a module that is not exactly one of the affine layers.
+    """
+    require_plain_type(layer)
     bias = layer.bias
     layer.register_parameter("bias", None)
     if bias is not None:
         return cast(nn.Parameter, bias)
-    num_units = layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels
-    return nn.Parameter(next(layer.parameters()).new_zeros(num_units))
+    example = next(layer.parameters())
+    return nn.Parameter(example.new_zeros(count_units(layer)), requires_grad=example.requires_grad)
 
 
-def add_per_unit(t: Float[Tensor, "B O *space"], shift: Float[Tensor, "O"]) -> Float[Tensor, "B O *space"]:
+def count_units(layer: AffineLayer) -> int:
+    """O, the number of output units."""
+    return layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels
+
+
+def add_per_unit(t: Float[Tensor, "..."], shift: Float[Tensor, "O"], *, unit_axis: int) -> Float[Tensor, "..."]:
     """t plus one number per output unit, in t's dtype."""
-    return t + shift.to(t.dtype).view(-1, *(1,) * (t.dim() - 2))
+    return t + shift.to(t.dtype).view(-1, *(1,) * (-unit_axis - 1))
 
 
 class MeanOnlyBatchNorm(nn.Module):
@@ -63,27 +93,30 @@ class MeanOnlyBatchNorm(nn.Module):
         self.running_mean: Tensor
         self.register_buffer("running_mean", torch.zeros_like(self.bias.detach()))
 
-    def forward(self, x: Float[Tensor, "B *rest"]) -> Float[Tensor, "B O *space"]:
-        t = self.layer(x)
+    def forward(self, x: Float[Tensor, "B *rest"]) -> Float[Tensor, "B *units"]:
+        t, unit_axis = self.layer(x), find_unit_axis(self.layer)
         if not self.training:
-            return add_per_unit(t, self.bias - self.running_mean)
-        mean = unit_mean(t)
+            return add_per_unit(t, self.bias - self.running_mean, unit_axis=unit_axis)
+        mean = unit_mean(t, unit_axis=unit_axis)
         with torch.no_grad():
             self.running_mean.lerp_(mean.to(self.running_mean.dtype), BATCH_MOMENTUM)
-        return add_per_unit(t, self.bias - mean)
+        return add_per_unit(t, self.bias - mean, unit_axis=unit_axis)
 
 
 class BatchNorm(nn.Module):
-    """Batch normalization (Ioffe & Szegedy 2015) of t = w x: PyTorch's ``BatchNorm1d`` or ``2d`` as ``norm``."""
+    """Batch normalization (Ioffe & Szegedy 2015) of t = w x: ``norm`` is PyTorch's ``BatchNorm1d`` to ``3d``."""
 
-    def __init__(self, layer: AffineLayer, norm: nn.BatchNorm1d | nn.BatchNorm2d) -> None:
+    def __init__(self, layer: AffineLayer, norm: nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d) -> None:
         super().__init__()
         take_bias(layer)
         self.layer = layer
         self.norm = norm
 
-    def forward(self, x: Float[Tensor, "B *rest"]) -> Float[Tensor, "B O *space"]:
-        return self.norm(self.layer(x))
+    def forward(self, x: Float[Tensor, "B *rest"]) -> Float[Tensor, "B *units"]:
+        t = self.layer(x)
+        if isinstance(self.layer, nn.Linear) and t.dim() > 2:  # BatchNorm1d would look for units on axis 1
+            return self.norm(t.flatten(0, -2)).view_as(t)
+        return self.norm(t)
 
 
 class SpectralNorm(nn.Module):
@@ -106,7 +139,7 @@ class SpectralNorm(nn.Module):
         self.update_vectors(POWER_ITERATIONS_AT_START)
 
     def _matrix(self) -> Float[Tensor, "O I"]:
-        return self.layer.weight.flatten(1)
+        return weight_to_units(self.layer, self.layer.weight).flatten(1)
 
     @torch.no_grad()
     def update_vectors(self, num_iterations: int) -> None:
@@ -120,11 +153,12 @@ class SpectralNorm(nn.Module):
         """The estimate of σ(w), differentiable in w."""
         return torch.dot(self.left.clone(), torch.mv(self._matrix(), self.right.clone()))
 
-    def forward(self, x: Float[Tensor, "B *rest"]) -> Float[Tensor, "B O *space"]:
+    def forward(self, x: Float[Tensor, "B *rest"]) -> Float[Tensor, "B *units"]:
         if self.training:
             self.update_vectors(1)
         t = self.layer(x)
-        return add_per_unit(t * (1 / self.compute_sigma()).to(t.dtype), self.bias)
+        t = t * (1 / self.compute_sigma()).to(t.dtype)
+        return add_per_unit(t, self.bias, unit_axis=find_unit_axis(self.layer))
 
 
 class NormProjection(nn.Module):
@@ -145,7 +179,7 @@ class NormProjection(nn.Module):
         self.register_buffer("initial_norms", compute_norms(self._units().detach()))
 
     def _units(self) -> Float[Tensor, "O ..."]:
-        return self.layer.get_parameter(self.parameter_name)
+        return weight_to_units(self.layer, self.layer.get_parameter(self.parameter_name))
 
     @torch.no_grad()
     def remember_norms(self) -> None:
@@ -158,9 +192,10 @@ class NormProjection(nn.Module):
         units = self._units()
         norms = compute_norms(units)
         factor = torch.where(norms > 0, self.initial_norms / norms, 1.0)
-        units.mul_(per_unit(factor.to(units.dtype), like=units))
+        scaled = units * per_unit(factor.to(units.dtype), like=units)
+        self.layer.get_parameter(self.parameter_name).copy_(weight_to_units(self.layer, scaled))
 
-    def forward(self, x: Float[Tensor, "B *rest"]) -> Float[Tensor, "B O *space"]:
+    def forward(self, x: Float[Tensor, "B *rest"]) -> Float[Tensor, "B *units"]:
         return self.layer(x)
 
 
@@ -176,7 +211,7 @@ def _none(layer: AffineLayer, *, is_output: bool) -> nn.Module:
 
 
 def _weight_norm(layer: AffineLayer, *, is_output: bool) -> AffineLayer:
-    return cast(AffineLayer, weight_normalize(layer))  # ours extend PyTorch's classes
+    return cast(AffineLayer, weight_normalize(layer, strict=True))  # ours extend PyTorch's classes
 
 
 def _weight_norm_projected_v(layer: AffineLayer, *, is_output: bool) -> nn.Module:
@@ -195,17 +230,21 @@ def _weight_norm_mean_only_batch_norm(layer: AffineLayer, *, is_output: bool) ->
 def _batch_norm(layer: AffineLayer, *, is_output: bool) -> nn.Module:
     if is_output:
         return layer
-    if isinstance(layer, nn.Conv2d):
-        return BatchNorm(layer, nn.BatchNorm2d(layer.out_channels, BATCH_EPSILON, BATCH_MOMENTUM))
-    return BatchNorm(layer, nn.BatchNorm1d(layer.out_features, BATCH_EPSILON, BATCH_MOMENTUM))
+    example = next(layer.parameters())
+    norm = BATCH_NORMS[-find_unit_axis(layer)]
+    return BatchNorm(
+        layer, norm(count_units(layer), BATCH_EPSILON, BATCH_MOMENTUM, device=example.device, dtype=example.dtype)
+    )
 
 
 def _layer_norm(layer: AffineLayer, *, is_output: bool) -> nn.Module:
     if is_output:
         return layer
-    if isinstance(layer, nn.Conv2d):  # one group: over channels and space, as Ba et al. 2016 do for all units
-        return nn.Sequential(layer, nn.GroupNorm(1, layer.out_channels))
-    return nn.Sequential(layer, nn.LayerNorm(layer.out_features))
+    example = next(layer.parameters())
+    if find_unit_axis(layer) == -1:
+        return nn.Sequential(layer, nn.LayerNorm(count_units(layer), device=example.device, dtype=example.dtype))
+    # one group: over channels and space, as Ba et al. 2016 do for all units
+    return nn.Sequential(layer, nn.GroupNorm(1, count_units(layer), device=example.device, dtype=example.dtype))
 
 
 def _spectral_norm(layer: AffineLayer, *, is_output: bool) -> nn.Module:

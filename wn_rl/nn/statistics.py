@@ -10,7 +10,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from wn_rl.nn.weight_norm import compute_divisors, compute_norms
-from wn_rl.nn.weight_norm_layers import WeightNormLayer, output_axis, plain_type, to_units
+from wn_rl.nn.weight_norm_layers import WeightNormLayer, plain_type, weight_to_units
 
 NORM_EXPONENTS: dict[type[torch.optim.Optimizer], int] = {
     torch.optim.SGD: 2,
@@ -60,8 +60,7 @@ def find_weight_units(layer: Any) -> WeightUnits:
     """v of a weight-normalized layer, the weight of a plain one."""
     if isinstance(layer, WeightNormLayer):
         return WeightUnits(cast(nn.Parameter, layer.v), layer.compute_units())
-    axis = output_axis(layer)
-    return WeightUnits(layer.weight, to_units(layer.weight, output_axis=axis, groups=layer.groups if axis else 1))
+    return WeightUnits(layer.weight, weight_to_units(layer, layer.weight))
 
 
 @torch.no_grad()

@@ -11,12 +11,14 @@ and ``weight_norm_recurrent``.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from wn_rl.errors import ConfigurationError
 from wn_rl.nn import cpu_kernels
 
 
@@ -32,15 +34,30 @@ def compute_divisors(v: Float[Tensor, "O *rest"]) -> Float[Tensor, "O"]:
     return norms.masked_fill(norms == 0, torch.inf)
 
 
-def compute_weight(v: Float[Tensor, "O *rest"], g: Float[Tensor, "O"]) -> Float[Tensor, "O *rest"]:
-    """w = g v / ‖v‖ (Eq. 2, Salimans & Kingma 2016), the norm taken over all axes but the first.
+def compute_weight(v: Tensor, g: Tensor) -> Float[Tensor, "O *rest"]:
+    """w = g v / ‖v‖ (Eq. 2, Salimans & Kingma 2016) of v [O, ...] and g [O], the norm over all axes but the first.
 
     Its gradient is Eq. 3: ∇g L = (∇w L · v) / ‖v‖ and ∇v L = (g/‖v‖) ∇w L − (g ∇g L / ‖v‖²) v; it can be
-    differentiated twice. A unit whose v is zero gets w = 0 and no gradient, never NaN.
+    differentiated twice. A unit whose v is zero gets w = 0 and no gradient, never NaN. Raises ConfigurationError where
+    v and g do not fit each other.
     """
+    _require_fitting(v, g)
     if uses_plain_operations():
         return _compute_plainly(v, g).weight
-    return _Weights.apply(None, 1, v, g)[0]
+    if not torch.is_grad_enabled():
+        return _compute(v, g).weight
+    return _compute_fused(v, g) if _is_fused(v, g) else _Weights.apply(None, 1, v, g)[0]
+
+
+def _require_fitting(v: Tensor, g: Tensor) -> None:
+    if v.dim() < 2 or g.shape != v.shape[:1]:
+        raise ConfigurationError(
+            f"v of shape {[*v.shape]} and g of shape {[*g.shape]} do not fit: v is [O, ...] and g is [O]"
+        )
+    if g.device != v.device or not (v.is_floating_point() and g.is_floating_point()):
+        raise ConfigurationError(
+            f"v is {v.dtype} on {v.device} and g is {g.dtype} on {g.device}; w needs real numbers on one device"
+        )
 
 
 class ComputedWeight(NamedTuple):
@@ -56,8 +73,10 @@ def compute_weights(
     """``compute_weight`` of several layers at once: for small ones, whose cost is bookkeeping, that is cheaper.
 
     Where the weights of these ``vs`` and ``gs`` are ``known`` already, they are given the graph that leads to v and g,
-    and nothing is computed.
+    and nothing is computed. Raises ConfigurationError where a v and its g do not fit each other.
     """
+    for v, g in zip(vs, gs, strict=True):
+        _require_fitting(v, g)
     if uses_plain_operations():
         return tuple(compute_weight(v, g) for v, g in zip(vs, gs, strict=True))
     return _Weights.apply(known, len(vs), *vs, *gs)
@@ -68,11 +87,46 @@ def uses_plain_operations() -> bool:
     return torch.compiler.is_compiling() or torch.jit.is_tracing() or torch._C._are_functorch_transforms_active()
 
 
+def _is_fused(v: Tensor, g: Tensor) -> bool:
+    """Whether PyTorch's own kernel on a CPU computes w of one layer, as fast as ours and with less ado."""
+    return v.device.type == "cpu" and v.dtype == g.dtype and v.dtype in (torch.float32, torch.float64) and v.numel() > 0
+
+
+def _compute_fused(v: Tensor, g: Tensor) -> Tensor:
+    """w of one layer on a CPU by PyTorch's fused kernel, with its graph.
+
+    That kernel divides by zero where v is zero, and takes ‖v‖ for a constant in its own second derivative: there, plain
+    operations stand in for it.
+    """
+    is_last = is_channels_last(v)
+    rows = v.permute(0, 2, 3, 1).flatten(1) if is_last else v.contiguous().flatten(1)
+    weight, norms = torch._weight_norm_interface(rows, g.unsqueeze(1), 0)
+    if not norms.all():
+        return _Weights.apply(None, 1, v, g)[0]
+    if weight.grad_fn is not None:
+        weight.grad_fn.register_hook(partial(_correct_second_derivative, rows, g))
+    if is_last:
+        return weight.view(v.shape[0], *v.shape[2:], v.shape[1]).permute(0, 3, 1, 2)
+    return weight.view(v.shape)
+
+
+def _correct_second_derivative(
+    v: Tensor, g: Tensor, gradients: tuple[Tensor | None, ...], grad_outputs: tuple[Tensor | None, ...]
+) -> tuple[Tensor | None, ...] | None:
+    """∇v and ∇g in the place of the kernel's ``gradients`` where those are to be differentiated in turn."""
+    grad_weight = grad_outputs[0]
+    if not torch.is_grad_enabled() or grad_weight is None:
+        return None
+    grad_v, grad_g = _compute_gradients_plainly(v, g, grad_weight)
+    return tuple(
+        None if old is None else new for old, new in zip(gradients, (grad_v, grad_g.unsqueeze(1)), strict=True)
+    )
+
+
 class _Weights(torch.autograd.Function):
     """w of several layers, differentiable twice.
 
-    On a CPU by ``cpu_kernels``. Elsewhere ∇v comes from PyTorch's fused kernel; its own double backward takes ‖v‖ for a
-    constant and is wrong, so that the gradient is written out where it is differentiated in turn.
+    On a CPU by ``cpu_kernels``; elsewhere by plain operations, and ∇v and ∇g by PyTorch's fused kernel.
     """
 
     @staticmethod
@@ -109,16 +163,21 @@ def _compute_plainly(v: Tensor, g: Tensor) -> ComputedWeight:
     return ComputedWeight((v * per_unit(g / divisors, like=v)).to(v.dtype), divisors)
 
 
-def write_normalized_(
-    v: Float[Tensor, "O *rest"], g: Float[Tensor, "O"], out: Float[Tensor, "O *rest"]
-) -> Float[Tensor, "O"]:
-    """Write w = g v / ‖v‖ into ``out``, of any dtype and memory format, and return what v was divided by."""
+def write_normalized_(v: Tensor, g: Tensor, out: Tensor) -> Float[Tensor, "O"]:
+    """Write w = g v / ‖v‖ into ``out``, of any dtype and memory format, and return what v was divided by.
+
+    v and ``out`` are [O, ...], g is [O]. Raises ConfigurationError where v, g and ``out`` do not fit each other.
+    """
+    _require_fitting(v, g)
+    if out.shape != v.shape:
+        raise ConfigurationError(f"w of v, {[*v.shape]}, is written into a tensor of its shape, not {[*out.shape]}")
     if not cpu_kernels.can_compute(v, out):
         weight, divisors = _compute_plainly(v, g)
         out.copy_(weight)
         return divisors
     rows = as_rows(v)
-    is_in_place = is_channels_last(out) if is_channels_last(v) else out.is_contiguous()  # as_rows(out) is a view then
+    is_view = is_channels_last(out) if is_channels_last(v) else out.is_contiguous()  # of as_rows(out)
+    is_in_place = is_view and not _shares_memory(out, v, g)
     written = as_rows(out) if is_in_place else torch.empty_like(rows, dtype=out.dtype)
     divisors = cpu_kernels.write_weight(rows, g.float(), written)
     if not is_in_place:
@@ -129,22 +188,38 @@ def write_normalized_(
 def _compute_gradients(v: Tensor, g: Tensor, divisors: Tensor, grad_weight: Tensor) -> tuple[Tensor, Tensor]:
     """∇v and ∇g of Eq. 3; in operations that are differentiable in v, g and ∇w where they are asked for again."""
     if torch.is_grad_enabled() or v.numel() == 0:
-        divisors = compute_divisors(v)
-        grad_g = (grad_weight * v).flatten(1).sum(1) / divisors
-        along = per_unit(g / divisors, like=v) * grad_weight
-        radial = per_unit(g * grad_g / divisors.square(), like=v) * v
-        return (along - radial).to(v.dtype), grad_g.to(g.dtype)
-    is_known = cpu_kernels.can_compute(v, grad_weight)
-    dtype = grad_weight.dtype if is_known else v.dtype
-    if grad_weight.stride() != v.stride() or grad_weight.dtype != dtype:
-        grad_weight = torch.empty_like(v, dtype=dtype).copy_(grad_weight)
-    if is_known:
-        grad_v, grad_g = cpu_kernels.compute_gradients(as_rows(grad_weight), as_rows(v), g.float(), divisors)
-    else:
-        grad_v, grad_g = torch.ops.aten._weight_norm_interface_backward(
-            as_rows(grad_weight), as_rows(v), g.unsqueeze(1), divisors.unsqueeze(1), 0
-        )
+        return _compute_gradients_plainly(v, g, grad_weight)
+    if not cpu_kernels.can_compute(v, grad_weight):
+        return _compute_gradients_fused(v, g, divisors, grad_weight)
+    if grad_weight.stride() != v.stride():
+        grad_weight = torch.empty_like(v, dtype=grad_weight.dtype).copy_(grad_weight)
+    grad_v, grad_g = cpu_kernels.compute_gradients(as_rows(grad_weight), as_rows(v), g.float(), divisors)
+    return from_rows(grad_v, like=v), grad_g.to(g.dtype)
+
+
+def _compute_gradients_plainly(v: Tensor, g: Tensor, grad_weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Eq. 3 in operations that are differentiable in turn."""
+    divisors = compute_divisors(v)
+    grad_g = (grad_weight * v).flatten(1).sum(1) / divisors
+    along = per_unit(g / divisors, like=v) * grad_weight
+    radial = per_unit(g * grad_g / divisors.square(), like=v) * v
+    return (along - radial).to(v.dtype), grad_g.to(g.dtype)
+
+
+def _compute_gradients_fused(v: Tensor, g: Tensor, divisors: Tensor, grad_weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Eq. 3 by PyTorch's kernel, which is given the ‖v‖, or infinity where it is 0, of the forward pass."""
+    if grad_weight.stride() != v.stride() or grad_weight.dtype != v.dtype:
+        grad_weight = torch.empty_like(v).copy_(grad_weight)
+    grad_v, grad_g = torch.ops.aten._weight_norm_interface_backward(
+        as_rows(grad_weight), as_rows(v), g.unsqueeze(1), divisors.view(-1, 1), 0
+    )
     return from_rows(grad_v, like=v), grad_g.flatten().to(g.dtype)
+
+
+def _shares_memory(out: Tensor, *tensors: Tensor) -> bool:
+    """Whether what is written into ``out`` might change what is still to be read."""
+    place = out.untyped_storage().data_ptr()
+    return any(tensor.untyped_storage().data_ptr() == place for tensor in tensors)
 
 
 def is_channels_last(v: Tensor) -> bool:

@@ -48,19 +48,27 @@ class WeightNormLayer(nn.Module):
     ) -> None:
         super().__init__(*args, **kwargs)
         v = cast(nn.Parameter, self._parameters.pop("weight"))
-        with torch.no_grad():
-            v.copy_(draw_v(v.shape, generator=generator))
-        self.adopt_(v, None, g_mode=g_mode)
+        redraw_v_(v, generator=generator)
+        self.adopt_(v, None, g_mode=g_mode, is_g_learned=True)
 
     @torch.no_grad()
-    def adopt_(self, v: Tensor, g: Float[Tensor, "O"] | None, *, g_mode: str) -> None:
+    def adopt_(self, v: Tensor, g: Float[Tensor, "O"] | None, *, g_mode: str, is_g_learned: bool) -> None:
         """Make ``v`` and ``g`` the parameters; without ``g``, g = ‖v‖, so that w = v.
 
         Raises ConfigurationError for an unknown ``g_mode``, a unit whose v is zero, and g <= 0 where g = exp(s).
         """
         self.register_parameter("v", nn.Parameter(v.detach(), requires_grad=v.requires_grad))
         self.g_mode, self.cached_weight = g_mode, None
-        register_g_(self, "", self.compute_units(), g, g_mode=g_mode)
+        register_g_(self, "", self.compute_units(), g, g_mode=g_mode, is_learned=is_g_learned)
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Draw v anew, with g = ‖v‖, and the bias as PyTorch's layer does."""
+        self.cached_weight = None
+        cast(Any, super()).reset_parameters()  # while the layer is made, there is PyTorch's weight and no v
+        if "v" in self._parameters:
+            redraw_v_(self.v)
+            write_g_(self, "", compute_norms(self.compute_units()))
 
     def compute_units(self) -> Float[Tensor, "O ..."]:
         """v with the output units on axis 0: a view where the layout allows, else a copy."""
@@ -78,8 +86,9 @@ class WeightNormLayer(nn.Module):
 
     def _compute_weight(self) -> Tensor:
         """w, in the shape of the plain layer's weight; the one of ``cached_weights`` inside it."""
-        if self.cached_weight is not None:
-            return self.cached_weight
+        weight = self.cached_weight  # read once: a block of another thread may end in between
+        if weight is not None:
+            return weight
         return to_units(
             compute_weight(self.compute_units(), self.compute_g()), output_axis=self.output_axis, groups=self.groups
         )
@@ -151,14 +160,23 @@ def plain_type(layer: nn.Module) -> type[nn.Module] | None:
     return kind if kind in WEIGHT_NORM_OF else PLAIN_OF.get(kind)
 
 
+def require_plain_type(layer: nn.Module) -> type[nn.Module]:
+    """The same of what must be an affine layer. Raises ConfigurationError for other modules, and subclasses."""
+    kind = plain_type(layer)
+    if kind is None:
+        known = ", ".join(known.__name__ for known in WEIGHT_NORM_OF)
+        raise ConfigurationError(f"{type(layer).__name__} is not exactly one of the affine layers {known}; give one")
+    return kind
+
+
 def output_axis(layer: nn.Module) -> int:
     """The axis of an affine layer's weight that counts output units."""
-    return WEIGHT_NORM_OF[cast(type[nn.Module], plain_type(layer))].output_axis
+    return WEIGHT_NORM_OF[require_plain_type(layer)].output_axis
 
 
 def constructor_arguments(layer: nn.Module) -> dict[str, Any]:
     """The arguments with which both classes make an affine layer of this shape, stride and padding."""
-    names = inspect.signature(cast(type[nn.Module], plain_type(layer))).parameters.keys() - {"bias", "device", "dtype"}
+    names = inspect.signature(require_plain_type(layer)).parameters.keys() - {"bias", "device", "dtype"}
     return {name: getattr(layer, name) for name in names} | {"bias": layer.bias is not None}
 
 
@@ -168,8 +186,7 @@ def make_plain_like(layer: nn.Module, **changes: bool) -> nn.Module:
     Its parameters are not initialized.
     """
     example, arguments = next(layer.parameters()), constructor_arguments(layer) | changes
-    kind = cast(type[nn.Module], plain_type(layer))
-    plain = nn.utils.skip_init(kind, **arguments, device=example.device, dtype=example.dtype)
+    plain = nn.utils.skip_init(require_plain_type(layer), **arguments, device=example.device, dtype=example.dtype)
     if any(is_channels_last(parameter) for parameter in layer.parameters()):
         plain.to(memory_format=torch.channels_last)
     return plain
@@ -187,10 +204,23 @@ def to_units(weight: Float[Tensor, "..."], *, output_axis: int, groups: int) -> 
     return weight.unflatten(0, (groups, -1)).transpose(1, 2).flatten(0, 1)
 
 
+def weight_to_units(layer: nn.Module, weight: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+    """A weight of an affine layer's shape with its output units on axis 0, and its own inverse."""
+    axis = output_axis(layer)
+    return to_units(weight, output_axis=axis, groups=cast(int, layer.groups) if axis else 1)
+
+
 def draw_v(shape: torch.Size, *, generator: torch.Generator | None) -> Float[Tensor, "..."]:
     """v ~ N(0, 0.05), float32 on the generator's device: the same numbers for a network on any device."""
     device = torch.device("cpu") if generator is None else generator.device
     return torch.randn(shape, generator=generator, device=device).mul_(V_STD)
+
+
+@torch.no_grad()
+def redraw_v_(v: Float[Tensor, "..."], *, generator: torch.Generator | None = None) -> None:
+    """Give a layer's v the numbers of :func:`draw_v`; nothing is drawn for one on the meta device, which has none."""
+    if not v.is_meta:
+        v.copy_(draw_v(v.shape, generator=generator))
 
 
 def read_g(layer: Any, suffix: str) -> Float[Tensor, "O"]:
@@ -198,6 +228,12 @@ def read_g(layer: Any, suffix: str) -> Float[Tensor, "O"]:
     if layer.g_mode == "exponential":
         return getattr(layer, f"s{suffix}").exp()
     return getattr(layer, f"g{suffix}")
+
+
+def is_g_learned(layer: Any, suffix: str) -> bool | None:
+    """Whether g or s requires a gradient; None where g is fixed, and is no parameter."""
+    parameter = layer._parameters.get(f"s{suffix}" if layer.g_mode == "exponential" else f"g{suffix}")
+    return None if parameter is None else parameter.requires_grad
 
 
 def write_g_(layer: Any, suffix: str, g: Float[Tensor, "O"]) -> None:
@@ -210,16 +246,24 @@ def write_g_(layer: Any, suffix: str, g: Float[Tensor, "O"]) -> None:
 
 
 def register_g_(
-    layer: nn.Module, suffix: str, units: Float[Tensor, "O ..."], g: Float[Tensor, "O"] | None, *, g_mode: str
+    layer: nn.Module,
+    suffix: str,
+    units: Float[Tensor, "O ..."],
+    g: Float[Tensor, "O"] | None,
+    *,
+    g_mode: str,
+    is_learned: bool,
 ) -> None:
     """Let a layer hold a copy of ``g``, or ‖v‖ of its ``units`` without one, under ``g<suffix>`` or ``s<suffix>``.
+
+    ``is_learned`` says whether that parameter requires a gradient; where g is fixed it is a buffer.
 
     Raises ConfigurationError for an unknown ``g_mode``, a unit whose v is zero, and g <= 0 where g = exp(s).
     """
     if g_mode not in G_MODES:
         raise ConfigurationError(f"g_mode={g_mode!r} is unknown; known: {', '.join(G_MODES)}")
     norms = compute_norms(units)
-    rows = torch.nonzero(norms == 0).flatten().tolist()
+    rows = [] if norms.is_meta else torch.nonzero(norms == 0).flatten().tolist()
     if rows:
         raise ConfigurationError(
             f"the weights of output units {rows[:8]} are all zero, so w = g v / ‖v‖ has no direction there;"
@@ -229,12 +273,12 @@ def register_g_(
     if g_mode == "fixed":
         layer.register_buffer(f"g{suffix}", g)
     elif g_mode == "free":
-        layer.register_parameter(f"g{suffix}", nn.Parameter(g))
+        layer.register_parameter(f"g{suffix}", nn.Parameter(g, requires_grad=is_learned))
     else:
         _require_positive(g)
-        layer.register_parameter(f"s{suffix}", nn.Parameter(g.log()))
+        layer.register_parameter(f"s{suffix}", nn.Parameter(g.log(), requires_grad=is_learned))
 
 
 def _require_positive(g: Float[Tensor, "O"]) -> None:
-    if not bool((g > 0).all()):
+    if not g.is_meta and not bool((g > 0).all()):
         raise ConfigurationError("g = exp(s) is positive and cannot take g <= 0; use g_mode='free'")
