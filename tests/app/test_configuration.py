@@ -228,7 +228,7 @@ def test_the_streams_of_a_run_are_apart_and_follow_from_its_seed() -> None:
         (["samples_per_agent_step=inf"], "samples_per_agent_step=inf: needs"),
         (["learning_rate=inf"], "learning_rate=inf: needs"),
         (["replay.capacity=39", "num_envs=8", "warmup_agent_steps=32"], "raise replay.capacity to at least"),
-        (["num_envs=64", "replay.capacity=300", "warmup_agent_steps=300"], "network.stack_size + replay.n_step) = 320"),
+        (["num_envs=64", "replay.capacity=300", "warmup_agent_steps=300"], "network.stack_size + replay.n_step + 2) = 448"),
         (["warmup_agent_steps=20", "num_envs=8", "replay.n_step=3"], "raise it to at least 24"),
         (["num_envs=100000"], "num_envs=100000: needs a number of at most 4096"),
         (["iteration_agent_steps=40", "warmup_agent_steps=30", "num_envs=64"], "warmup_agent_steps=30 is less than"),

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float32, Int64
 from torch import Tensor, nn
 
 from wn_rl.acting.collector import Collector, Round
@@ -128,11 +128,23 @@ class PQN(Algorithm):
     def _learn(self) -> None:
         """A few epochs of minibatches of the rollout, whose targets stay as they were when it ended."""
         target = self.compute_targets().flatten()
-        num_minibatches = ceil(len(target) / self.settings.batch_size)
         for _ in range(self.settings.num_epochs):
-            for rows in torch.randperm(len(target), generator=self.generator).chunk(num_minibatches):
+            for rows in self._draw_minibatches(len(target)):
                 self._update(RolloutBatch(*self.rollout.read(rows), target[rows.to(target.device)]))
         self.rollout.clear()
+
+    def _draw_minibatches(self, num_steps: int) -> list[Int64[Tensor, "_"]]:
+        """All steps in a random order, ``batch_size`` or fewer at a time.
+
+        One that would be left over alone goes with the minibatch before: by itself it would move the network as much as
+        all of those, and under batch statistics not at all.
+        """
+        batch_size = self.settings.batch_size
+        rows = torch.randperm(num_steps, generator=self.generator)
+        minibatches = list(rows.chunk(ceil(num_steps / batch_size)))
+        if len(minibatches[-1]) == 1 < batch_size and len(minibatches) > 1:
+            minibatches[-2:] = [torch.cat(minibatches[-2:])]
+        return minibatches
 
     def compute_targets(self) -> Float32[Tensor, "T N"]:
         """The Q(lambda) target of every step of the rollout (Peng & Williams 1994; Section 4, Gallici et al. 2024),

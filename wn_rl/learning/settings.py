@@ -11,7 +11,7 @@ from wn_rl.errors import ConfigurationError
 from wn_rl.learning.schedules import LinearSchedule, RunLength
 from wn_rl.networks.heads import HEADS
 from wn_rl.networks.network_settings import NetworkSettings
-from wn_rl.nn.normalizers import PER_EXAMPLE_NORMALIZERS
+from wn_rl.nn.normalizers import MINIBATCH_NORMALIZERS, PER_EXAMPLE_NORMALIZERS
 from wn_rl.replay.replay_settings import ReplaySection
 from wn_rl.replay.rollout import RolloutSection
 from wn_rl.system.cpu import MAX_THREADS
@@ -91,6 +91,14 @@ class LearnerSettings:
                 f"iteration_agent_steps={self.iteration_agent_steps} is less than num_envs={self.num_envs}, one step"
                 " of each; raise the first or lower the second"
             )
+        if normalizer == "layer_norm" and network.hidden_units < 2:
+            raise ConfigurationError(
+                "normalizer=layer_norm takes away what network.hidden_units=1 has to say, which is its own mean; raise"
+                " network.hidden_units to at least 2"
+            )
+        self._check_parts(normalizer, accelerator)
+
+    def _check_parts(self, normalizer: str, accelerator: str) -> None:
         hindrances = {
             f"accelerator={accelerator}": accelerator != "cpu",
             "compile=true": self.compile,
@@ -101,6 +109,13 @@ class LearnerSettings:
             raise ConfigurationError(
                 f"minibatch_parts={self.minibatch_parts} needs accelerator=cpu, compile=false and normalizer="
                 f"{' or '.join(PER_EXAMPLE_NORMALIZERS)}, not {hindering[0]}; say minibatch_parts=1, or auto"
+            )
+
+    def _check_minibatch(self, batch_size: int, normalizer: str) -> None:
+        if batch_size < 2 and normalizer in MINIBATCH_NORMALIZERS:
+            raise ConfigurationError(
+                f"batch_size={batch_size}: normalizer={normalizer} learns from how the examples of a minibatch differ;"
+                " raise batch_size to at least 2, or take another normalizer"
             )
 
 
@@ -137,6 +152,7 @@ class DQNSettings(LearnerSettings):
                 f"network.head={network.head} learns by quantile Huber regression, not by error_function="
                 f"{self.error_function}; say error_function=huber"
             )
+        self._check_minibatch(self.batch_size, normalizer)
         if self.replay.storage == "device" and accelerator == "cpu":
             raise ConfigurationError(
                 "replay.storage=device needs a GPU, and accelerator=cpu; use ram, compressed or auto"
@@ -211,6 +227,12 @@ class PQNSettings(LearnerSettings):
             raise ConfigurationError(
                 f"network.head={network.head} learns a distribution, and Q(lambda) has targets for its mean alone; say"
                 " network.head=linear or dueling"
+            )
+        self._check_minibatch(self.batch_size, normalizer)
+        if self.num_envs < 2 and normalizer in MINIBATCH_NORMALIZERS:
+            raise ConfigurationError(
+                f"num_envs={self.num_envs}: normalizer={normalizer} learns from how the examples of a minibatch differ,"
+                " and a rollout may hold a single one where an iteration ends; raise num_envs to at least 2"
             )
         rollout = f"num_envs * rollout.num_rounds = {self.rollout_agent_steps} agent steps of a rollout"
         if self.batch_size > self.rollout_agent_steps:
