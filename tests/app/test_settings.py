@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from tests.app.test_configuration import StandInEnvironments, compose_training, list_leaves
+from wn_rl.acting.collector import Collector
 from wn_rl.algorithms.algorithm import Algorithm
 from wn_rl.app import build
 from wn_rl.app.build import AlgorithmEntry, find_kinds, parse_settings
@@ -23,7 +25,7 @@ from wn_rl.app.configuration import (
     select_fixed_settings,
 )
 from wn_rl.app.run_settings import RunSettings
-from wn_rl.errors import ConfigurationError
+from wn_rl.errors import ConfigurationError, show_value
 from wn_rl.learning.settings import DQNSettings, LearnerSettings
 from wn_rl.system.fields import get_rules, list_changeable, parse, setting, whole
 
@@ -181,13 +183,17 @@ class RolloutSettings(LearnerSettings):
 class Rollouts(Algorithm):
     """An algorithm without replay, target network or warm-up."""
 
-    def __init__(self, settings: RolloutSettings) -> None:
-        super().__init__(run_length=settings.run_length)
+    def __init__(self, settings: RolloutSettings, environments: Any) -> None:
+        generator = torch.Generator()
+        super().__init__(
+            run_length=settings.run_length, generator=generator,
+            collector=Collector(environments=environments, generator=generator),
+        )  # fmt: skip
         self.settings = settings
 
 
 def make_rollouts(config: DictConfig, settings: RolloutSettings, environments: Any, folder: Path) -> Rollouts:
-    return Rollouts(settings)
+    return Rollouts(settings, environments)
 
 
 def compose_rollouts(folder: Path, *words: str) -> DictConfig:
@@ -261,21 +267,20 @@ def test_every_number_is_usable_or_refused_in_a_line_that_names_its_setting(algo
     words = ["algorithm=pqn"] if algorithm == "pqn" else ["replay.storage=ram"]
     given = compose_training("num_envs=8", "accelerator=cpu", *words)
     resolved = build.as_dict(resolve_configuration(given))
-    accepted, num_refused = set(), 0
+    accepted, refusals = set(), {}
     for key in list_numbers(given):
         for value in NUMBERS:
             try:
                 check_one(resolved, key, value)
             except ConfigurationError as error:
-                num_refused += 1
-                assert key.partition(".")[0] in str(error)
-                assert "\n" not in str(error)
-                assert len(str(error)) < 400
+                refusals[key, show_value(value)] = str(error)
                 continue
             assert 0 <= value <= 1e30, key
             if value >= 2**31:
                 accepted.add(key)
-    assert num_refused > 400
+    assert len(refusals) > 400
+    assert all(key.partition(".")[0] in text for (key, _), text in refusals.items())
+    assert not any("\n" in text or len(text) > 400 for text in refusals.values())
     assert accepted <= GREATEST_USABLE
 
 

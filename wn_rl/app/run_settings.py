@@ -78,7 +78,9 @@ def _protocol(key: str, value: Any) -> AnyProtocol:
 
 def _folder_word(key: str, value: Any) -> str:
     if "/" in text(key, value) or len(value) > 100 or not value.isprintable():
-        raise ConfigurationError(f"{key}={show_value(value)}: needs a word without / of 100 letters at most; it names a folder")
+        raise ConfigurationError(
+            f"{key}={show_value(value)}: needs a word without / of 100 letters at most; it names a folder"
+        )
     return str(value)
 
 

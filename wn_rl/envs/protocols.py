@@ -91,7 +91,9 @@ class Protocol:
 
     def _require(self, is_valid: bool, field: str, requirement: str) -> None:
         if not is_valid:
-            raise ConfigurationError(f"protocol.{field}={_show(getattr(self, field))} is invalid: it must be {requirement}")
+            raise ConfigurationError(
+                f"protocol.{field}={_show(getattr(self, field))} is invalid: it must be {requirement}"
+            )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -121,7 +123,9 @@ class GymnasiumProtocol:
         if sorted(values) != names or values["name"] != cls.env or not isinstance(kwargs, dict):
             raise ConfigurationError(f"Gymnasium's protocol has the values {names}, got {sorted(values)}")
         if type(limit) is not int or not 0 < limit <= LARGEST_MAX_EPISODE_FRAMES:
-            raise ConfigurationError(f"protocol.max_episode_agent_steps={_show(limit)} needs a whole number of at least 1")
+            raise ConfigurationError(
+                f"protocol.max_episode_agent_steps={_show(limit)} needs a whole number of at least 1"
+            )
         for key, value in kwargs.items():
             # "module:name" makes some environments import code
             is_plain = type(value) in (bool, float) or (type(value) is str and ":" not in value)

@@ -176,7 +176,8 @@ class DQNSettings(LearnerSettings):
         num_warmup_rounds = ceil(self.warmup_agent_steps / self.num_envs)
         if num_warmup_rounds * self.num_envs >= min(self.iteration_agent_steps, self.total_agent_steps):
             raise ConfigurationError(
-                f"warmup_agent_steps={self.warmup_agent_steps}, in rounds of num_envs={self.num_envs}, does not end within the first iteration"
+                f"warmup_agent_steps={self.warmup_agent_steps}, in rounds of num_envs={self.num_envs}, does not end"
+                " within the first iteration"
                 f" (iteration_agent_steps={self.iteration_agent_steps}, total_agent_steps={self.total_agent_steps});"
                 " lower it or raise those"
             )

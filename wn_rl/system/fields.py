@@ -177,7 +177,9 @@ def check_sections(values: Mapping[str, Any], *kinds: type) -> None:
 
 def _check_section(key: str, value: Any, known: list[str]) -> None:
     if not isinstance(value, Mapping):
-        raise ConfigurationError(f"{key}={show_value(value)}: is a section, with settings of its own: {', '.join(known)}")
+        raise ConfigurationError(
+            f"{key}={show_value(value)}: is a section, with settings of its own: {', '.join(known)}"
+        )
 
 
 def _parse_one(key: str, name: str, values: Mapping[str, Any], rule: Rule) -> Any:

@@ -90,7 +90,9 @@ def _make_tiles(run: RunFolder, hours: dict[str, list[float]]) -> list[dict[str,
             _make_tile("Best evaluation", format_score(best.mean), f"at {format_count(best.agent_steps)} agent steps"),
         ]  # fmt: skip
     if returns:
-        tiles.append(_make_tile("Training return", format_score(returns[-1]), f"mean of the last {_describe_games(run)}"))
+        tiles.append(
+            _make_tile("Training return", format_score(returns[-1]), f"mean of the last {_describe_games(run)}")
+        )
     tiles.append(_make_tile("Agent steps", format_count(steps), f"{format_count(frames)} frames"))
     if hours["hours"]:
         speeds = sorted(value for value in run.metrics["speed/agent_steps_per_second"] if value is not None)
