@@ -184,7 +184,7 @@ class DQN(Algorithm):
     # --- what others ask
 
     def compute_statistics(self) -> dict[str, float]:
-        """And where exploration is."""
+        """Those of any algorithm, and where exploration is."""
         return {**super().compute_statistics(), "train/epsilon": self.settings.epsilon(self.agent_steps)}
 
     def sample_states(self, num_states: int, generator: torch.Generator) -> Tensor:
@@ -192,11 +192,11 @@ class DQN(Algorithm):
         return self.replay.sample(num_states, generator).s_tm1
 
     def saved_state(self) -> dict[str, Any]:
-        """And the replay, whose frames are in segments."""
+        """What any algorithm saves, and the replay, whose frames are in segments."""
         return {**super().saved_state(), "replay": self.archive.state_dict()}
 
     def check_state(self, state: dict[str, Any]) -> None:
-        """Counters that agree, and the replay with the files of its segments."""
+        """What any algorithm checks, that its counters agree, and the replay with its segments."""
         super().check_state(state)
         settings, agent_steps = self.settings, state["collector"]["agent_steps"]
         num_due = settings.compute_num_updates_due(max(agent_steps, settings.warmup_agent_steps), state["num_updates"])
@@ -223,6 +223,6 @@ class DQN(Algorithm):
         return self.replay.describe_memory()
 
     def close(self) -> None:
-        """And the archive's thread."""
+        """Stop the archive's thread and the environments."""
         self.archive.close()
         super().close()

@@ -184,7 +184,7 @@ class PQN(Algorithm):
     # --- what others ask
 
     def compute_statistics(self) -> dict[str, float]:
-        """And where exploration and the learning rate are."""
+        """Those of any algorithm, and where exploration and the learning rate are."""
         return {
             **super().compute_statistics(), "train/epsilon": self.settings.epsilon(self.agent_steps),
             "train/learning_rate": self.settings.annealed_learning_rate(self.agent_steps),
@@ -199,11 +199,11 @@ class PQN(Algorithm):
         return self.rollout.sample_states(num_states, generator)
 
     def saved_state(self) -> dict[str, Any]:
-        """And the values of a rollout that has not ended."""
+        """What any algorithm saves, and the values of a rollout that has not ended."""
         return {**super().saved_state(), "rollout": self.rollout.state_dict()}
 
     def check_state(self, state: dict[str, Any]) -> None:
-        """And the rollout, of the last rounds that were played."""
+        """What any algorithm checks, and the rollout, of the last rounds that were played."""
         super().check_state(state)
         num_rounds_played = len(state["collector"]["actions"])
         self.rollout.check_state_dict(state["rollout"], num_rounds_played=num_rounds_played)

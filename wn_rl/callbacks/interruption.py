@@ -36,7 +36,8 @@ class Interruption(RunCallback):
             if handler is not signal.SIG_IGN:  # as nohup has it
                 signal.signal(signal_number, self._on_signal)
         impatient = [signal_number for signal_number in self._previous if signal_number != _HANG_UP]
-        self._second = SecondSignal(impatient, self._say_that_it_ends)  # a shell sends SIGHUP twice, and nobody waits
+        if impatient:  # a shell sends SIGHUP twice, and nobody is there to be impatient
+            self._second = SecondSignal(impatient, self._say_that_it_ends)
 
     def close(self) -> None:
         """Put the handlers back."""
