@@ -242,7 +242,7 @@ def test_the_streams_of_a_run_are_apart_and_follow_from_its_seed() -> None:
         ),
         (["warmup_agent_steps=20", "num_envs=8", "replay.n_step=3"], "raise it to at least 24"),
         (["num_envs=100000"], "num_envs=100000: needs a number of at most 4096"),
-        (["iteration_agent_steps=40", "warmup_agent_steps=30", "num_envs=64"], "warmup_agent_steps=30 is less than"),
+        (["iteration_agent_steps=70", "warmup_agent_steps=30", "num_envs=64"], "warmup_agent_steps=30 is less than"),
         (["replay.n_step=300"], "replay.n_step=300: needs a number of at most 255"),
         (["double=maybe"], "double=maybe: needs true or false"),
         (["progress=1"], "progress=1: needs true or false"),
