@@ -375,6 +375,7 @@ def test_minibatches_are_taken_apart_where_that_is_possible(
     words: list[str], num_cores: int, num_parts: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(machine, "count_cores", lambda: num_cores)
+    monkeypatch.setattr(os, "cpu_count", lambda: num_cores)
     assert resolve_configuration(compose_training("accelerator=cpu", *words)).minibatch_parts == num_parts
 
 
