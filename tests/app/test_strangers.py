@@ -27,7 +27,7 @@ from wn_rl.app.configuration import (
 from wn_rl.app.resume import check_settings
 from wn_rl.app.training import resume_run
 from wn_rl.envs.rendering import load_episode
-from wn_rl.errors import ConfigurationError, show_value
+from wn_rl.errors import ConfigurationError
 from wn_rl.runs.evaluations import append_json_line
 from wn_rl.runs.folder import lock_run_folder
 from wn_rl.runs.folder import make_run_folder as make_empty_folder
@@ -400,7 +400,7 @@ def test_a_probe_of_a_folder_touches_no_file(tmp_path: Path) -> None:
      ("seed", 2**70), ("learning_rate", 10**400), ("replay.reward_clip", 1e300), ("batch_size", 2**63),
      ("protocol.name", "x" * 500_000), ("num_threads", 1000), ("protocol.noop_max", 10**5000), ("seed", 10**5000),
      ("protocol.repeat_action_probability", 10**400), ("protocol.max_episode_frames", 10**5000)],
-    ids=lambda value: show_value(value)[:20],
+    ids=lambda value: value[:20] if isinstance(value, str) else type(value).__name__,
 )  # fmt: skip
 def test_numbers_and_words_beyond_reason_are_refused_before_anything_is_made(
     key: str, value: Any, given: DictConfig
