@@ -9,7 +9,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 
-from wn_rl.acting.evaluator import evaluate_agent, summarize_returns
+from wn_rl.acting.evaluator import MAX_EPISODES, evaluate_agent, summarize_returns
 from wn_rl.acting.policies import Policy
 from wn_rl.app.machine import resolve_accelerator, share_cores
 from wn_rl.envs.protocols import AnyProtocol, load_protocol
