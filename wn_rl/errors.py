@@ -11,6 +11,15 @@ def show_text(text: str) -> str:
     return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in line)
 
 
+def show_value(value: object) -> str:
+    """What a setting was given, cut; Python itself refuses to write whole numbers of more than 4,300 digits."""
+    try:
+        text = str(value)
+    except ValueError:
+        text = "a number of thousands of digits"
+    return text if len(text) <= 100 else f"{text[:60]}..."
+
+
 class ConfigurationError(ValueError):
     """Something that the user asked for cannot be done; the message is one line that says what to do."""
 

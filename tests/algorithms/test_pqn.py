@@ -20,9 +20,13 @@ from tests.helpers.toy_runs import FRAME_SHAPE, GAMMA, NUM_STATES, make_chain, m
 from wn_rl.acting.collector import Round
 from wn_rl.algorithms.pqn import PQN
 from wn_rl.app.command_line import CONFIG_DIRECTORY
+from wn_rl.app.resume import check_checkpoint
 from wn_rl.app.training import resume_run, start_run
+from wn_rl.callbacks.checkpoint import RunCheckpoint
+from wn_rl.callbacks.interruption import Interruption
 from wn_rl.errors import ConfigurationError
 from wn_rl.networks.network_settings import NetworkSettings
+from wn_rl.runs.checkpoint_file import read_checkpoint
 from wn_rl.runs.layout import LAST_CHECKPOINT, METRICS_FILE
 
 
@@ -148,6 +152,35 @@ def test_first_weights_come_from_a_rollout_of_random_play_which_is_not_learned_f
     assert not torch.equal(before, after)
     q_values = module.acting(module.sample_states(500, torch.Generator().manual_seed(0)))
     assert q_values.std() < 1
+
+
+def test_a_step_left_over_alone_goes_with_the_minibatch_before(tmp_path: Path) -> None:
+    """Which batch normalization refuses by itself: 16 steps are 3 + 3 + 3 + 3 + 4."""
+    module = make_toy_pqn(total_agent_steps=48, num_rounds=4, batch_size=3, normalizer="batch_norm")
+    make_trainer(module, tmp_path, []).fit(module)
+    assert module.num_updates == 2 * 2 * 5
+
+
+@pytest.mark.parametrize("final_learning_rate", [0.0, 0.02])
+def test_a_checkpoint_may_hold_the_learning_rates_until_then_and_no_others(
+    tmp_path: Path, final_learning_rate: float
+) -> None:
+    """Whether they fall or rise."""
+    make = partial(make_toy_pqn, total_agent_steps=200, learning_rate=0.01, final_learning_rate=final_learning_rate)
+    saving = RunCheckpoint(
+        run_dir=tmp_path, agent_description={"game": "Chain"}, interruption=Interruption(), keep_last=1, keep_best=0
+    )
+    module = make()
+    make_trainer(module, tmp_path, [saving]).fit(module)
+    path = tmp_path / LAST_CHECKPOINT
+    checkpoint = read_checkpoint(path)
+    module = make()
+    module.rollout.allocate()
+    check_checkpoint(checkpoint, module, path)
+    for group in checkpoint["optimizer_states"][0]["param_groups"]:
+        group["lr"] = 0.01 + 1.1 * (final_learning_rate - 0.01)
+    with pytest.raises(ConfigurationError, match="its optimizer was told lr="):
+        check_checkpoint(checkpoint, module, path)
 
 
 class Stop(Callback):

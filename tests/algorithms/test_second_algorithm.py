@@ -46,19 +46,17 @@ class OnlineQLearning(Algorithm):
     """Watkins' Q-learning from each round's transitions, once."""
 
     def __init__(self, config: DictConfig, settings: Any, environments: VectorEnvironment, folder: Path) -> None:
-        super().__init__(run_length=settings.run_length)
+        super().__init__(
+            run_length=settings.run_length, generator=make_stream(settings.seed, "sampling"),
+            collector=Collector(environments=environments, generator=make_stream(settings.seed, "exploration")),
+        )  # fmt: skip
         self.config, self.settings = config, settings
         description = build.describe_network(config, environments)
         self.network = make_network(description, make_stream(settings.seed, "initialization"))
         self.policy = build.make_policy(config, environments)(lambda s: self.network(s).q_values)
-        self.collector = Collector(environments=environments, generator=make_stream(settings.seed, "exploration"))
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return build.make_optimizer(self.config, self.network)
-
-    @property
-    def agent_steps(self) -> int:
-        return self.collector.agent_steps
 
     def begin(self, saved: dict[str, Any] | None) -> None:
         if saved is None:
@@ -86,28 +84,11 @@ class OnlineQLearning(Algorithm):
         self.num_updates += 1
         self.metrics.add(loss=loss)
 
-    def end_iteration(self) -> None:
-        self.collector.end_iteration()
-
     def compute_statistics(self) -> dict[str, float]:
-        return {**self.collector.compute_statistics(), "train/epsilon": self.settings.make_epsilon(0)(self.agent_steps)}
+        return {**super().compute_statistics(), "train/epsilon": self.settings.make_epsilon(0)(self.agent_steps)}
 
     def sample_states(self, num_states: int, generator: torch.Generator) -> Tensor:
         return self.seen[torch.randint(len(self.seen), (num_states,), generator=generator)]
-
-    def saved_state(self) -> dict[str, Any]:
-        return {"num_updates": self.num_updates, "collector": self.collector.state_dict()}
-
-    def check_state(self, state: dict[str, Any]) -> None:
-        length = self.run_length.iteration_agent_steps
-        self.collector.check_state_dict(state["collector"], iteration_agent_steps=length)
-
-    def restore_counters(self, state: dict[str, Any]) -> None:
-        super().restore_counters(state)
-        self.collector.agent_steps = state["collector"]["agent_steps"]
-
-    def close(self) -> None:
-        self.collector.environments.close()
 
 
 def start(folder: Path, *callbacks: Callback) -> None:

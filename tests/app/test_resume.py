@@ -125,6 +125,16 @@ def read_rows(folder: Path) -> list[dict[str, str]]:
     return [dict(zip(header.split(","), line.split(","), strict=True)) for line in lines]
 
 
+def test_chunks_that_no_round_is_left_for_log_nothing(tmp_path: Path) -> None:
+    """After the warm-up, 2 rounds are left of an iteration of 10 chunks."""
+    module = make_toy_module(tmp_path, total_agent_steps=1000, warmup_agent_steps=992, iteration_agent_steps=1000)
+    metrics_csv = MetricsCSV(tmp_path)
+    trainer = make_trainer(module, tmp_path, [MetricsLogging(metrics_csv)])
+    trainer.loggers = [metrics_csv]
+    trainer.fit(module)
+    assert [row["agent_steps"] for row in read_rows(tmp_path)] == ["996", "1000"]
+
+
 @pytest.fixture(scope="module")
 def untouched(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("untouched")

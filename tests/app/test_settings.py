@@ -1,14 +1,18 @@
 """Fields and configs/ agree; no value that a setting may be given ends in a traceback; an algorithm brings its own."""
 
+import copy
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from tests.app.test_configuration import StandInEnvironments, compose_training, list_leaves
+from wn_rl.acting.collector import Collector
 from wn_rl.algorithms.algorithm import Algorithm
 from wn_rl.app import build
 from wn_rl.app.build import AlgorithmEntry, find_kinds, parse_settings
@@ -21,9 +25,9 @@ from wn_rl.app.configuration import (
     select_fixed_settings,
 )
 from wn_rl.app.run_settings import RunSettings
-from wn_rl.errors import ConfigurationError
+from wn_rl.errors import ConfigurationError, show_value
 from wn_rl.learning.settings import DQNSettings, LearnerSettings
-from wn_rl.system.fields import get_rules, list_changeable, setting, whole
+from wn_rl.system.fields import get_rules, list_changeable, parse, setting, whole
 
 WRONG_VALUES = [None, [1], "word", float("nan"), -1]
 FREE = ("optimizer", "logger", "protocol")  # what they hold is checked by whom it is for
@@ -179,13 +183,17 @@ class RolloutSettings(LearnerSettings):
 class Rollouts(Algorithm):
     """An algorithm without replay, target network or warm-up."""
 
-    def __init__(self, settings: RolloutSettings) -> None:
-        super().__init__(run_length=settings.run_length)
+    def __init__(self, settings: RolloutSettings, environments: Any) -> None:
+        generator = torch.Generator()
+        super().__init__(
+            run_length=settings.run_length, generator=generator,
+            collector=Collector(environments=environments, generator=generator),
+        )  # fmt: skip
         self.settings = settings
 
 
 def make_rollouts(config: DictConfig, settings: RolloutSettings, environments: Any, folder: Path) -> Rollouts:
-    return Rollouts(settings)
+    return Rollouts(settings, environments)
 
 
 def compose_rollouts(folder: Path, *words: str) -> DictConfig:
@@ -219,3 +227,76 @@ def test_settings_are_those_of_the_configuration() -> None:
     assert (learner.batch_size, learner.replay.n_step, learner.seed, learner.epsilon.initial) == (256, 3, 3, 1.0)
     assert (learner.epsilon.begin_agent_steps, learner.run_length.total_agent_steps) == (10_000, 1_000_000)
     assert (run.network.torso, run.protocol.name, run.evaluation.episodes) == ("small", "machado", 5)
+
+
+# --- numbers
+
+LARGE = [2**31, 2**63, 10**30, 10**400, 10**5000, 1e308, float("inf")]
+NUMBERS = [0, -1, -(2**63), -0.5, float("nan"), float("-inf"), *LARGE]
+GREATEST_USABLE = {  # what is not refused beyond 2**31 counts, seeds, or bounds what is there anyway
+    "seed", "evaluation.seed", "total_agent_steps", "iteration_agent_steps", "chunk_agent_steps",
+    "exploration.decay_agent_steps", "video.period_iterations", "video.max_seconds", "checkpoint.keep_last",
+    "checkpoint.keep_best", "weight_statistics.period_agent_steps", "weight_statistics.dormant_threshold",
+    "max_gradient_norm", "replay.reward_clip", "rollout.reward_clip", "target_period_updates", "replay.capacity",
+    "learning_rate_decay_agent_steps", "optimizer.lr", "optimizer.eps",
+}  # fmt: skip
+
+
+def list_numbers(config: DictConfig) -> list[str]:
+    """Settings that hold a number, or may."""
+    automatic = {"num_envs", "num_threads", "num_env_threads", "minibatch_parts", "learning_rate_decay_agent_steps"}
+    may_hold = {"max_gradient_norm", "replay.reward_clip", "rollout.reward_clip", *automatic}
+    values = {key: OmegaConf.select(config, key) for key in list_leaves(config)}
+    return [key for key, value in values.items() if key in may_hold or type(value) in (int, float)]
+
+
+def check_one(resolved: dict[str, Any], key: str, value: Any) -> None:
+    """What is checked of one setting when a run begins."""
+    values = copy.deepcopy(resolved)
+    group, _, name = key.rpartition(".")
+    (values[group] if group else values)[name] = value
+    if group == "optimizer":
+        build.check_targets(OmegaConf.create({"optimizer": values["optimizer"], "logger": None}))
+        return
+    run, learner = parse(values, *find_kinds(values))
+    learner.check(network=run.network, normalizer=run.normalizer, accelerator="cpu")
+
+
+@pytest.mark.parametrize("algorithm", sorted(build.ALGORITHMS))
+def test_every_number_is_usable_or_refused_in_a_line_that_names_its_setting(algorithm: str) -> None:
+    words = ["algorithm=pqn"] if algorithm == "pqn" else ["replay.storage=ram"]
+    given = compose_training("num_envs=8", "accelerator=cpu", *words)
+    resolved = build.as_dict(resolve_configuration(given))
+    accepted, refusals = set(), {}
+    for key in list_numbers(given):
+        for value in NUMBERS:
+            try:
+                check_one(resolved, key, value)
+            except ConfigurationError as error:
+                refusals[key, show_value(value)] = str(error)
+                continue
+            assert 0 <= value <= 1e30, key
+            if value >= 2**31:
+                accepted.add(key)
+    assert len(refusals) > 400
+    assert all(key.partition(".")[0] in text for (key, _), text in refusals.items())
+    assert not any("\n" in text or len(text) > 400 for text in refusals.values())
+    assert accepted <= GREATEST_USABLE
+
+
+def test_threads_of_a_larger_machine_are_lowered_to_the_cores_of_this_one_and_typed_ones_refused(
+    given: DictConfig, saved_run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    saved = load_configuration(saved_run)
+    saved.num_threads, saved.num_env_threads, saved.minibatch_parts = 64, 63, 1
+    save_configuration(saved, saved_run)
+    assert resume_configuration(given, [], saved_run).num_threads == 64
+    assert capsys.readouterr().out == ""
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    resumed = resume_configuration(given, [], saved_run)
+    assert (resumed.num_threads, resumed.num_env_threads, resumed.minibatch_parts) == (2, 2, 1)
+    told = [f"{key} is lowered to 2, the cores of this machine\n" for key in ("num_threads=64", "num_env_threads=63")]
+    assert capsys.readouterr().out == "".join(told)
+    with pytest.raises(ConfigurationError, match="num_threads=3: needs auto or a whole number from 1 to 2, the cores"):
+        resume_configuration(compose_training("num_threads=3"), ["num_threads=3"], saved_run)

@@ -398,8 +398,9 @@ def test_a_probe_of_a_folder_touches_no_file(tmp_path: Path) -> None:
     [("num_threads", 10**6), ("num_env_threads", 10**6), ("minibatch_parts", 10**6), ("network.stack_size", 256),
      ("replay.capacity", 2**70), ("name", "x" * 300), ("name", "\x1b[2J"), ("initialization_batch_size", 10**9),
      ("seed", 2**70), ("learning_rate", 10**400), ("replay.reward_clip", 1e300), ("batch_size", 2**63),
-     ("protocol.name", "x" * 500_000)],
-    ids=lambda value: str(value)[:20],
+     ("protocol.name", "x" * 500_000), ("num_threads", 1000), ("protocol.noop_max", 10**5000), ("seed", 10**5000),
+     ("protocol.repeat_action_probability", 10**400), ("protocol.max_episode_frames", 10**5000)],
+    ids=lambda value: value[:20] if isinstance(value, str) else type(value).__name__,
 )  # fmt: skip
 def test_numbers_and_words_beyond_reason_are_refused_before_anything_is_made(
     key: str, value: Any, given: DictConfig

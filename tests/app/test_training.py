@@ -19,6 +19,7 @@ from tests.helpers.configurations import compose_config
 from tests.helpers.killed_runs import assert_equal
 from tests.helpers.signals import SendSignal
 from wn_rl import evaluate, watch
+from wn_rl.app import build
 from wn_rl.app import training as run
 from wn_rl.app import watch_games as showing
 from wn_rl.app.training import Run
@@ -55,6 +56,26 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes]:
     made = start(folder, "logger=tensorboard")
     assert made.train()
     return folder, get_weights(made)
+
+
+def test_what_a_run_does_to_long_games_and_few_evaluations_is_said_and_spared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Environments would be cut after 110 / 2 agent steps; one game is evaluated in one environment."""
+    asked: list[int] = []
+    make = build.make_environments
+
+    def note(config: Any, *, num_envs: int, num_threads: int) -> Any:
+        asked.append(num_envs)
+        return make(config, num_envs=num_envs, num_threads=num_threads)
+
+    monkeypatch.setattr(build, "make_environments", note)
+    assert start(
+        tmp_path / "run", "total_agent_steps=110", "iteration_agent_steps=110", "evaluation.episodes=1"
+    ).train()
+    assert asked == [2, 1]
+    told = "games longer than 55 agent steps (iteration_agent_steps / num_envs) are cut in training"
+    assert told in capsys.readouterr().out
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:

@@ -92,7 +92,7 @@ def make_toy_module(
 
 def make_toy_pqn(
     *, total_agent_steps: int = 2000, iteration_agent_steps: int = 1000, normalizer: str = "weight_norm",
-    learning_rate: float = 3e-3, num_rounds: int = 10, trace_decay: float = 0.65,
+    learning_rate: float = 3e-3, final_learning_rate: float = 0.0, num_rounds: int = 10, trace_decay: float = 0.65,
     chunk_agent_steps: int = 100,
     environments: VectorEnvironment | None = None, life_loss_ends_discount: bool = False, **changes: Any,
 ) -> PQN:  # fmt: skip
@@ -100,7 +100,7 @@ def make_toy_pqn(
     settings = PQNSettings(
         total_agent_steps=total_agent_steps, iteration_agent_steps=iteration_agent_steps,
         chunk_agent_steps=chunk_agent_steps, num_envs=chain.num_envs, learning_rate=learning_rate,
-        final_learning_rate=0.0, learning_rate_decay_agent_steps=total_agent_steps,
+        final_learning_rate=final_learning_rate, learning_rate_decay_agent_steps=total_agent_steps,
         exploration=ExplorationSettings(initial_epsilon=1.0, final_epsilon=0.3, decay_agent_steps=800, max_repeats=1),
         rollout=RolloutSection(num_rounds=num_rounds, gamma=GAMMA, trace_decay=trace_decay, reward_clip=1.0),
         **{**DEFAULTS, "batch_size": 16, "num_epochs": 2, "initialization_batch_size": 32, **changes},

@@ -1,5 +1,8 @@
 """Schedules and the division of a run, worked by hand."""
 
+from itertools import product
+from math import ceil
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,6 +28,19 @@ def test_the_last_iteration_may_be_shorter() -> None:
     length = RunLength(total_agent_steps=250, iteration_agent_steps=100, chunk_agent_steps=30, num_envs=4)
     assert length.num_iterations == 3
     assert [length.compute_iteration_end(i) for i in range(3)] == [100, 200, 250]
+
+
+def test_an_iteration_that_no_round_is_left_for_is_none() -> None:
+    """As where rounds of 8 reach the 18 agent steps of a run with its first iteration of 17."""
+    for num_envs, total, iteration in product((1, 3, 8), range(1, 40), range(8, 14)):
+        length = RunLength(
+            total_agent_steps=total, iteration_agent_steps=iteration, chunk_agent_steps=30, num_envs=num_envs
+        )
+        agent_steps = 0
+        for i in range(length.num_iterations):
+            assert length.compute_num_rounds(agent_steps, i, 0) > 0
+            agent_steps = ceil(length.compute_iteration_end(i) / num_envs) * num_envs
+        assert agent_steps >= total
 
 
 @given(

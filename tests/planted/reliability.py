@@ -18,8 +18,8 @@ PLANTED = [
     },
     {
         "number": 0, "file": "wn_rl/learning/schedules.py",
-        "old": "math.ceil(self.total_agent_steps / self.iteration_agent_steps) + self.num_rests",
-        "new": "math.ceil(self.total_agent_steps / self.iteration_agent_steps)",
+        "old": "(number if has_rounds else number - 1) + self.num_rests",
+        "new": "(number if has_rounds else number - 1)",
         "test": "tests/app/test_extending.py::test_a_finished_run_goes_on_to_its_new_length[220-400-ends0]",
     },
     {
@@ -90,7 +90,7 @@ PLANTED = [
     },
     {
         "number": 0, "file": "wn_rl/app/resume.py",
-        "old": '        _check_optimizer(checkpoint["optimizer_states"], module.configure_optimizers())\n',
+        "old": '        _check_optimizer(checkpoint["optimizer_states"], module.configure_optimizers(), learning_rates)\n',
         "new": "",
         "test": "tests/app/test_fuzzing.py::test_a_forged_checkpoint_with_true_checksums_is_refused",
     },

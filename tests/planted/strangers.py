@@ -85,8 +85,8 @@ PLANTED = [
     },
     {
         "number": 0, "file": "wn_rl/replay/persistence.py",
-        "old": "        for segment in self._load_all_but_frames(state):\n            read",
-        "new": "        for segment in []:\n            read",
+        "old": "        self._unpack(self._load_all_but_frames(state))\n",
+        "new": "        self._load_all_but_frames(state)\n",
         "test": FUZZING,
     },
     {
@@ -108,9 +108,9 @@ PLANTED = [
         "test": TESTS + "text_of_files_reaches_the_terminal_escaped_and_cut",
     },
     {
-        "number": 0, "file": "wn_rl/app/run_settings.py",
-        "old": "num_threads: int = setting(whole(1, MAX_THREADS), changeable=True)\n    num_env",
-        "new": "num_threads: int = setting(whole(1), changeable=True)\n    num_env",
+        "number": 0, "file": "wn_rl/system/cpu.py",
+        "old": "not 1 <= value <= num_cores",
+        "new": "not 1 <= value",
         "test": TESTS + "numbers_and_words_beyond_reason_are_refused_before_anything_is_made",
     },
 ]  # fmt: skip

@@ -1,6 +1,7 @@
 """The replay holds exactly the transitions that the episodes had, and samples nothing else."""
 
 from functools import partial
+from itertools import chain, product
 
 import numpy as np
 import pytest
@@ -62,6 +63,28 @@ def test_exactly_the_complete_transitions_with_all_their_frames_stored_are_sampl
     history.run(rounds)
     assert read_all(replay) == history.list_transitions()
     assert replay.num_valid == len(history.list_transitions())
+
+
+@pytest.mark.parametrize(("stack_size", "n_step"), [(1, 1), (2, 2), (4, 2)])
+def test_the_smallest_replay_always_has_something_to_sample(stack_size: int, n_step: int) -> None:
+    """After a long episode, whatever ends and begins in the next rounds."""
+    smallest = ReplaySection(
+        capacity=1, n_step=n_step, gamma=0.9, reward_clip=None, storage="ram", sampler="uniform",
+        priority_exponent=0.5, importance_exponent=0.5,
+    )  # fmt: skip
+    with pytest.raises(ConfigurationError, match="to at least") as refusal:
+        smallest.check_capacity(num_envs=1, stack_size=stack_size)
+    num_slots = int(str(refusal.value).partition("at least ")[2].partition(",")[0])
+    its_settings = PLAIN._replace(num_slots=num_slots, stack_size=stack_size, n_step=n_step)
+    moments: list[list[tuple[str] | None]] = [[("go",)], [("limit",)], [("limit",), None], [("go",), None]]
+    num_least = num_slots
+    for chosen in product(moments, repeat=n_step + 1):
+        history = History(its_settings, make_replay(its_settings))
+        history.run([("go",)] * (num_slots + 1))
+        for events in chain.from_iterable(chosen):
+            history.run([events])
+            num_least = min(num_least, history.replays[0].num_valid)
+    assert num_least == 1  # and no slot is asked for in vain
 
 
 @pytest.mark.parametrize(
@@ -169,7 +192,7 @@ def test_stored_agent_steps_are_counted_without_first_frames() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"num_slots": 4}, r"replay.capacity=4 is less than .* = 5; raise replay.capacity to at least 5"),
+        ({"num_slots": 4}, r"replay.capacity=4 is less than .* = 7; raise replay.capacity to at least 7"),
         ({"num_lanes": 0}, "replay.num_lanes=0"),
         ({"stack_size": 0}, "replay.stack_size=0"),
         ({"n_step": 0}, "replay.n_step=0"),
@@ -181,11 +204,6 @@ def test_stored_agent_steps_are_counted_without_first_frames() -> None:
 def test_impossible_settings_are_refused_with_what_to_do(changes: dict, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         make_replay(PLAIN._replace(**changes))
-
-
-def test_the_smallest_capacity_holds_one_transition() -> None:
-    its_settings = PLAIN._replace(n_step=3, num_slots=7)
-    assert play(its_settings, *["go"] * 30).replays[0].num_valid == 1
 
 
 def test_calls_in_the_wrong_order_are_refused() -> None:

@@ -99,6 +99,20 @@ def test_what_is_loaded_in_mid_episode_continues_it(tmp_path: Path) -> None:
     assert drop_repeats(found) == history.list_transitions()
 
 
+def test_segments_that_were_checked_are_not_read_again_when_they_are_loaded(tmp_path: Path) -> None:
+    first, archive = make_archive(SMALL, tmp_path)
+    history = History(SMALL, first)
+    history.run([GO] * 13)
+    state = archive.state_dict()
+    second, loading = make_archive(SMALL, tmp_path)
+    loading.check_state_dict(state)
+    for path in tmp_path.glob("segment-*"):
+        path.unlink()
+    loading.load_state_dict(state)
+    found = read_batch(second.sample(5000, torch.Generator().manual_seed(3)))
+    assert drop_repeats(found) == history.list_transitions()
+
+
 def test_what_a_sampler_remembers_is_saved_and_loaded() -> None:
     samplers = [PrioritizedSampler(priority_exponent=0.5, importance_exponent=0.5) for _ in range(2)]
     saved, loaded = (make_replay(SMALL, sampler) for sampler in samplers)

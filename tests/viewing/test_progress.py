@@ -143,7 +143,7 @@ def test_everything_that_one_wants_to_know_is_shown_at_every_width(width: int, n
 
 def test_the_warm_up_says_so_and_counts_to_its_own_end() -> None:
     (line,) = render(StatusDisplay(WARM_UP, 5000.0, None), 100)
-    assert line.startswith("filling the replay ━")
+    assert line.startswith("warming up ━")
     assert line.endswith(" 60 % · 12,000 of 20,000 agent steps · 5,000 steps/s")
     assert "iteration" not in line
     assert "left" not in line
@@ -437,7 +437,7 @@ def test_a_run_under_lightning_is_shown_from_warm_up_to_end_and_left_alone(tmp_p
     plain = train_toy(tmp_path / "b", None, without)
     text = read(console)
     for piece in (
-        *("filling the replay", "of 200 agent steps", "iteration 1/2", "iteration 1/2, evaluating"),
+        *("warming up", "of 200 agent steps", "iteration 1/2", "iteration 1/2, evaluating"),
         *("iteration 2/2", "100 %", "700 of 700 agent steps", "loss", "epsilon", "mean return"),
     ):
         assert piece in text

@@ -20,6 +20,8 @@ from wn_rl.system.seeding import make_bootstrap_generator, spawn_episode
 from wn_rl.types import Step, VectorEnvironment
 
 NUM_RESAMPLES = 10_000
+MAX_EPISODES = 100_000
+"""Of one evaluation: months of play, and half a gigabyte for the bootstrap."""
 RESAMPLES_PER_BLOCK = 500  # bounds the memory of the bootstrap
 
 IDLE_ACTION = 0

@@ -12,17 +12,23 @@ import lightning
 import torch
 from torch import Tensor, nn
 
+from wn_rl.acting.collector import Collector
 from wn_rl.learning.metrics import ChunkMetrics
 from wn_rl.learning.schedules import RunLength
+from wn_rl.system.seeding import check_generator_state
 
 
 class Algorithm(lightning.LightningModule):
     """A learner whose ``training_step`` is one chunk of rounds.
 
+    Args:
+        run_length: how the run is divided into iterations, chunks and rounds.
+        collector: the training environments' player.
+        generator: the stream that whatever is sampled is drawn from.
+        warmup_agent_steps: agent steps before anything is learned.
+
     Attributes:
         network: what is trained; folded, it is what evaluations and saved agents play with.
-        run_length: how the run is divided into iterations, chunks and rounds.
-        warmup_agent_steps: agent steps before anything is learned.
         num_updates: optimizer steps so far.
         metrics: what is measured while learning.
         on_warmup_round: called after each round of the warm-up, in which Lightning calls no hooks.
@@ -30,10 +36,13 @@ class Algorithm(lightning.LightningModule):
 
     network: nn.Module
 
-    def __init__(self, *, run_length: RunLength, warmup_agent_steps: int = 0) -> None:
+    def __init__(
+        self, *, run_length: RunLength, collector: Collector, generator: torch.Generator, warmup_agent_steps: int = 0
+    ) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.run_length, self.warmup_agent_steps = run_length, warmup_agent_steps
+        self.collector, self.generator = collector, generator
         self.num_updates, self.metrics = 0, ChunkMetrics()
         self.on_warmup_round: Callable[[], None] = lambda: None
         self._restored: dict[str, Any] | None = None
@@ -44,17 +53,12 @@ class Algorithm(lightning.LightningModule):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """The one optimizer, of ``network`` alone."""
 
-    @property
-    @abstractmethod
-    def agent_steps(self) -> int:
-        """Actions of single environments so far, warm-up included."""
-
     def allocate(self) -> None:
         """Take the memory that ``begin`` needs, if it is much; ConfigurationError where that is short."""
 
     @abstractmethod
     def begin(self, saved: dict[str, Any] | None) -> None:
-        """Take memory, start the environments and warm up; or go on from what ``saved_state`` returned."""
+        """Start the environments and warm up; or go on from what ``saved_state`` returned."""
 
     @abstractmethod
     def begin_iteration(self, iteration: int) -> None:
@@ -64,26 +68,41 @@ class Algorithm(lightning.LightningModule):
     def run_round(self) -> None:
         """One action in each of N environments, and the updates that fall due."""
 
-    @abstractmethod
     def end_iteration(self) -> None:
         """Cut the running episodes."""
+        self.collector.end_iteration()
 
-    @abstractmethod
+    @property
+    def agent_steps(self) -> int:
+        """Actions of single environments so far, warm-up included."""
+        return self.collector.agent_steps
+
     def compute_statistics(self) -> dict[str, float]:
         """What is known without waiting for the device, under the names that loggers show.
 
-        ``train/mean_return`` and ``train/episodes`` of the last games, once there are any, and ``train/epsilon``.
+        ``train/mean_return`` and ``train/episodes`` of the last games, once there are any; an algorithm adds what it
+        knows, ``train/epsilon`` at least.
         """
+        return {**self.collector.compute_statistics(), "train/updates": self.num_updates}
 
     @abstractmethod
     def sample_states(self, num_states: int, generator: torch.Generator) -> Tensor:
         """Observations that the network was or will be trained on, for those who look at its hidden units."""
 
-    @abstractmethod
-    def saved_state(self) -> dict[str, Any]:
-        """All that a checkpoint must hold besides weights and optimizer: plain containers and tensors."""
+    def list_learning_rates(self, agent_steps: int) -> list[float]:
+        """The least and the greatest of its optimizer up to so many agent steps; none where it never sets it anew."""
+        return []
 
-    @abstractmethod
+    def saved_state(self) -> dict[str, Any]:
+        """All that a checkpoint must hold besides weights and optimizer: plain containers and tensors.
+
+        Counters, the stream and the environments; an algorithm adds what it learns from.
+        """
+        return {
+            "num_updates": self.num_updates, "generator": self.generator.get_state(),
+            "collector": self.collector.state_dict(),
+        }  # fmt: skip
+
     def check_state(self, state: dict[str, Any]) -> None:
         """Make sure that a saved state, which may be damaged or a stranger's, can be gone on from.
 
@@ -92,14 +111,17 @@ class Algorithm(lightning.LightningModule):
         Raises:
             ConfigurationError, or what looking at a wrong structure raises: it cannot.
         """
+        self.collector.check_state_dict(state["collector"], iteration_agent_steps=self.run_length.iteration_agent_steps)
+        check_generator_state(state["generator"])
 
     def restore_counters(self, state: dict[str, Any]) -> None:
-        """Take over what is asked for before ``begin``: counters and streams."""
-        self.num_updates = state["num_updates"]
+        """Take over what is asked for before ``begin``: counters and the stream."""
+        self.num_updates, self.collector.agent_steps = state["num_updates"], state["collector"]["agent_steps"]
+        self.generator.set_state(state["generator"])
 
-    @abstractmethod
     def close(self) -> None:
         """Stop threads and environments."""
+        self.collector.environments.close()
 
     # --- what an algorithm keeps in files of its own: nothing, unless it says so
 

@@ -25,7 +25,6 @@ from wn_rl.networks.q_network import QNetwork
 from wn_rl.nn.normalizers import project_weights
 from wn_rl.replay.persistence import ReplayArchive, list_segment_names
 from wn_rl.replay.replay import Replay
-from wn_rl.system.seeding import check_generator_state
 from wn_rl.types import Batch, BatchLoss
 
 
@@ -47,7 +46,10 @@ class DQN(Algorithm):
         make_policy: Callable[[QFunction], Policy], collector: Collector, replay: Replay, archive: ReplayArchive,
         generator: torch.Generator, settings: DQNSettings,
     ) -> None:  # fmt: skip
-        super().__init__(run_length=settings.run_length, warmup_agent_steps=settings.warmup_agent_steps)
+        super().__init__(
+            run_length=settings.run_length, collector=collector, generator=generator,
+            warmup_agent_steps=settings.warmup_agent_steps,
+        )  # fmt: skip
         self.network = network
         self.acting = FoldedNetwork(network, dtype=settings.folded_dtype)  # brought up to date before use
         self.target = FoldedNetwork(network, dtype=settings.folded_dtype)  # moves every so many updates
@@ -57,7 +59,7 @@ class DQN(Algorithm):
             num_microbatches=settings.minibatch_parts, compiled=settings.compile,
         )  # fmt: skip
         self.make_optimizer, self.settings = make_optimizer, settings
-        self.collector, self.replay, self.archive, self.generator = collector, replay, archive, generator
+        self.replay, self.archive = replay, archive
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """The optimizer of the online network alone."""
@@ -177,35 +179,25 @@ class DQN(Algorithm):
     def end_iteration(self) -> None:
         """The running episodes are cut where an iteration ends: the replay keeps them as truncations."""
         self.replay.cut_episodes()
-        self.collector.end_iteration()
+        super().end_iteration()
 
     # --- what others ask
 
-    @property
-    def agent_steps(self) -> int:
-        """Actions of single environments so far, warm-up included."""
-        return self.collector.agent_steps
-
     def compute_statistics(self) -> dict[str, float]:
-        """Means over the last games of training, and where exploration and learning are."""
-        epsilon = self.settings.epsilon(self.agent_steps)
-        return {**self.collector.compute_statistics(), "train/epsilon": epsilon, "train/updates": self.num_updates}
+        """Those of any algorithm, and where exploration is."""
+        return {**super().compute_statistics(), "train/epsilon": self.settings.epsilon(self.agent_steps)}
 
     def sample_states(self, num_states: int, generator: torch.Generator) -> Tensor:
         """Drawn from the replay as a minibatch is."""
         return self.replay.sample(num_states, generator).s_tm1
 
     def saved_state(self) -> dict[str, Any]:
-        """Counters and streams, the replay (its frames are in segments), the environments."""
-        return {
-            "num_updates": self.num_updates, "generator": self.generator.get_state(),
-            "replay": self.archive.state_dict(), "collector": self.collector.state_dict(),
-        }  # fmt: skip
+        """What any algorithm saves, and the replay, whose frames are in segments."""
+        return {**super().saved_state(), "replay": self.archive.state_dict()}
 
     def check_state(self, state: dict[str, Any]) -> None:
-        """Sizes, types, ranges, counters that agree, and the files of the replay's segments."""
-        self.collector.check_state_dict(state["collector"], iteration_agent_steps=self.run_length.iteration_agent_steps)
-        check_generator_state(state["generator"])
+        """What any algorithm checks, that its counters agree, and the replay with its segments."""
+        super().check_state(state)
         settings, agent_steps = self.settings, state["collector"]["agent_steps"]
         num_due = settings.compute_num_updates_due(max(agent_steps, settings.warmup_agent_steps), state["num_updates"])
         if not 0 <= num_due <= settings.samples_per_agent_step * settings.num_envs / settings.batch_size + 1:
@@ -213,12 +205,6 @@ class DQN(Algorithm):
         self.archive.check_state_dict(state["replay"])
         if int(state["replay"]["replay"]["columns"]["action"].max()) >= self.collector.environments.num_actions:
             raise ValueError("its replay holds actions that there are not")
-
-    def restore_counters(self, state: dict[str, Any]) -> None:
-        """The numbers that are asked for before the replay is filled."""
-        super().restore_counters(state)
-        self.collector.agent_steps = state["collector"]["agent_steps"]
-        self.generator.set_state(state["generator"])
 
     def write_ahead(self) -> None:
         """Have new frames written in the background."""
@@ -237,6 +223,6 @@ class DQN(Algorithm):
         return self.replay.describe_memory()
 
     def close(self) -> None:
-        """Stop the environments and the archive's thread."""
+        """Stop the archive's thread and the environments."""
         self.archive.close()
-        self.collector.environments.close()
+        super().close()

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float32, Int64
 from torch import Tensor, nn
 
 from wn_rl.acting.collector import Collector, Round
@@ -27,7 +27,6 @@ from wn_rl.networks.folded_network import FoldedNetwork
 from wn_rl.networks.q_network import QNetwork
 from wn_rl.nn.normalizers import project_weights
 from wn_rl.replay.rollout import Rollout
-from wn_rl.system.seeding import check_generator_state
 from wn_rl.types import BatchLoss, RolloutBatch
 
 
@@ -49,7 +48,10 @@ class PQN(Algorithm):
         make_policy: Callable[[QFunction], Policy], collector: Collector, rollout: Rollout,
         generator: torch.Generator, settings: PQNSettings,
     ) -> None:  # fmt: skip
-        super().__init__(run_length=settings.run_length, warmup_agent_steps=settings.warmup_agent_steps)
+        super().__init__(
+            run_length=settings.run_length, collector=collector, generator=generator,
+            warmup_agent_steps=settings.warmup_agent_steps,
+        )  # fmt: skip
         self.network = network
         self.acting = FoldedNetwork(network, dtype=settings.folded_dtype)  # brought up to date before use
         self.policy = make_policy(partial(self.acting.compute_side_by_side, num_parts=settings.minibatch_parts))
@@ -57,8 +59,7 @@ class PQN(Algorithm):
             network, self.acting, self.compute_loss,
             num_microbatches=settings.minibatch_parts, compiled=settings.compile,
         )  # fmt: skip
-        self.make_optimizer, self.settings = make_optimizer, settings
-        self.collector, self.rollout, self.generator = collector, rollout, generator
+        self.make_optimizer, self.settings, self.rollout = make_optimizer, settings, rollout
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """The optimizer of the network."""
@@ -128,11 +129,23 @@ class PQN(Algorithm):
     def _learn(self) -> None:
         """A few epochs of minibatches of the rollout, whose targets stay as they were when it ended."""
         target = self.compute_targets().flatten()
-        num_minibatches = ceil(len(target) / self.settings.batch_size)
         for _ in range(self.settings.num_epochs):
-            for rows in torch.randperm(len(target), generator=self.generator).chunk(num_minibatches):
+            for rows in self._draw_minibatches(len(target)):
                 self._update(RolloutBatch(*self.rollout.read(rows), target[rows.to(target.device)]))
         self.rollout.clear()
+
+    def _draw_minibatches(self, num_steps: int) -> list[Int64[Tensor, "_"]]:
+        """All steps in a random order, ``batch_size`` or fewer at a time.
+
+        One that would be left over alone goes with the minibatch before: by itself it would move the network as much as
+        all of those, and under batch statistics not at all.
+        """
+        batch_size = self.settings.batch_size
+        rows = torch.randperm(num_steps, generator=self.generator)
+        minibatches = list(rows.chunk(ceil(num_steps / batch_size)))
+        if len(minibatches[-1]) == 1 < batch_size and len(minibatches) > 1:
+            minibatches[-2:] = [torch.cat(minibatches[-2:])]
+        return minibatches
 
     def compute_targets(self) -> Float32[Tensor, "T N"]:
         """The Q(lambda) target of every step of the rollout (Peng & Williams 1994; Section 4, Gallici et al. 2024),
@@ -168,49 +181,29 @@ class PQN(Algorithm):
         loss, td_error = compute_value_loss(select_action(q_tm1, batch.a_tm1), batch.target, error_function="mse")
         return BatchLoss(loss, td_error, q_tm1)
 
-    def end_iteration(self) -> None:
-        """The running episodes are cut; the rollout has ended, and was learned from, with the last round."""
-        self.collector.end_iteration()
-
     # --- what others ask
 
-    @property
-    def agent_steps(self) -> int:
-        """Actions of single environments so far, warm-up included."""
-        return self.collector.agent_steps
-
     def compute_statistics(self) -> dict[str, float]:
-        """Means over the last games of training, and where exploration and learning are."""
+        """Those of any algorithm, and where exploration and the learning rate are."""
         return {
-            **self.collector.compute_statistics(), "train/epsilon": self.settings.epsilon(self.agent_steps),
+            **super().compute_statistics(), "train/epsilon": self.settings.epsilon(self.agent_steps),
             "train/learning_rate": self.settings.annealed_learning_rate(self.agent_steps),
-            "train/updates": self.num_updates,
         }  # fmt: skip
+
+    def list_learning_rates(self, agent_steps: int) -> list[float]:
+        """On a line from the first to that of now."""
+        return [self.settings.annealed_learning_rate(0), self.settings.annealed_learning_rate(agent_steps)]
 
     def sample_states(self, num_states: int, generator: torch.Generator) -> Tensor:
         """Drawn from the rollout."""
         return self.rollout.sample_states(num_states, generator)
 
     def saved_state(self) -> dict[str, Any]:
-        """Counters and streams, the environments, and the values of a rollout that has not ended."""
-        return {
-            "num_updates": self.num_updates, "generator": self.generator.get_state(),
-            "collector": self.collector.state_dict(), "rollout": self.rollout.state_dict(),
-        }  # fmt: skip
+        """What any algorithm saves, and the values of a rollout that has not ended."""
+        return {**super().saved_state(), "rollout": self.rollout.state_dict()}
 
     def check_state(self, state: dict[str, Any]) -> None:
-        """Sizes, types and ranges."""
-        self.collector.check_state_dict(state["collector"], iteration_agent_steps=self.run_length.iteration_agent_steps)
-        check_generator_state(state["generator"])
+        """What any algorithm checks, and the rollout, of the last rounds that were played."""
+        super().check_state(state)
         num_rounds_played = len(state["collector"]["actions"])
         self.rollout.check_state_dict(state["rollout"], num_rounds_played=num_rounds_played)
-
-    def restore_counters(self, state: dict[str, Any]) -> None:
-        """The numbers that are asked for before the environments run."""
-        super().restore_counters(state)
-        self.collector.agent_steps = state["collector"]["agent_steps"]
-        self.generator.set_state(state["generator"])
-
-    def close(self) -> None:
-        """Stop the environments."""
-        self.collector.environments.close()

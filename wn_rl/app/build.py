@@ -20,7 +20,7 @@ from wn_rl.app.run_settings import RunSettings
 from wn_rl.app.targets import LOGGERS, OPTIMIZERS, check_target
 from wn_rl.envs import selection
 from wn_rl.envs.protocols import AnyProtocol
-from wn_rl.errors import ConfigurationError
+from wn_rl.errors import ConfigurationError, show_value
 from wn_rl.learning.settings import DQNSettings, LearnerSettings, PQNSettings
 from wn_rl.nn.optimizer_groups import make_parameter_groups
 from wn_rl.replay.persistence import ReplayArchive
@@ -32,7 +32,7 @@ from wn_rl.replay.samplers import Sampler, UniformSampler
 from wn_rl.replay.storage import choose_storage, make_storage
 from wn_rl.runs.agent import make_network
 from wn_rl.runs.layout import REPLAY_FOLDER
-from wn_rl.system.fields import get_rules, parse
+from wn_rl.system.fields import GREATEST, get_rules, parse
 from wn_rl.system.registry import look_up
 from wn_rl.system.seeding import make_stream
 from wn_rl.types import ObservationSpec, VectorEnvironment
@@ -109,6 +109,7 @@ def check_targets(config: DictConfig) -> None:
         ConfigurationError: it would call something else, or the optimizer does not take what it is given.
     """
     check_target("optimizer", as_dict(config.optimizer), OPTIMIZERS)
+    _check_finite(as_dict(config.optimizer))
     if config.logger is not None and "_target_" in config.logger:
         check_target("logger", as_dict(config.logger), LOGGERS)
     try:
@@ -116,6 +117,16 @@ def check_targets(config: DictConfig) -> None:
     except Exception as error:  # Hydra's own, and whatever an optimizer makes of its arguments
         reason = " ".join(str(error).split())[:200]
         raise ConfigurationError(f"optimizer cannot be made of its settings: {reason}") from error
+
+
+def _check_finite(settings: Mapping[str, Any]) -> None:
+    """Optimizers refuse what is negative, and take what nothing can be computed with."""
+    for name, value in settings.items():
+        numbers = value if isinstance(value, list) else [value]
+        if any(isinstance(entry, int | float) and not abs(entry) <= GREATEST for entry in numbers):
+            raise ConfigurationError(
+                f"optimizer.{name}={show_value(value)}: needs numbers of at most {GREATEST}, as in configs/optimizer/"
+            )
 
 
 def make_optimizer(config: DictConfig, network: nn.Module) -> torch.optim.Optimizer:

@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from wn_rl.app.build import as_dict, find_kinds, make_protocol, parse_settings, resolve_storage
 from wn_rl.app.machine import (
     choose_num_envs,
+    fit_threads,
     resolve_accelerator,
     resolve_precision,
     resolve_threads,
@@ -19,7 +20,7 @@ from wn_rl.app.targets import check_saved_logger
 from wn_rl.envs.games import resolve_game
 from wn_rl.envs.gymnasium_environments import import_environment
 from wn_rl.envs.selection import check_game, find_observation
-from wn_rl.errors import ConfigurationError
+from wn_rl.errors import ConfigurationError, show_value
 from wn_rl.networks.torsos import choose_torso
 from wn_rl.runs.configuration_file import TRUSTED, follow_references, is_reference, read_configuration
 from wn_rl.runs.layout import CONFIG_FILE
@@ -146,10 +147,11 @@ def resume_configuration(given: DictConfig, overrides: list[str], run_dir: Path)
             continue
         if not {key, key.partition(".")[0]} & set(changeable):
             raise ConfigurationError(
-                f"{key} was {old} when this run began and cannot become {new} on resume;"
+                f"{key} was {show_value(old)} when this run began and cannot become {show_value(new)} on resume;"
                 f" leave it out, or start a new run (may change: {', '.join(changeable)})"
             )
         OmegaConf.update(saved, key, new, merge=False)
+    fit_threads(saved, typed={override.partition("=")[0].lstrip("+~") for override in overrides})
     resolve_threads(saved, learns_while_playing=find_kinds(saved)[1].learns_while_playing)
     _check(saved)
     protocol = make_protocol(saved)

@@ -1,11 +1,13 @@
 """What is found by itself where a configuration says ``auto``: device, precision, threads, environments."""
 
+import os
+from collections.abc import Collection
 from pathlib import Path
 
 import torch
 from omegaconf import DictConfig
 
-from wn_rl.errors import ConfigurationError
+from wn_rl.errors import ConfigurationError, show_value
 from wn_rl.nn.normalizers import PER_EXAMPLE_NORMALIZERS
 from wn_rl.system.cpu import count_cores
 from wn_rl.types import ObservationSpec
@@ -34,6 +36,15 @@ def resolve_threads(config: DictConfig, *, learns_while_playing: bool) -> None:
     for key, value in found.items():
         if config[key] == "auto":
             config[key] = value
+
+
+def fit_threads(config: DictConfig, *, typed: Collection[str]) -> None:
+    """Lower what a saved run had on a machine of more cores, and say so; what the user types is left to be refused."""
+    num_cores = os.cpu_count() or 1
+    for key in ("num_threads", "num_env_threads", "minibatch_parts"):
+        if key not in typed and type(config[key]) is int and config[key] > num_cores:
+            print(f"{key}={show_value(config[key])} is lowered to {num_cores}, the cores of this machine")
+            config[key] = num_cores
 
 
 def _choose_minibatch_parts(config: DictConfig) -> int:

@@ -9,7 +9,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 
-from wn_rl.acting.evaluator import evaluate_agent, summarize_returns
+from wn_rl.acting.evaluator import MAX_EPISODES, evaluate_agent, summarize_returns
 from wn_rl.acting.policies import Policy
 from wn_rl.app.machine import resolve_accelerator, share_cores
 from wn_rl.envs.protocols import AnyProtocol, load_protocol
@@ -20,7 +20,7 @@ from wn_rl.runs.agent import Agent, load_agent
 from wn_rl.runs.evaluations import make_evaluation_row
 from wn_rl.runs.folder import check_links
 from wn_rl.runs.layout import AGENT_FOLDER, CHECKPOINT_FOLDER
-from wn_rl.system.cpu import MAX_THREADS, count_cores, use_processor
+from wn_rl.system.cpu import count_cores, thread_count, use_processor
 from wn_rl.system.fields import share, whole
 from wn_rl.system.terminals import make_progress_bar
 from wn_rl.viewing.commentator import AgentView
@@ -76,7 +76,7 @@ def load_player(config: DictConfig) -> Player:
         ConfigurationError: there is no such agent, or a number is out of range.
     """
     for key, check in (
-        ("episodes", whole(1, 10**6)),
+        ("episodes", whole(1, MAX_EPISODES)),
         ("num_envs", whole(1, 4096)),
         ("seed", whole(0)),
         ("epsilon", share),
@@ -145,8 +145,5 @@ def _find_num_threads(config: DictConfig) -> tuple[int, int]:
     """Threads for the network and for the environments: as the configuration says, or what suits their taking turns."""
     found = []
     for key, automatic in (("num_threads", share_cores()[0]), ("num_env_threads", count_cores())):
-        value = automatic if config[key] == "auto" else config[key]
-        if not isinstance(value, int) or not 1 <= value <= MAX_THREADS:
-            raise ConfigurationError(f"{key}={value}: needs auto or a whole number from 1 to {MAX_THREADS}")
-        found.append(value)
+        found.append(automatic if config[key] == "auto" else thread_count(key, config[key]))
     return found[0], found[1]

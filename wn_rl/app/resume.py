@@ -95,7 +95,8 @@ def check_checkpoint(checkpoint: dict[str, Any], module: Algorithm, path: Path) 
         _check_counters(checkpoint)
         _check_progress(checkpoint)
         _check_tensors(checkpoint["state_dict"], module.state_dict())
-        _check_optimizer(checkpoint["optimizer_states"], module.configure_optimizers())
+        learning_rates = module.list_learning_rates(checkpoint["agent"]["agent_steps"])
+        _check_optimizer(checkpoint["optimizer_states"], module.configure_optimizers(), learning_rates)
         module.check_state(checkpoint["wn_rl"])
     except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError, OverflowError) as error:
         reason = " ".join(str(error).split())[:300] or type(error).__name__
@@ -188,7 +189,9 @@ def _check_tensors(saved: dict[str, Any], own: dict[str, Any]) -> None:
             raise ValueError(f"its {name} is not finite")
 
 
-def _check_optimizer(saved: list[dict[str, Any]], optimizer: torch.optim.Optimizer) -> None:
+def _check_optimizer(
+    saved: list[dict[str, Any]], optimizer: torch.optim.Optimizer, learning_rates: list[float]
+) -> None:
     """Loading an optimizer checks no shapes, and the next update would fail or, worse, broadcast."""
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     groups = [[len(group["params"]) for group in state["param_groups"]] for state in saved]
@@ -197,7 +200,10 @@ def _check_optimizer(saved: list[dict[str, Any]], optimizer: torch.optim.Optimiz
     for now, then in zip(optimizer.param_groups, saved[0]["param_groups"], strict=True):
         for name in sorted({*now} & {*then} - {"params"}):
             is_same = _as_list(then[name]) == _as_list(now[name])
-            if not is_same and not (name == "lr" and 0 <= then[name] <= now[name]):  # which falls, where it falls
+            if name == "lr" and learning_rates:
+                known = [now["lr"], *learning_rates]
+                is_same = min(known) <= then["lr"] <= max(known)
+            if not is_same:
                 raise ValueError(f"its optimizer was told {name}={then[name]!r:.40}, not {now[name]!r:.40}")
     states = saved[0]["state"]
     if states and (len({tuple(sorted(entry)) for entry in states.values()}) > 1 or len(states) != len(parameters)):

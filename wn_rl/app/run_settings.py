@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from wn_rl.acting.evaluator import MAX_EPISODES
 from wn_rl.envs.protocols import AnyProtocol, load_protocol
-from wn_rl.errors import ConfigurationError
+from wn_rl.errors import ConfigurationError, show_value
 from wn_rl.networks.network_settings import NetworkSettings
 from wn_rl.nn.normalizers import NORMALIZERS
-from wn_rl.system.cpu import MAX_THREADS
+from wn_rl.system.cpu import thread_count
 from wn_rl.system.fields import (
     file_of_configs,
     number,
@@ -27,7 +28,7 @@ from wn_rl.system.fields import (
 class EvaluationSettings:
     """The section ``evaluation``."""
 
-    episodes: int = setting(whole(0))
+    episodes: int = setting(whole(0, MAX_EPISODES))
     epsilon: float = setting(share)
     num_envs: int = setting(whole(1, 4096))
     seed: int = setting(whole(0))
@@ -55,9 +56,9 @@ class WeightStatisticsSettings:
     """The section ``weight_statistics``."""
 
     period_agent_steps: int = setting(whole(0))
-    num_states: int = setting(whole(1))
+    num_states: int = setting(whole(1, 65_536))  # as initialization_batch_size
     dormant_threshold: float = setting(number(0))
-    rank_threshold: float = setting(number(0))
+    rank_threshold: float = setting(share)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,13 +72,15 @@ class EnvironmentSettings:
 
 def _protocol(key: str, value: Any) -> AnyProtocol:
     if not isinstance(value, Mapping):
-        raise ConfigurationError(f"{key}={value}: needs a file of configs/{key}, as in {key}=machado")
+        raise ConfigurationError(f"{key}={show_value(value)}: needs a file of configs/{key}, as in {key}=machado")
     return load_protocol({str(name): entry for name, entry in value.items()})
 
 
 def _folder_word(key: str, value: Any) -> str:
     if "/" in text(key, value) or len(value) > 100 or not value.isprintable():
-        raise ConfigurationError(f"{key}={value}: needs a word without / of 100 letters at most; it names a folder")
+        raise ConfigurationError(
+            f"{key}={show_value(value)}: needs a word without / of 100 letters at most; it names a folder"
+        )
     return str(value)
 
 
@@ -107,6 +110,6 @@ class RunSettings:
     logger: dict[str, Any] | None = setting(_logger, changeable=True)
     accelerator: str = setting(one_of(("auto", "cpu", "gpu")))
     deterministic: bool = setting(switch, changeable=True)
-    num_threads: int = setting(whole(1, MAX_THREADS), changeable=True)
-    num_env_threads: int = setting(whole(1, MAX_THREADS), changeable=True)
+    num_threads: int = setting(thread_count, changeable=True)
+    num_env_threads: int = setting(thread_count, changeable=True)
     progress: bool = setting(switch, changeable=True)

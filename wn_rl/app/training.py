@@ -195,6 +195,12 @@ def _make_run(
         enable_progress_bar=config.progress, enable_model_summary=False, num_sanity_val_steps=0,
         log_every_n_steps=1, default_root_dir=folder,
     )  # fmt: skip
+    longest = algorithm.run_length.longest_game
+    if longest < build.make_protocol(config).max_episode_agent_steps:
+        print(
+            f"games longer than {longest:,} agent steps (iteration_agent_steps / num_envs) are cut in training, and are"
+            " not in its mean return; evaluations play whole games"
+        )
     if (memory := algorithm.describe_memory()) is not None:
         print(memory)
     return Run(folder, trainer, algorithm, interruption, saving, checkpoint, lock)
@@ -224,7 +230,8 @@ def _make_callbacks(
     )  # fmt: skip
     evaluation = Evaluation(
         make_environments=partial(
-            build.make_environments, config, num_envs=config.evaluation.num_envs,
+            build.make_environments, config,
+            num_envs=max(1, min(config.evaluation.num_envs, config.evaluation.episodes)),
             num_threads=config.num_threads + config.num_env_threads,  # the network waits meanwhile
         ),
         game=config.game,

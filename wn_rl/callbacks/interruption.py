@@ -9,18 +9,20 @@ from typing import Any
 import lightning
 
 from wn_rl.callbacks.run_callback import RunCallback
+from wn_rl.system.second_signal import SecondSignal
 
 _HANG_UP = getattr(signal, "SIGHUP", None)  # Windows has none
 _SIGNALS = [signal.SIGINT, signal.SIGTERM] + ([_HANG_UP] if _HANG_UP is not None else [])
 
 
 class Interruption(RunCallback):
-    """Turns the first signal into a wish to stop, and the second into the default: stop at once."""
+    """Turns the first signal into a wish to stop, and ends the process at the second."""
 
     def __init__(self) -> None:
         self.is_requested = False
         self._previous: dict[signal.Signals, Any] = {}
         self._terminals: list[int] = []
+        self._second: SecondSignal | None = None
 
     def setup(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
         """Remember the handlers of before: Lightning's, which come next, would keep the whole run in memory."""
@@ -33,9 +35,15 @@ class Interruption(RunCallback):
         for signal_number, handler in self._previous.items():
             if handler is not signal.SIG_IGN:  # as nohup has it
                 signal.signal(signal_number, self._on_signal)
+        impatient = [signal_number for signal_number in self._previous if signal_number != _HANG_UP]
+        if impatient:  # a shell sends SIGHUP twice, and nobody is there to be impatient
+            self._second = SecondSignal(impatient, self._say_that_it_ends)
 
     def close(self) -> None:
         """Put the handlers back."""
+        if self._second is not None:
+            self._second.close()
+            self._second = None
         for signal_number, handler in self._previous.items():
             signal.signal(signal_number, handler)
         self._previous = {}
@@ -43,10 +51,14 @@ class Interruption(RunCallback):
     def _on_signal(self, signal_number: int, frame: FrameType | None) -> None:
         if signal_number == _HANG_UP:
             _leave(self._terminals)
-        elif self.is_requested:  # a shell sends a second SIGHUP, and nobody is there to be impatient
-            raise KeyboardInterrupt
         self.is_requested = True
         self.algorithm.trainer.should_stop = True
+
+    def _say_that_it_ends(self) -> None:
+        """The bar hides the cursor of its terminal."""
+        for descriptor in self._terminals:
+            os.write(descriptor, b"\x1b[?25h\n")
+        os.write(2, b"stopped at once, at the second signal; resume=... goes on from the last checkpoint\n")
 
 
 def _find_terminals() -> list[int]:

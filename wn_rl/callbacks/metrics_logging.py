@@ -18,19 +18,26 @@ class MetricsLogging(RunCallback):
 
     def __init__(self, metrics_csv: MetricsCSV) -> None:
         self._metrics_csv = metrics_csv
+        self._begin_agent_steps = 0
 
     def on_iteration_begin(self) -> None:
         """Measure the first chunk's speed from here on: evaluation, video and checkpoint lie before it."""
         self.algorithm.metrics.start(self.algorithm.agent_steps, self.algorithm.num_updates)
 
+    def on_chunk_begin(self, chunk: int) -> None:
+        """Note where it begins."""
+        self._begin_agent_steps = self.algorithm.agent_steps
+
     def on_chunk_end(self) -> None:
-        """Log the chunk that has just ended.
+        """Log the chunk that has just ended; of a few rounds there are fewer chunks than of a whole iteration.
 
         Raises:
             ConfigurationError: learning has diverged, as a sum over the chunk that is no finite number shows. The
                 row is logged; no checkpoint is written.
         """
         algorithm = self.algorithm
+        if algorithm.agent_steps == self._begin_agent_steps:
+            return
         row = {
             **algorithm.metrics.compute_and_reset(algorithm.agent_steps, algorithm.num_updates),
             **algorithm.compute_statistics(),

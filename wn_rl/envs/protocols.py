@@ -12,7 +12,7 @@ import math
 import re
 from typing import ClassVar, Literal
 
-from wn_rl.errors import ConfigurationError
+from wn_rl.errors import ConfigurationError, show_value
 
 # A play of 2^30 frames lasts 207 days at 60 Hz; the emulator counts its frames in 32 bits.
 LARGEST_MAX_EPISODE_FRAMES = 2**30
@@ -82,16 +82,18 @@ class Protocol:
         if values.keys() != types.keys():
             raise ConfigurationError(f"a protocol has the values {sorted(types)}, got {sorted(values)}")
         probability = values["repeat_action_probability"]
-        if type(probability) is int:  # a file may say 0 for 0.0
+        if type(probability) is int and probability in (0, 1):  # a file may say 0 for 0.0
             values = values | {"repeat_action_probability": float(probability)}
         for key, value in values.items():
             if type(value) is not types[key]:  # exactly: True is no number of frames
-                raise ConfigurationError(f"protocol.{key}={value!r} has the wrong type {type(value).__name__}")
+                raise ConfigurationError(f"protocol.{key}={_show(value)} has the wrong type {type(value).__name__}")
         return cls(**values)  # type: ignore[arg-type]  # checked above
 
     def _require(self, is_valid: bool, field: str, requirement: str) -> None:
         if not is_valid:
-            raise ConfigurationError(f"protocol.{field}={getattr(self, field)!r} is invalid: it must be {requirement}")
+            raise ConfigurationError(
+                f"protocol.{field}={_show(getattr(self, field))} is invalid: it must be {requirement}"
+            )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -121,13 +123,20 @@ class GymnasiumProtocol:
         if sorted(values) != names or values["name"] != cls.env or not isinstance(kwargs, dict):
             raise ConfigurationError(f"Gymnasium's protocol has the values {names}, got {sorted(values)}")
         if type(limit) is not int or not 0 < limit <= LARGEST_MAX_EPISODE_FRAMES:
-            raise ConfigurationError(f"protocol.max_episode_agent_steps={limit!r} needs a whole number of at least 1")
+            raise ConfigurationError(
+                f"protocol.max_episode_agent_steps={_show(limit)} needs a whole number of at least 1"
+            )
         for key, value in kwargs.items():
             # "module:name" makes some environments import code
-            is_plain = type(value) in (bool, int, float) or (type(value) is str and ":" not in value)
+            is_plain = type(value) in (bool, float) or (type(value) is str and ":" not in value)
+            is_plain |= type(value) is int and abs(value) < 2**63
             if not str(key).isidentifier() or key in RESERVED_KWARGS or not is_plain:
-                raise ConfigurationError(f"env.kwargs.{key}={value!r:.40} needs a plain number, word or truth value")
+                raise ConfigurationError(f"env.kwargs.{key}={_show(value)} needs a plain number, word or truth value")
         return cls(name=cls.env, max_episode_agent_steps=limit, kwargs=kwargs)
+
+
+def _show(value: object) -> str:
+    return repr(show_value(value)) if isinstance(value, str) else show_value(value)
 
 
 AnyProtocol = Protocol | GymnasiumProtocol

@@ -63,8 +63,19 @@ class RunLength:
 
     @property
     def num_iterations(self) -> int:
-        """Iterations in the run; the last may be shorter."""
-        return math.ceil(self.total_agent_steps / self.iteration_agent_steps) + self.num_rests
+        """Iterations in the run; the last may be shorter, and has a round at least.
+
+        There is no other one where the last round of an iteration does the agent steps that would be left for it.
+        """
+        number = math.ceil(self.total_agent_steps / self.iteration_agent_steps)
+        num_rounds_before = math.ceil((number - 1) * self.iteration_agent_steps / self.num_envs)
+        has_rounds = number == 1 or num_rounds_before * self.num_envs < self.total_agent_steps
+        return (number if has_rounds else number - 1) + self.num_rests
+
+    @property
+    def longest_game(self) -> int:
+        """Agent steps of each environment in an iteration, at whose end it begins anew: what lasts longer is cut."""
+        return math.ceil(min(self.iteration_agent_steps, self.total_agent_steps) / self.num_envs)
 
     @property
     def num_chunks(self) -> int:

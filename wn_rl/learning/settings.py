@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
+from math import ceil
 from typing import ClassVar
 
 import torch
@@ -11,10 +12,10 @@ from wn_rl.errors import ConfigurationError
 from wn_rl.learning.schedules import LinearSchedule, RunLength
 from wn_rl.networks.heads import HEADS
 from wn_rl.networks.network_settings import NetworkSettings
-from wn_rl.nn.normalizers import PER_EXAMPLE_NORMALIZERS
+from wn_rl.nn.normalizers import MINIBATCH_NORMALIZERS, PER_EXAMPLE_NORMALIZERS
 from wn_rl.replay.replay_settings import ReplaySection
 from wn_rl.replay.rollout import RolloutSection
-from wn_rl.system.cpu import MAX_THREADS
+from wn_rl.system.cpu import thread_count
 from wn_rl.system.fields import limit, number, one_of, section, setting, share, switch, whole
 
 
@@ -43,16 +44,16 @@ class LearnerSettings:
     chunk_agent_steps: int = setting(whole(1))
     num_envs: int = setting(whole(1, 4096))  # emulators, of some megabytes each
     seed: int = setting(whole(0))
-    learning_rate: float = setting(number(above=0))
+    learning_rate: float = setting(number(0, 1e6, above=0))
     max_gradient_norm: float | None = setting(limit)
-    weight_decay: float = setting(number(0))
+    weight_decay: float = setting(number(0, 1e6))
     initialization: str = setting(one_of(("data_dependent", "random")))
     initialization_batch_size: int = setting(whole(2, 65_536))  # stacks of 28 KB in a forward pass
-    initial_q_std: float = setting(number(1e-6))
+    initial_q_std: float = setting(number(1e-6, 1e6))
     exploration: ExplorationSettings = section(ExplorationSettings)
     precision: str = setting(one_of(("auto", "bf16-mixed", "32-true")))
     compile: bool = setting(switch, changeable=True)
-    minibatch_parts: int = setting(whole(1, MAX_THREADS), changeable=True)
+    minibatch_parts: int = setting(thread_count, changeable=True)
 
     @cached_property
     def run_length(self) -> RunLength:
@@ -91,6 +92,14 @@ class LearnerSettings:
                 f"iteration_agent_steps={self.iteration_agent_steps} is less than num_envs={self.num_envs}, one step"
                 " of each; raise the first or lower the second"
             )
+        if normalizer == "layer_norm" and network.hidden_units < 2:
+            raise ConfigurationError(
+                "normalizer=layer_norm takes away what network.hidden_units=1 has to say, which is its own mean; raise"
+                " network.hidden_units to at least 2"
+            )
+        self._check_parts(normalizer, accelerator)
+
+    def _check_parts(self, normalizer: str, accelerator: str) -> None:
         hindrances = {
             f"accelerator={accelerator}": accelerator != "cpu",
             "compile=true": self.compile,
@@ -103,14 +112,21 @@ class LearnerSettings:
                 f"{' or '.join(PER_EXAMPLE_NORMALIZERS)}, not {hindering[0]}; say minibatch_parts=1, or auto"
             )
 
+    def _check_minibatch(self, batch_size: int, normalizer: str) -> None:
+        if batch_size < 2 and normalizer in MINIBATCH_NORMALIZERS:
+            raise ConfigurationError(
+                f"batch_size={batch_size}: normalizer={normalizer} learns from how the examples of a minibatch differ;"
+                " raise batch_size to at least 2, or take another normalizer"
+            )
+
 
 @dataclass(frozen=True, kw_only=True)
 class DQNSettings(LearnerSettings):
     """What deep Q-learning is told besides: configs/algorithm/dqn.yaml."""
 
     warmup_agent_steps: int = setting(whole(1))
-    batch_size: int = setting(whole(1))
-    samples_per_agent_step: float = setting(number(0))
+    batch_size: int = setting(whole(1, 65_536))
+    samples_per_agent_step: float = setting(number(0, 65_536))
     error_function: str = setting(one_of(("mse", "huber")))
     double: bool = setting(switch)
     advantage_learning: float = setting(number(0, 0.99), before=0.0)  # 1 - alpha divides
@@ -137,6 +153,7 @@ class DQNSettings(LearnerSettings):
                 f"network.head={network.head} learns by quantile Huber regression, not by error_function="
                 f"{self.error_function}; say error_function=huber"
             )
+        self._check_minibatch(self.batch_size, normalizer)
         if self.replay.storage == "device" and accelerator == "cpu":
             raise ConfigurationError(
                 "replay.storage=device needs a GPU, and accelerator=cpu; use ram, compressed or auto"
@@ -156,9 +173,11 @@ class DQNSettings(LearnerSettings):
                 f"warmup_agent_steps={self.warmup_agent_steps} is more than replay.capacity={self.replay.capacity};"
                 " lower the first or raise the second"
             )
-        if self.warmup_agent_steps >= min(self.iteration_agent_steps, self.total_agent_steps):
+        num_warmup_rounds = ceil(self.warmup_agent_steps / self.num_envs)
+        if num_warmup_rounds * self.num_envs >= min(self.iteration_agent_steps, self.total_agent_steps):
             raise ConfigurationError(
-                f"warmup_agent_steps={self.warmup_agent_steps} does not end within the first iteration"
+                f"warmup_agent_steps={self.warmup_agent_steps}, in rounds of num_envs={self.num_envs}, does not end"
+                " within the first iteration"
                 f" (iteration_agent_steps={self.iteration_agent_steps}, total_agent_steps={self.total_agent_steps});"
                 " lower it or raise those"
             )
@@ -176,9 +195,9 @@ class PQNSettings(LearnerSettings):
 
     learns_while_playing: ClassVar[bool] = False
 
-    batch_size: int = setting(whole(1))
-    num_epochs: int = setting(whole(1))
-    final_learning_rate: float = setting(number(0))
+    batch_size: int = setting(whole(1, 65_536))
+    num_epochs: int = setting(whole(1, 1000))
+    final_learning_rate: float = setting(number(0, 1e6))
     learning_rate_decay_agent_steps: int = setting(whole(0))
     rollout: RolloutSection = section(RolloutSection)
 
@@ -211,6 +230,12 @@ class PQNSettings(LearnerSettings):
             raise ConfigurationError(
                 f"network.head={network.head} learns a distribution, and Q(lambda) has targets for its mean alone; say"
                 " network.head=linear or dueling"
+            )
+        self._check_minibatch(self.batch_size, normalizer)
+        if self.num_envs < 2 and normalizer in MINIBATCH_NORMALIZERS:
+            raise ConfigurationError(
+                f"num_envs={self.num_envs}: normalizer={normalizer} learns from how the examples of a minibatch differ,"
+                " and a rollout may hold a single one where an iteration ends; raise num_envs to at least 2"
             )
         rollout = f"num_envs * rollout.num_rounds = {self.rollout_agent_steps} agent steps of a rollout"
         if self.batch_size > self.rollout_agent_steps:

@@ -13,7 +13,7 @@ class NetworkSettings:
 
     torso: str = setting(one_of(TORSOS))
     head: str = setting(one_of(HEADS))
-    num_quantiles: int = setting(whole(1), before=32)
-    hidden_units: int = setting(whole(1))
+    num_quantiles: int = setting(whole(1, 1024), before=32)  # the loss compares each with each
+    hidden_units: int = setting(whole(1, 65_536))
     stack_size: int = setting(whole(1, 128))
     center_pixels: bool = setting(switch, before=False)

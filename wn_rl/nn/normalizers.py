@@ -271,6 +271,10 @@ PER_EXAMPLE_NORMALIZERS = ("none", "weight_norm", "layer_norm")
 """Those under which no example depends on another, and whose layers are plain, weight-normalized or PyTorch's norms."""
 
 
+MINIBATCH_NORMALIZERS = ("mean_only_batch_norm", "weight_norm_mean_only_batch_norm", "batch_norm")
+"""Those under which an example counts by how it differs from the others: of one alone nothing is learned."""
+
+
 def make_normalizer(name: str) -> Normalizer:
     """The normalizer called ``name``. Raises ConfigurationError, naming the known ones, for an unknown name."""
     return look_up(name, NORMALIZERS, what="normalizer")

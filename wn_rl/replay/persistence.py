@@ -42,6 +42,7 @@ class ReplayArchive:
         self._heads_before_flight: Int64[np.ndarray, "N"] = np.zeros(replay.lanes.num_lanes, np.int64)
         self._saved_heads: Int64[np.ndarray, "N"] = np.zeros(replay.lanes.num_lanes, np.int64)
         self._next_number = 0
+        self._unpacked: list[Segment] = []
         self._frames_per_lane = max(MAX_FRAMES // replay.lanes.num_lanes, 1)
         self._writer: ThreadPoolExecutor | None = None
 
@@ -85,19 +86,17 @@ class ReplayArchive:
         """
         self._wait()
         segments = self._load_all_but_frames(state)
-        for segment in segments:
-            self._restore(segment)
+        self._unpack(segments)
         self._segments, self._next_number = segments, state["next_number"]
         self._saved_heads = self._replay.lanes.heads.copy()
 
     def check_state_dict(self, state: dict[str, Any]) -> None:
-        """Make sure that ``load_state_dict`` would do; of the replay all but the frames is loaded for it.
+        """Make sure that ``load_state_dict`` would do, by doing most of it: of the same segments it unpacks none again.
 
         Raises:
             ConfigurationError: what ``load_state_dict`` raises.
         """
-        for segment in self._load_all_but_frames(state):
-            read_segment(self._folder, segment, self._replay.observation)
+        self._unpack(self._load_all_but_frames(state))
 
     def _load_all_but_frames(self, state: dict[str, Any]) -> list[Segment]:
         entries = get_entry(state, "segments", list)
@@ -166,6 +165,15 @@ class ReplayArchive:
             reached = np.maximum(reached, segment.stops)
         if (reached < heads).any():
             raise ConfigurationError("the saved replay lacks segments: resume from another checkpoint")
+
+    def _unpack(self, segments: list[Segment]) -> None:
+        """Put all frames back, unless these were the last to be put back and nothing was written since."""
+        if self._unpacked == segments and (self._saved_heads == 0).all():
+            return
+        self._unpacked = []
+        for segment in segments:
+            self._restore(segment)
+        self._unpacked = segments
 
     def _restore(self, segment: Segment) -> None:
         """Put the frames of one segment back, as far as they were not overwritten."""

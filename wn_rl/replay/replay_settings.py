@@ -19,15 +19,19 @@ class TransitionSettings:
     reward_clip: float | None = setting(limit)
 
     def check_capacity(self, *, num_envs: int, stack_size: int) -> None:
-        """Make sure that each environment's lane holds a stack and the n frames after it: else nothing is ever sampled.
+        """Make sure that each environment's lane always holds a complete transition with all of its frames.
+
+        Which takes S + n observations amid an episode. Where one has begun n - 1 agent steps ago, the newest complete
+        transition is the last of the episode before, and the new one's first observation takes a place besides. Another
+        is taken where the end of an iteration has cut an episode that had just begun.
 
         Raises:
             ConfigurationError: it does not.
         """
-        smallest = num_envs * (stack_size + self.n_step)
+        smallest = num_envs * (stack_size + self.n_step + 2)
         if self.capacity < smallest:
             raise ConfigurationError(
-                f"replay.capacity={self.capacity} is less than num_envs * (network.stack_size + replay.n_step) ="
+                f"replay.capacity={self.capacity} is less than num_envs * (network.stack_size + replay.n_step + 2) ="
                 f" {smallest}; raise replay.capacity to at least {smallest}, or lower num_envs={num_envs}"
             )
 

@@ -10,7 +10,7 @@ from dataclasses import field, fields
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
-from wn_rl.errors import ConfigurationError
+from wn_rl.errors import ConfigurationError, show_value
 
 Check = Callable[[str, Any], Any]
 
@@ -60,9 +60,9 @@ def number(minimum: float = -math.inf, maximum: float = GREATEST, *, above: floa
     def check(key: str, value: Any) -> Any:
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         if not is_number or not minimum <= value < math.inf or (above is not None and not value > above):
-            raise ConfigurationError(f"{key}={value}: needs a number {need}")
+            raise ConfigurationError(f"{key}={show_value(value)}: needs a number {need}")
         if value > maximum:
-            raise ConfigurationError(f"{key}={value}: needs a number of at most {maximum}")
+            raise ConfigurationError(f"{key}={show_value(value)}: needs a number of at most {maximum}")
         return value
 
     return check
@@ -74,7 +74,7 @@ def whole(minimum: int, maximum: float = GREATEST_WHOLE) -> Check:
 
     def check(key: str, value: Any) -> Any:
         if not isinstance(check_number(key, value), int):
-            raise ConfigurationError(f"{key}={value}: needs a whole number")
+            raise ConfigurationError(f"{key}={show_value(value)}: needs a whole number")
         return value
 
     return check
@@ -83,28 +83,28 @@ def whole(minimum: int, maximum: float = GREATEST_WHOLE) -> Check:
 def share(key: str, value: Any) -> Any:
     """A number between 0 and 1."""
     if number(0)(key, value) > 1:
-        raise ConfigurationError(f"{key}={value}: needs a number between 0 and 1")
+        raise ConfigurationError(f"{key}={show_value(value)}: needs a number between 0 and 1")
     return value
 
 
 def limit(key: str, value: Any) -> Any:
     """A number above 0, or None."""
     if value is not None and (type(value) not in (int, float) or not 0 < value <= GREATEST):
-        raise ConfigurationError(f"{key}={value}: needs a number above 0, or null for no limit")
+        raise ConfigurationError(f"{key}={show_value(value)}: needs a number above 0, or null for no limit")
     return value
 
 
 def switch(key: str, value: Any) -> Any:
     """True or False."""
     if type(value) is not bool:
-        raise ConfigurationError(f"{key}={value}: needs true or false")
+        raise ConfigurationError(f"{key}={show_value(value)}: needs true or false")
     return value
 
 
 def text(key: str, value: Any) -> Any:
     """A word."""
     if type(value) is not str:
-        raise ConfigurationError(f"{key}={value}: needs a word; put quotes around it")
+        raise ConfigurationError(f"{key}={show_value(value)}: needs a word; put quotes around it")
     return value
 
 
@@ -121,7 +121,7 @@ def one_of(known: Iterable[str]) -> Check:
         if value not in words:
             nearest = get_close_matches(str(value), words, n=1)
             hint = f"; did you mean {nearest[0]}?" if nearest else ""
-            raise ConfigurationError(f"{key}={value}: unknown; known: {', '.join(words)}{hint}")
+            raise ConfigurationError(f"{key}={show_value(value)}: unknown; known: {', '.join(words)}{hint}")
         return value
 
     return check
@@ -130,7 +130,7 @@ def one_of(known: Iterable[str]) -> Check:
 def file_of_configs(key: str, value: Any) -> Any:
     """The settings of somebody else's class, which checks them itself."""
     if not isinstance(value, Mapping):
-        raise ConfigurationError(f"{key}={value}: needs a file of configs/{key}")
+        raise ConfigurationError(f"{key}={show_value(value)}: needs a file of configs/{key}")
     return value
 
 
@@ -177,7 +177,9 @@ def check_sections(values: Mapping[str, Any], *kinds: type) -> None:
 
 def _check_section(key: str, value: Any, known: list[str]) -> None:
     if not isinstance(value, Mapping):
-        raise ConfigurationError(f"{key}={value}: is a section, with settings of its own: {', '.join(known)}")
+        raise ConfigurationError(
+            f"{key}={show_value(value)}: is a section, with settings of its own: {', '.join(known)}"
+        )
 
 
 def _parse_one(key: str, name: str, values: Mapping[str, Any], rule: Rule) -> Any:

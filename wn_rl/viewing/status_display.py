@@ -61,7 +61,7 @@ class StatusDisplay(JupyterMixin):
     def _describe_phase(self) -> str:
         status = self.status
         if status.phase == "warm-up":
-            return "filling the replay"
+            return "warming up"
         if status.phase == "evaluation":
             games = f" {status.phase_done}/{status.phase_total}" if status.phase_total > 0 else ""
             return f"iteration {max(status.iteration, 1)}/{status.num_iterations}, evaluating{games}"

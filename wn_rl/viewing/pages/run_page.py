@@ -90,7 +90,9 @@ def _make_tiles(run: RunFolder, hours: dict[str, list[float]]) -> list[dict[str,
             _make_tile("Best evaluation", format_score(best.mean), f"at {format_count(best.agent_steps)} agent steps"),
         ]  # fmt: skip
     if returns:
-        tiles.append(_make_tile("Training return", format_score(returns[-1]), "mean of the last games"))
+        tiles.append(
+            _make_tile("Training return", format_score(returns[-1]), f"mean of the last {_describe_games(run)}")
+        )
     tiles.append(_make_tile("Agent steps", format_count(steps), f"{format_count(frames)} frames"))
     if hours["hours"]:
         speeds = sorted(value for value in run.metrics["speed/agent_steps_per_second"] if value is not None)
@@ -107,6 +109,14 @@ def _count_games(row: Evaluation) -> str:
     if row.episodes is None:
         return ""
     return f"· {row.episodes:.0f}\xa0game{'' if row.episodes == 1 else 's'}"
+
+
+def _describe_games(run: RunFolder) -> str:
+    """Games of training, which begins them anew with every iteration: those are counted that end before."""
+    iteration, num_envs = (run.settings.get(key) for key in ("iteration_agent_steps", "num_envs"))
+    if not (isinstance(iteration, int) and isinstance(num_envs, int) and num_envs > 0):
+        return "games"
+    return f"games of at most {format_count(-(-iteration // num_envs))} agent steps"
 
 
 def _make_galleries(groups: VideoGroups) -> list[dict[str, Any]]:
