@@ -8,13 +8,11 @@ from safetensors.torch import load, save
 from torch import nn
 from torch.nn.utils import parametrizations
 
-from tests.helpers.networks import ALL_NORMALIZERS, draw_frames, make_generator, make_network, make_trained
+from tests.helpers.networks import ALL_NORMALIZERS, HEADS, draw_frames, make_generator, make_network, make_trained
 from wn_rl.networks.torsos import FlattenChannelsLast, WidthToDepth
 from wn_rl.nn.conversion import weight_normalize
 from wn_rl.nn.folding import fold_, make_folded
 from wn_rl.nn.normalizers import BatchNorm
-
-HEADS = ["linear", "dueling", "quantile", "dueling_quantile"]
 
 
 def make_signed(normalizer, head="linear"):
