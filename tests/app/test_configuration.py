@@ -5,6 +5,7 @@ import runpy
 import subprocess
 import sys
 import time
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from wn_rl.callbacks.video_recording import Videos
 from wn_rl.callbacks.weight_statistics import WeightStatistics
 from wn_rl.envs import selection
 from wn_rl.errors import ConfigurationError
+from wn_rl.networks.distributions import HeadSizes
 from wn_rl.replay.storage import STORAGE_NAMES
 from wn_rl.system import seeding
 

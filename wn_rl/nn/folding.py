@@ -156,9 +156,9 @@ def _write_noisy_(module: NoisyLinear, folded: nn.Module) -> ComputedWeights:
 def make_folded(network: nn.Module, *, keeps_noise: bool = False) -> nn.Module:
     """A plain network with the outputs that ``network`` has in evaluation mode (difference under 1e-5 in float32).
 
-    With ``keeps_noise`` noisy layers stay, around a plain layer, with the noise of now. It is in evaluation mode, shares
-    nothing with ``network``, and no parameter of it requires a gradient. It may be moved to another dtype or memory
-    format and refreshed by :func:`fold_`.
+    With ``keeps_noise`` noisy layers stay, around a plain layer, with the noise of now. It is in evaluation mode,
+    shares nothing with ``network``, and no parameter of it requires a gradient. It may be moved to another dtype or
+    memory format and refreshed by :func:`fold_`.
     """
     replacements: dict[int, nn.Module] = {}
     covered: set[nn.Module] = set()
