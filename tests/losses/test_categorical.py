@@ -18,10 +18,10 @@ def draw(*shape: int, seed: int = 3) -> torch.Tensor:
 def project_by_brute_force(returns: np.ndarray, probabilities: np.ndarray, atoms: np.ndarray) -> np.ndarray:
     """Algorithm 1 of Bellemare et al. 2017 as it is written, in float64."""
     projected = np.zeros((len(returns), len(atoms)))
-    spacing = atoms[1] - atoms[0]
+    last = len(atoms) - 1
     for b, row in enumerate(returns):
         for j, value in enumerate(row):
-            place = (min(max(value, atoms[0]), atoms[-1]) - atoms[0]) / spacing
+            place = min(max((float(value) - atoms[0]) / (atoms[-1] - atoms[0]) * last, 0), last)
             lower, upper = int(np.floor(place)), int(np.ceil(place))
             if lower == upper:
                 projected[b, lower] += probabilities[b, j]

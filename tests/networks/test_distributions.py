@@ -75,7 +75,8 @@ def test_cosines_are_exact_where_the_network_computes_in_bfloat16() -> None:
     rough = FoldedNetwork(network, dtype=torch.bfloat16).network.head.distribution
     seen: list[torch.Tensor] = []
     rough.embedding.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    rough.condition(torch.ones(1, 64, dtype=torch.bfloat16), torch.tensor([[0.9]]))
+    num_features = rough.embedding[0].out_features
+    rough.condition(torch.ones(1, num_features, dtype=torch.bfloat16), torch.tensor([[0.9]]))
     expected = [math.cos(math.pi * i * 0.9) for i in range(1, SIZES.num_cosines + 1)]
     np.testing.assert_allclose(seen[0].float().flatten(), expected, atol=4e-3)
 
