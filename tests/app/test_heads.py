@@ -9,6 +9,7 @@ import torch
 from omegaconf import OmegaConf
 
 from tests.helpers.configurations import compose_config
+from tests.helpers.killed_runs import PROTOCOL
 from tests.helpers.networks import HEADS, make_generator
 from wn_rl import evaluate
 from wn_rl.app.configuration import load_configuration, select_fixed_settings
@@ -22,12 +23,12 @@ from wn_rl.runs.layout import CONFIG_FILE, LAST_CHECKPOINT
 from wn_rl.types import ObservationSpec
 
 WORDS = [
-    "env=gymnasium", "env.id=CartPole-v1", "preset=null", "total_agent_steps=240", "iteration_agent_steps=240",
+    "env=gymnasium", "env.id=CartPole-v1", "total_agent_steps=240", "iteration_agent_steps=240",
     "chunk_agent_steps=80", "warmup_agent_steps=64", "num_envs=4", "num_threads=1", "num_env_threads=1",
     "network.torso=vector", "network.hidden_units=8", "network.stack_size=1", "batch_size=16", "replay.capacity=400",
     "replay.storage=ram", "initialization_batch_size=16", "evaluation.episodes=2", "evaluation.num_envs=2",
     "minibatch_parts=1", "video.period_iterations=0", "logger=none", "progress=false", "accelerator=cpu",
-    "precision=32-true", "protocol.max_episode_frames=60", "network.num_taus=6", "network.num_target_taus=5",
+    "precision=32-true", "protocol.max_episode_agent_steps=60", "network.num_taus=6", "network.num_target_taus=5",
     "network.num_acting_taus=4", "network.noisy=true", "network.dueling=true", "exploration.initial_epsilon=0",
 ]  # fmt: skip
 
@@ -70,8 +71,7 @@ def make_description(**changes: Any) -> dict[str, Any]:
         "torso": "mlp", "normalizer": "none", "num_actions": 2, "stack_size": 1, "hidden_units": 6,
         "observation": {"shape": [4], "dtype": "float32"}, **changes,
     }  # fmt: skip
-    protocol = OmegaConf.to_container(compose_config("train", "env=gymnasium", "env.id=CartPole-v1").protocol)
-    return {"format": 1, "game": "CartPole-v1", "protocol": protocol, "network": network, "agent_steps": 1}
+    return {"format": 1, "game": "Pong", "protocol": PROTOCOL.__dict__, "network": network, "agent_steps": 1}
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_a_run_of_before_goes_on_under_its_heads_old_name(tmp_path: Path) -> Non
 
 def test_a_head_that_is_two_words_now_is_said_in_one_line() -> None:
     check_words(["network.head=quantile", "network.dueling=true"])
-    with pytest.raises(ConfigurationError, match="say network.head=quantile network.dueling=true") as refusal:
+    with pytest.raises(ConfigurationError, match=r"say network\.head=quantile network\.dueling=true") as refusal:
         check_words(["network.head=dueling_quantile"])
     assert "\n" not in str(refusal.value)
 
@@ -115,7 +115,7 @@ def test_a_head_that_is_two_words_now_is_said_in_one_line() -> None:
 def test_an_agent_whose_head_cannot_be_is_refused_in_one_line(tmp_path: Path, sizes: dict[str, Any]) -> None:
     network = make_network(make_description(head="implicit_quantile")["network"], make_generator(1))
     save_agent(tmp_path, network, make_description(head="implicit_quantile", **sizes))
-    with pytest.raises(ConfigurationError, match=f"cannot be read: network.{next(iter(sizes))}=") as refusal:
+    with pytest.raises(ConfigurationError, match=rf"cannot be read: network\.{next(iter(sizes))}=") as refusal:
         load_agent(tmp_path)
     assert "\n" not in str(refusal.value)
 

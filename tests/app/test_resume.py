@@ -12,7 +12,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from tests.helpers.killed_runs import assert_equal
-from tests.helpers.networks import HEADS, NORMALIZERS_OF_A_RUN
+from tests.helpers.networks import HEADS_OF_A_RUN, NORMALIZERS_OF_A_RUN
 from tests.helpers.toy_runs import make_toy_module, make_trainer
 from wn_rl.algorithms.dqn import DQN
 from wn_rl.app.resume import _check_tensors
@@ -191,11 +191,7 @@ def test_every_normalizer_resumes_exactly(tmp_path: Path, normalizer: str) -> No
     assert_equal(describe(train(parts, normalizer=normalizer, total=600), parts), expected)
 
 
-@pytest.mark.parametrize(
-    "head",
-    [head if head in ("noisy_dueling_categorical", "noisy_implicit_quantile") else pytest.param(head, marks=pytest.mark.slow)
-     for head in HEADS],
-)  # fmt: skip
+@pytest.mark.parametrize("head", HEADS_OF_A_RUN)
 def test_every_head_resumes_exactly(tmp_path: Path, head: str) -> None:
     """What is drawn to learn, and noise, come from the run's own stream."""
     whole = tmp_path / "whole"

@@ -33,6 +33,9 @@ HEADS: dict[str, dict[str, Any]] = {
     "noisy_implicit_quantile": {"head": "implicit_quantile", "noisy": True},
 }
 """What ``make_q_network`` is told for a head that a test calls so."""
+_EVERY_KIND_OF_DRAW = ("noisy_dueling_categorical", "noisy_implicit_quantile")
+HEADS_OF_A_RUN = [name if name in _EVERY_KIND_OF_DRAW else pytest.param(name, marks=pytest.mark.slow) for name in HEADS]
+"""For tests that train: every kind of head and of chance always, the others if asked for."""
 SIZES = HeadSizes(
     num_quantiles=32, num_atoms=11, v_min=-5.0, v_max=4.0, num_taus=6, num_target_taus=5, num_acting_taus=4,
     num_cosines=7,
