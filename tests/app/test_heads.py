@@ -41,7 +41,7 @@ def test_an_agent_plays_as_what_was_trained_without_its_noise(
 ) -> None:
     run = tmp_path / "run"
     words = [f"network={network}", f"error_function={error_function}", f"run_dir={run}", *WORDS]
-    assert start_run(compose_config("train", *words), overrides=words).train()
+    assert start_run(compose_config("train", *words), preset="dopamine").train()
     folded, unfolded = load_agent(run), load_agent(run / LAST_CHECKPOINT)
     observations = torch.randn(5, 1, 4, generator=make_generator(1))
     expected = unfolded.network(observations).q_values

@@ -33,6 +33,8 @@ HEADS: dict[str, dict[str, Any]] = {
     "noisy_implicit_quantile": {"head": "implicit_quantile", "noisy": True},
 }
 """What ``make_q_network`` is told for a head that a test calls so."""
+EVERY_KIND_OF_HEAD = ("linear", "dueling_quantile", "noisy_dueling_categorical", "noisy_implicit_quantile")
+"""Each part in one of them at least, for tests of every normalizer."""
 _EVERY_KIND_OF_DRAW = ("noisy_dueling_categorical", "noisy_implicit_quantile")
 HEADS_OF_A_RUN = [name if name in _EVERY_KIND_OF_DRAW else pytest.param(name, marks=pytest.mark.slow) for name in HEADS]
 """For tests that train: every kind of head and of chance always, the others if asked for."""

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from tests.helpers.networks import ALL_NORMALIZERS, HEADS, SIZES, draw_frames, make_network
+from tests.helpers.networks import ALL_NORMALIZERS, EVERY_KIND_OF_HEAD, SIZES, draw_frames, make_network
 from wn_rl.envs.atari import OBSERVATION
 from wn_rl.errors import ConfigurationError
 from wn_rl.networks.folded_network import FoldedNetwork
@@ -23,7 +23,7 @@ def count_parameters(network):
 
 
 @pytest.mark.parametrize("torso", ["nature", "small", "mlp"])
-@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("head", EVERY_KIND_OF_HEAD)
 @pytest.mark.parametrize("normalizer", ALL_NORMALIZERS)
 def test_every_combination_maps_stacks_of_frames_to_one_value_per_action_and_learns(torso, head, normalizer):
     network = make_network(normalizer, torso=torso, head=head)
@@ -70,7 +70,7 @@ def test_strided_convolutions_are_those_of_the_papers(torso, strides, memory_for
     torch.testing.assert_close(features, by_hand)
 
 
-@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("head", EVERY_KIND_OF_HEAD)
 @pytest.mark.parametrize("normalizer", ["none", "weight_norm", "weight_norm_projected_v", "projection", "batch_norm"])
 def test_first_q_values_on_real_frames_have_mean_zero_and_the_std_asked_for(normalizer, head):
     networks = [make_network(normalizer, head=head) for _ in range(2)]
@@ -201,7 +201,7 @@ def test_autocast_computes_nearly_the_same_values_in_float32_outputs(normalizer)
     torch.testing.assert_close(rough, network(draw_frames()).q_values, rtol=0.1, atol=0.1)
 
 
-@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("head", EVERY_KIND_OF_HEAD)
 @pytest.mark.parametrize("is_folded", [True, False])
 def test_values_differ_by_less_than_bfloat16_can_tell(head, is_folded):
     """Around 100 bfloat16 goes by halves."""

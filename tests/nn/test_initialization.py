@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn.utils import parametrizations
 from torch.nn.utils.rnn import pack_padded_sequence
 
-from tests.helpers.networks import ALL_NORMALIZERS, HEADS, draw_frames, make_generator, make_network
+from tests.helpers.networks import ALL_NORMALIZERS, EVERY_KIND_OF_HEAD, draw_frames, make_generator, make_network
 from wn_rl.errors import ConfigurationError
 from wn_rl.nn.conversion import weight_normalize
 from wn_rl.nn.initialization import initialize_from_data
@@ -37,7 +37,7 @@ def initialized(normalizer, **options):
     return network
 
 
-@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("head", EVERY_KIND_OF_HEAD)
 @pytest.mark.parametrize("normalizer", [name for name in WITHOUT_LAYER_NORM if name != "spectral_norm"])
 def test_every_unit_has_mean_zero_and_variance_one_before_its_relu(normalizer, head):
     network = initialized(normalizer, head=head)
