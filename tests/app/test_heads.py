@@ -19,7 +19,7 @@ from wn_rl.errors import ConfigurationError
 from wn_rl.networks.q_network import make_q_network
 from wn_rl.nn.noisy_linear import resample_noise_
 from wn_rl.runs.agent import load_agent, make_network, save_agent
-from wn_rl.runs.layout import CONFIG_FILE, LAST_CHECKPOINT
+from wn_rl.runs.layout import CONFIG_FILE, LAST_CHECKPOINT, METRICS_FILE
 from wn_rl.types import ObservationSpec
 
 WORDS = [
@@ -42,6 +42,9 @@ def test_an_agent_plays_as_what_was_trained_without_its_noise(
     run = tmp_path / "run"
     words = [f"network={network}", f"error_function={error_function}", f"run_dir={run}", *WORDS]
     assert start_run(compose_config("train", *words), preset="dopamine").train()
+    header = (run / METRICS_FILE).read_text().splitlines()[0]
+    assert ("train/kl_divergence" in header) == (network == "categorical")
+    assert ("train/absolute_td_error" in header) == (network != "categorical")
     folded, unfolded = load_agent(run), load_agent(run / LAST_CHECKPOINT)
     observations = torch.randn(5, 1, 4, generator=make_generator(1))
     expected = unfolded.network(observations).q_values

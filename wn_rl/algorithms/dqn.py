@@ -142,8 +142,9 @@ class DQN(Algorithm):
         if self.num_updates % self.settings.target_period_updates == 0:
             self._move_target()
         self.replay.update_priorities(batch.index, priority)
+        error_name = self.network.head.distribution.error_name
         max_q_value = q_tm1.amax(dim=1).mean()
-        self.metrics.add(loss=loss.mean(), absolute_td_error=priority.mean(), max_q_value=max_q_value)
+        self.metrics.add(**{"loss": loss.mean(), error_name: priority.mean(), "max_q_value": max_q_value})
 
     def _draw_batch(self) -> Batch:
         """A minibatch, and what is to be drawn for it: whatever parts it is learned in, they have the same numbers.

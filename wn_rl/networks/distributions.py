@@ -48,7 +48,10 @@ class Distribution(nn.Module):
 
     Attributes:
         num_outputs: Z.
+        error_name: what the priority of a transition is that is learned from, as a metric.
     """
+
+    error_name = "absolute_td_error"
 
     def __init__(self, sizes: HeadSizes, make_embedding: Callable[[int], nn.Module]) -> None:
         super().__init__()
@@ -82,6 +85,8 @@ class QuantileDistribution(Distribution):
 
 class CategoricalDistribution(Distribution):
     """The logits of the probabilities p_z of Z returns, the atoms v_min to v_max: q = Σ_z p_z atom_z."""
+
+    error_name = "kl_divergence"
 
     def __init__(self, sizes: HeadSizes, make_embedding: Callable[[int], nn.Module]) -> None:
         super().__init__(sizes, make_embedding)
