@@ -108,6 +108,20 @@ PLANTED = [
         "::test_loss_and_gradient_are_those_of_the_whole[weight_norm-noisy_implicit_quantile-2-16-True]",
     },
     {
+        "number": 13, "file": DQN,
+        "old": "        resample_noise_(self.generator, self.acting)\n",
+        "new": "",
+        "test": "tests/algorithms/test_dqn.py"
+        "::test_noise_is_new_in_every_round_and_update_and_the_targets_is_its_own",
+    },
+    {
+        "number": 13, "file": DQN,
+        "old": "        resample_noise_(self.generator, self.target)\n",
+        "new": "",
+        "test": "tests/algorithms/test_dqn.py"
+        "::test_noise_is_new_in_every_round_and_update_and_the_targets_is_its_own",
+    },
+    {
         "number": 0, "file": "wn_rl/networks/network_settings.py",
         "old": '"dueling_quantile": {"head": "quantile", "dueling": True}',
         "new": '"dueling_quantile": {"head": "quantile", "dueling": False}',
