@@ -101,6 +101,9 @@ class Batch(NamedTuple):
     ``r_t`` is the gamma-weighted sum of clipped rewards over k <= n steps; ``discount_t`` is gamma^k, and 0
     where nothing is to be bootstrapped, so that every target is r_t + discount_t * value(s_t). ``weight`` is
     the importance weight (1 under uniform sampling), ``index`` the place in the replay, for priorities.
+
+    Who learns by an implicit quantile head draws, for every transition, the probabilities that the online and the
+    target network are asked for the quantiles of.
     """
 
     s_tm1: Num[Tensor, "B S *frame"]
@@ -110,6 +113,8 @@ class Batch(NamedTuple):
     s_t: Num[Tensor, "B S *frame"]
     weight: Float32[Tensor, "B"]
     index: Int64[Tensor, "B"]  # type: ignore[assignment]  # hides tuple.index, which nobody calls
+    taus_tm1: Float32[Tensor, "B Z"] | None = None
+    taus_t: Float32[Tensor, "B Zt"] | None = None
 
 
 class RolloutBatch(NamedTuple):
@@ -123,11 +128,14 @@ class RolloutBatch(NamedTuple):
 class QOutput(NamedTuple):
     """What a Q-network returns: ``q_values[b, a]`` estimates the discounted return of action a.
 
-    A distributional head adds ``quantiles``: of the return, at the probabilities (z + 1/2) / Z, with that mean.
+    A distributional head adds one of two descriptions of the return, whose mean ``q_values`` is: ``quantiles`` at the
+    probabilities (z + 1/2) / Z, or at those asked for; or ``logits`` of the probabilities of fixed returns, ``atoms``.
     """
 
     q_values: Float32[Tensor, "B A"]
     quantiles: Float32[Tensor, "B A Z"] | None = None
+    logits: Float32[Tensor, "B A Z"] | None = None
+    atoms: Float32[Tensor, "Z"] | None = None
 
 
 class BatchLoss(NamedTuple):

@@ -13,6 +13,7 @@ from lightning.pytorch.callbacks import Callback
 from tests.helpers.toy_runs import GAMMA, NUM_STATES, make_chain, make_toy_module, make_trainer
 from wn_rl.algorithms.dqn import DQN
 from wn_rl.learning.settings import DQNSettings
+from wn_rl.nn.noisy_linear import NoisyLinear
 from wn_rl.replay.samplers import UniformSampler
 from wn_rl.types import Batch, BatchLoss
 
@@ -98,6 +99,32 @@ def test_double_q_learning_selects_by_the_newest_weights(tmp_path: Path, normali
     make_trainer(module, tmp_path, []).fit(module)
     assert len(differences) > 20
     assert max(differences) < 1e-5
+
+
+def read_noise(network: torch.nn.Module) -> tuple[float, ...]:
+    layer = next(module for module in network.modules() if isinstance(module, NoisyLinear))
+    return tuple(layer.output_noise.tolist())
+
+
+class NoiseRecorder(Callback):
+    """Notes at every optimizer step the noise that the online network, what acts, and the target were used with."""
+
+    def __init__(self) -> None:
+        self.noises: list[tuple[tuple[float, ...], ...]] = []
+
+    def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:
+        self.noises.append(tuple(map(read_noise, (pl_module.network, pl_module.acting, pl_module.target))))
+
+
+def test_noise_is_new_in_every_round_and_update_and_the_targets_is_its_own(tmp_path: Path) -> None:
+    recorder, acted = NoiseRecorder(), []
+    module = make_toy_module(tmp_path, total_agent_steps=260, head="noisy")
+    module.acting.network.register_forward_hook(lambda *_: acted.append(read_noise(module.acting)))
+    make_trainer(module, tmp_path, [recorder]).fit(module)
+    assert len(set(acted)) == len(acted) > 10
+    online, acting, target = zip(*recorder.noises, strict=True)
+    assert online == acting
+    assert len({*online, *target, *acted}) == 2 * len(online) + len(acted) > 30
 
 
 def test_updates_keep_pace_with_agent_steps_and_begin_after_the_warmup(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from tests.helpers.counting import CountingEnvironments, make_random_outcomes
 from tests.helpers.killed_runs import assert_equal, describe_folder, make_run, run_in_child
+from tests.helpers.networks import SIZES
 from tests.helpers.toy_runs import FRAME_SHAPE, GAMMA, NUM_STATES, make_chain, make_toy_pqn, make_trainer
 from wn_rl.acting.collector import Round
 from wn_rl.algorithms.pqn import PQN
@@ -245,8 +247,9 @@ def test_a_saved_rollout_of_other_rounds_is_refused() -> None:
 def test_what_cannot_go_together_is_refused(changes: dict[str, Any], message: str) -> None:
     head = changes.pop("head", "linear")
     network = NetworkSettings(
-        torso="mlp", head=head, num_quantiles=2, hidden_units=4, stack_size=1, center_pixels=False
-    )
+        **asdict(SIZES), torso="mlp", head=head, dueling=False, noisy=False, hidden_units=4, stack_size=1,
+        center_pixels=False,
+    )  # fmt: skip
     with pytest.raises(ConfigurationError, match=message):
         make_toy_pqn(**changes).settings.check(network=network, normalizer="none", accelerator="cpu")
 

@@ -5,6 +5,7 @@ import runpy
 import subprocess
 import sys
 import time
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from wn_rl.callbacks.video_recording import Videos
 from wn_rl.callbacks.weight_statistics import WeightStatistics
 from wn_rl.envs import selection
 from wn_rl.errors import ConfigurationError
+from wn_rl.networks.distributions import HeadSizes
 from wn_rl.replay.storage import STORAGE_NAMES
 from wn_rl.system import seeding
 
@@ -103,7 +105,7 @@ def describe_callback(callback: Callback) -> dict[str, str]:
 
 OTHER_WORDS = {
     "game": "Breakout", "normalizer": "weight_norm", "error_function": "huber", "initialization": "random",
-    "precision": "32-true", "protocol.name": "other", "network.torso": "mlp", "network.head": "dueling",
+    "precision": "32-true", "protocol.name": "other", "network.torso": "mlp", "network.head": "quantile",
     "max_gradient_norm": 10.0, "optimizer._target_": "torch.optim.AdamW", "replay.storage": "compressed",
     "replay.sampler": "uniform",
 }  # fmt: skip
@@ -115,8 +117,8 @@ OTHER_NUMBERS = {
 }  # fmt: skip
 # They say where and how results are written, and how the process is started: they have tests of their own.
 ELSEWHERE = {
-    "algorithm", "network.num_quantiles", "resume", "run_dir", "name", "accelerator", "optimizer._partial_", "env.name",
-    "env.id",
+    "algorithm", "resume", "run_dir", "name", "accelerator", "optimizer._partial_", "env.name", "env.id",
+    *(f"network.{entry.name}" for entry in fields(HeadSizes)),
 }  # fmt: skip
 
 
@@ -225,8 +227,15 @@ def test_the_streams_of_a_run_are_apart_and_follow_from_its_seed() -> None:
         (["accelerator=tpu"], "accelerator=tpu: unknown; known: auto, cpu, gpu"),
         (["precision=16"], "precision=16: unknown"),
         (["initialization=xavier"], "known: data_dependent, random"),
-        (["error_function=l1"], "known: mse, huber"),
-        (["network.head=quantile"], "not by error_function=mse; say error_function=huber"),
+        (["error_function=l1"], "known: mse, huber, cross_entropy"),
+        (["network.head=quantile"], "does not learn by error_function=mse; say error_function=huber"),
+        (["network=implicit_quantile"], "does not learn by error_function=mse; say error_function=huber"),
+        (["network=categorical", "error_function=huber"], "by error_function=huber; say error_function=cross_entropy"),
+        (["error_function=cross_entropy"], "by error_function=cross_entropy; say error_function=mse or huber"),
+        (["network.v_min=3", "network.v_max=3"], "network.v_min=3 is not below network.v_max=3; lower it, or raise"),
+        (["network.num_atoms=1"], "network.num_atoms=1: needs a number of at least 2"),
+        (["network.num_taus=0"], "network.num_taus=0: needs a number of at least 1"),
+        (["network.dueling=yess"], "network.dueling=yess: needs true or false"),
         (["total_agent_steps=nan"], "total_agent_steps=nan: needs"),
         (["replay.storage=disk"], "replay.storage=disk: unknown; known: auto, ram, compressed, device"),
         (
@@ -250,7 +259,7 @@ def test_the_streams_of_a_run_are_apart_and_follow_from_its_seed() -> None:
         (["replay.reward_clip=0"], "replay.reward_clip=0: needs a number above 0, or null"),
         (["normalizer=weigt_norm"], "weight_norm"),
         (["network.torso=natur"], "nature"),
-        (["network.head=duelling"], "dueling"),
+        (["network.head=categorial"], "did you mean categorical?"),
         (["protocol.frame_skip=0"], "protocol.frame_skip=0 is invalid"),
         (["protocol.noop_max=many"], "protocol.noop_max='many' has the wrong type"),
         (["name=a/b"], "name=a/b: needs a word without /"),

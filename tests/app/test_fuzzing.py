@@ -49,7 +49,8 @@ MAX_SECONDS = 1.0
 MAX_BYTES = 100 * 2**20
 
 NETWORK = {
-    "torso": "nature", "head": "dueling", "normalizer": "weight_norm", "num_actions": 6, "stack_size": 4,
+    "torso": "nature", "head": "linear", "dueling": True, "normalizer": "weight_norm", "num_actions": 6,
+    "stack_size": 4,
     "observation": {"shape": [84, 84], "dtype": "uint8"}, "hidden_units": 16,
 }  # fmt: skip
 

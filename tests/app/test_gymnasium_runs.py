@@ -162,7 +162,7 @@ def test_what_is_resolved_fits_the_observations() -> None:
     assert (vectors.game, vectors.network.torso, vectors.network.stack_size) == ("CartPole-v1", "vector", 1)
     assert (vectors.precision, vectors.protocol.name, vectors.replay.storage) == ("32-true", "gymnasium", "ram")
     changed = resolve_configuration(compose_config("train", "env=gymnasium", "env.id=CartPole-v1", "network=dueling"))
-    assert (changed.network.head, changed.network.torso) == ("dueling", "vector")
+    assert (changed.network.dueling, changed.network.torso) == (True, "vector")
     atari = resolve_configuration(compose_config("train", "game=Pong", "network.torso=auto"))
     assert (atari.network.torso, atari.network.stack_size, atari.protocol.name) == ("nature", 4, "machado")
 

@@ -12,7 +12,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from tests.helpers.killed_runs import assert_equal
-from tests.helpers.networks import NORMALIZERS_OF_A_RUN
+from tests.helpers.networks import HEADS_OF_A_RUN, NORMALIZERS_OF_A_RUN
 from tests.helpers.toy_runs import make_toy_module, make_trainer
 from wn_rl.algorithms.dqn import DQN
 from wn_rl.app.resume import _check_tensors
@@ -73,12 +73,14 @@ def train(
     total: int = TOTAL,
     storage: str = "ram",
     sampler: Sampler | None = None,
+    head: str = "linear",
 ) -> DQN:
     """Train from the last checkpoint in the folder, if there is one."""
     folder.mkdir(exist_ok=True)
     module = make_toy_module(
         folder, total_agent_steps=total, iteration_agent_steps=total // 2, normalizer=normalizer, n_step=3,
         capacity=600, samples_per_agent_step=2, learning_rate=1e-3, storage=storage, sampler=sampler, max_repeats=30,
+        head=head,
     )  # fmt: skip
     checkpoint = folder / LAST_CHECKPOINT if (folder / LAST_CHECKPOINT).exists() else None
     interruption = Interruption()
@@ -197,6 +199,19 @@ def test_every_normalizer_resumes_exactly(tmp_path: Path, normalizer: str) -> No
     parts = Path(shutil.copytree(whole, tmp_path / "parts"))
     next(parts.glob("checkpoints/000000300*")).replace(parts / LAST_CHECKPOINT)
     assert_equal(describe(train(parts, normalizer=normalizer, total=600), parts), expected)
+
+
+@pytest.mark.parametrize("head", HEADS_OF_A_RUN)
+def test_every_head_resumes_exactly(tmp_path: Path, head: str) -> None:
+    """What is drawn to learn, and noise, come from the run's own stream."""
+    whole = tmp_path / "whole"
+    module = train(whole, head=head, total=600)
+    expected = describe(module, whole)
+    parts = Path(shutil.copytree(whole, tmp_path / "parts"))
+    next(parts.glob("checkpoints/000000300*")).replace(parts / LAST_CHECKPOINT)
+    torch.manual_seed(123)  # of PyTorch's own stream, which nothing may come from
+    assert_equal(describe(train(parts, head=head, total=600), parts), expected)
+    assert all(torch.isfinite(parameter).all() for parameter in module.network.parameters())
 
 
 def test_a_checkpoint_whose_output_layers_were_bfloat16_goes_on(tmp_path: Path) -> None:

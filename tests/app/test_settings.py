@@ -34,6 +34,9 @@ FREE = ("optimizer", "logger", "protocol")  # what they hold is checked by whom 
 LATER = {
     "algorithm": "dqn", "advantage_learning": 0.0, "exploration.max_repeats": 1, "network.center_pixels": False,
     "replay.sampler": "uniform", "replay.priority_exponent": 0.5, "replay.importance_exponent": 0.5,
+    "network.dueling": False, "network.noisy": False, "network.num_atoms": 51, "network.v_min": -10.0,
+    "network.v_max": 10.0, "network.num_taus": 64, "network.num_target_taus": 64, "network.num_acting_taus": 32,
+    "network.num_cosines": 64,
 }  # fmt: skip
 
 

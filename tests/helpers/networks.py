@@ -2,10 +2,12 @@
 
 import copy
 from functools import cache
+from typing import Any
 
 import pytest
 import torch
 
+from wn_rl.networks.distributions import HeadSizes
 from wn_rl.networks.q_network import QNetwork, make_q_network
 from wn_rl.nn.initialization import initialize_from_data
 from wn_rl.nn.normalizers import NORMALIZERS, project_weights
@@ -17,6 +19,29 @@ NORMALIZERS_OF_A_RUN = [
     name if name in _EVERY_KIND_OF_STATE else pytest.param(name, marks=pytest.mark.slow) for name in ALL_NORMALIZERS
 ]
 """For tests that train: none, running statistics, singular vectors, g and v always, the others if asked for."""
+HEADS: dict[str, dict[str, Any]] = {
+    "linear": {"head": "linear"},
+    "dueling": {"head": "linear", "dueling": True},
+    "quantile": {"head": "quantile"},
+    "dueling_quantile": {"head": "quantile", "dueling": True},
+    "categorical": {"head": "categorical"},
+    "dueling_categorical": {"head": "categorical", "dueling": True},
+    "implicit_quantile": {"head": "implicit_quantile"},
+    "dueling_implicit_quantile": {"head": "implicit_quantile", "dueling": True},
+    "noisy": {"head": "linear", "noisy": True},
+    "noisy_dueling_categorical": {"head": "categorical", "dueling": True, "noisy": True},
+    "noisy_implicit_quantile": {"head": "implicit_quantile", "noisy": True},
+}
+"""What ``make_q_network`` is told for a head that a test calls so."""
+EVERY_KIND_OF_HEAD = ("linear", "dueling_quantile", "noisy_dueling_categorical", "noisy_implicit_quantile")
+"""Each part in one of them at least, for tests of every normalizer."""
+_EVERY_KIND_OF_DRAW = ("noisy_dueling_categorical", "noisy_implicit_quantile")
+HEADS_OF_A_RUN = [name if name in _EVERY_KIND_OF_DRAW else pytest.param(name, marks=pytest.mark.slow) for name in HEADS]
+"""For tests that train: every kind of head and of chance always, the others if asked for."""
+SIZES = HeadSizes(
+    num_quantiles=32, num_atoms=11, v_min=-5.0, v_max=4.0, num_taus=6, num_target_taus=5, num_acting_taus=4,
+    num_cosines=7,
+)  # fmt: skip
 FRAME_SHAPE = (37, 44)  # not square; 1 x 2 positions are left after the Nature convolutions
 
 
@@ -30,7 +55,7 @@ def make_network(
 ) -> QNetwork:  # fmt: skip
     return make_q_network(
         torso=torso,
-        head=head,
+        **HEADS[head],
         normalizer=normalizer,
         num_actions=5,
         stack_size=3,
@@ -38,6 +63,7 @@ def make_network(
         hidden_units=hidden_units,
         generator=make_generator(seed),
         center_pixels=center_pixels,
+        sizes=SIZES,
     )
 
 

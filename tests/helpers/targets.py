@@ -17,7 +17,7 @@ class Given(nn.Module):
         super().__init__()
         self.output = output
 
-    def forward(self, observations: Tensor) -> QOutput:
+    def forward(self, observations: Tensor, taus: Tensor | None = None) -> QOutput:
         return self.output
 
     compute = forward

@@ -9,6 +9,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from tests.helpers.chain import ChainEnvironments
+from tests.helpers.networks import HEADS, SIZES
 from wn_rl.acting.collector import Collector
 from wn_rl.acting.policies import Policy, QFunction
 from wn_rl.algorithms.algorithm import Algorithm
@@ -120,7 +121,7 @@ def _make_parts(
         environments=environments, generator=torch.Generator().manual_seed(11), max_repeats=max_repeats,
     )  # fmt: skip
     network = make_q_network(
-        torso="mlp", head=head, normalizer=normalizer, num_actions=2, stack_size=STACK_SIZE,
+        torso="mlp", **HEADS[head], sizes=SIZES, normalizer=normalizer, num_actions=2, stack_size=STACK_SIZE,
         observation=OBSERVATION, hidden_units=32, generator=torch.Generator().manual_seed(12),
     )  # fmt: skip
     return {

@@ -110,8 +110,8 @@ from wn_rl.envs.atari import OBSERVATION
 
 device, size, generator = torch.device(sys.argv[1]), 32, torch.Generator().manual_seed(1)
 first = make_q_network(
-    torso="nature", head="dueling", normalizer="weight_norm", num_actions=4, stack_size=4, observation=OBSERVATION,
-    hidden_units=64, generator=torch.Generator().manual_seed(0),
+    torso="nature", head="linear", dueling=True, normalizer="weight_norm", num_actions=4, stack_size=4,
+    observation=OBSERVATION, hidden_units=64, generator=torch.Generator().manual_seed(0),
 ).to(device, memory_format=torch.channels_last)
 batches = [
     Batch(

@@ -9,13 +9,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.helpers.networks import draw_frames, make_network, make_trained
+from tests.helpers.networks import draw_frames, make_generator, make_network, make_trained
 from tests.helpers.toy_runs import make_toy_module, make_trainer
 from wn_rl.algorithms.dqn import DQN
 from wn_rl.errors import ConfigurationError
 from wn_rl.learning.gradients import GradientFunction, make_gradient_function
 from wn_rl.networks.folded_network import FoldedNetwork
 from wn_rl.networks.q_network import QNetwork
+from wn_rl.nn.noisy_linear import resample_noise_
 from wn_rl.types import Batch, BatchLoss
 
 
@@ -62,6 +63,11 @@ def learn(
     learner = make_learner(network, dtype, double=double)
     compute = learner.make_gradient_function(network, num_parts)
     batch = draw_batch(size)
+    taus = network.head.distribution.draw_taus(size, make_generator(7))
+    if taus is not None:
+        batch = batch._replace(taus_tm1=taus[0], taus_t=taus[1])
+    resample_noise_(make_generator(8), network, learner.acting)
+    resample_noise_(make_generator(9), learner.target)
     with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
         for _ in range(2):
             network.zero_grad()
@@ -79,7 +85,7 @@ def learn(
 @pytest.mark.parametrize(
     ("num_parts", "size", "double"), [(2, 16, True), (2, 7, False), (3, 7, True), (3, 4, False), (2, 1, True)]
 )
-@pytest.mark.parametrize("head", ["linear", "dueling", "quantile"])
+@pytest.mark.parametrize("head", ["linear", "dueling", "quantile", "categorical", "noisy_implicit_quantile"])
 @pytest.mark.parametrize("normalizer", ["weight_norm", "none", "layer_norm"])
 def test_loss_and_gradient_are_those_of_the_whole(
     normalizer: str, head: str, num_parts: int, size: int, double: bool

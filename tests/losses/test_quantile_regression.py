@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from tests.helpers.targets import compute_dqn_loss
+from wn_rl.losses.quantile_regression import compute_quantile_loss
 
 NUM_TRANSITIONS, NUM_ACTIONS, NUM_QUANTILES = 5, 3, 4
 
@@ -43,6 +44,23 @@ def test_the_loss_is_algorithm_1_of_dabney_et_al_2018() -> None:
                 expected += (tau if u > 0 else 1 - tau) * huber / NUM_QUANTILES
         assert loss[b].item() == pytest.approx(expected, rel=1e-5)
         assert priority[b].item() == pytest.approx(abs(np.mean(target) - np.mean(predicted)), rel=1e-5)
+
+
+def test_the_loss_at_drawn_probabilities_is_equation_3_of_dabney_et_al_2018b() -> None:
+    """N and N' differ; each transition has probabilities of its own."""
+    generator = torch.Generator().manual_seed(5)
+    predicted, target = (torch.randn(3, count, generator=generator) for count in (4, 2))
+    taus = torch.rand(3, 4, generator=generator)
+    loss, priority = compute_quantile_loss(predicted, target, taus)
+    for b in range(3):
+        expected = 0.0
+        for i in range(4):
+            for j in range(2):
+                u = float(target[b, j] - predicted[b, i])
+                huber = u**2 / 2 if abs(u) <= 1 else abs(u) - 1 / 2
+                expected += abs(float(taus[b, i]) - (u < 0)) * huber / 2
+        assert loss[b].item() == pytest.approx(expected, rel=1e-5)
+        assert priority[b].item() == pytest.approx(abs(float(target[b].mean() - predicted[b].mean())), rel=1e-4)
 
 
 def test_one_quantile_is_half_of_huber() -> None:

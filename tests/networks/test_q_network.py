@@ -1,17 +1,18 @@
 """Q-networks by name: shapes, the papers' sizes, the dueling equation, and errors for what cannot be built."""
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
-from tests.helpers.networks import ALL_NORMALIZERS, draw_frames, make_network
+from tests.helpers.networks import ALL_NORMALIZERS, EVERY_KIND_OF_HEAD, SIZES, draw_frames, make_network
 from wn_rl.envs.atari import OBSERVATION
 from wn_rl.errors import ConfigurationError
 from wn_rl.networks.folded_network import FoldedNetwork
-from wn_rl.networks.heads import NUM_QUANTILES
 from wn_rl.networks.q_network import make_q_network
+from wn_rl.nn.noisy_linear import NoisyLinear
 from wn_rl.nn.normalizers import project_weights
 from wn_rl.types import ObservationSpec, QOutput
 
@@ -23,7 +24,7 @@ def count_parameters(network):
 
 
 @pytest.mark.parametrize("torso", ["nature", "small", "mlp"])
-@pytest.mark.parametrize("head", ["linear", "dueling", "quantile", "dueling_quantile"])
+@pytest.mark.parametrize("head", EVERY_KIND_OF_HEAD)
 @pytest.mark.parametrize("normalizer", ALL_NORMALIZERS)
 def test_every_combination_maps_stacks_of_frames_to_one_value_per_action_and_learns(torso, head, normalizer):
     network = make_network(normalizer, torso=torso, head=head)
@@ -70,14 +71,15 @@ def test_strided_convolutions_are_those_of_the_papers(torso, strides, memory_for
     torch.testing.assert_close(features, by_hand)
 
 
-@pytest.mark.parametrize("head", ["linear", "dueling", "quantile", "dueling_quantile"])
+@pytest.mark.parametrize("head", EVERY_KIND_OF_HEAD)
 @pytest.mark.parametrize("normalizer", ["none", "weight_norm", "weight_norm_projected_v", "projection", "batch_norm"])
 def test_first_q_values_on_real_frames_have_mean_zero_and_the_std_asked_for(normalizer, head):
     networks = [make_network(normalizer, head=head) for _ in range(2)]
     for network, std in zip(networks, (1.0, 0.05), strict=True):
         network.initialize_from_data(draw_frames(), std, torch.Generator().manual_seed(4))
         project_weights(network)  # a projection returns to the scaled norms
-    wide, narrow = (network.eval()(draw_frames()).q_values for network in networks)
+    outputs = [network.eval()(draw_frames()) for network in networks]
+    wide, narrow = (output.q_values if output.logits is None else output.logits for output in outputs)
     torch.testing.assert_close(narrow, 0.05 * wide, rtol=1e-4, atol=1e-5)
     if head == "linear":
         torch.testing.assert_close(narrow.std(0, correction=0), torch.full((5,), 0.05), rtol=1e-3, atol=0)
@@ -85,7 +87,7 @@ def test_first_q_values_on_real_frames_have_mean_zero_and_the_std_asked_for(norm
 
 
 def test_dueling_network_has_a_hidden_layer_in_each_stream_as_wang_et_al_2016():
-    network = make_q_network(torso="nature", head="dueling", normalizer="none", **ATARI)
+    network = make_q_network(torso="nature", head="linear", dueling=True, normalizer="none", **ATARI)
     convolutions = (4 * 64 + 1) * 32 + (32 * 16 + 1) * 64 + (64 * 9 + 1) * 64
     assert count_parameters(network) == convolutions + 2 * (3136 + 1) * 512 + (512 + 1) * (6 + 1)
 
@@ -111,11 +113,11 @@ def test_quantiles_lie_together_per_action_and_their_mean_is_the_value():
     network = make_network("none", head="quantile")
     outputs = network.head.output(network.compute_features(draw_frames(4)))
     output = network(draw_frames(4))
-    assert outputs.shape == (4, 5 * NUM_QUANTILES)
+    assert outputs.shape == (4, 5 * 32)
     for action in range(5):
-        of_action = outputs[:, action * NUM_QUANTILES : (action + 1) * NUM_QUANTILES]
+        of_action = outputs[:, action * 32 : (action + 1) * 32]
         torch.testing.assert_close(output.quantiles[:, action], of_action)
-        torch.testing.assert_close(output.q_values[:, action], of_action.sum(1) / NUM_QUANTILES)
+        torch.testing.assert_close(output.q_values[:, action], of_action.sum(1) / 32)
 
 
 def test_every_dueling_quantile_is_value_plus_advantage_less_its_mean():
@@ -123,21 +125,29 @@ def test_every_dueling_quantile_is_value_plus_advantage_less_its_mean():
     features = network.compute_features(draw_frames(4))
     value, advantage = network.head.value(features), network.head.advantage(features)
     output = network(draw_frames(4))
-    assert value.shape == (4, NUM_QUANTILES)
-    for quantile in range(NUM_QUANTILES):
-        of_quantile = advantage[:, quantile::NUM_QUANTILES]
+    assert value.shape == (4, 32)
+    for quantile in range(32):
+        of_quantile = advantage[:, quantile::32]
         expected = value[:, [quantile]] + of_quantile - of_quantile.sum(1, keepdim=True) / 5
         torch.testing.assert_close(output.quantiles[:, :, quantile], expected)
-    torch.testing.assert_close(output.q_values, output.quantiles.sum(2) / NUM_QUANTILES)
+    torch.testing.assert_close(output.q_values, output.quantiles.sum(2) / 32)
 
 
-@pytest.mark.parametrize("head", ["quantile", "dueling_quantile"])
-def test_a_head_has_as_many_quantiles_as_are_asked_for(head):
-    network = make_q_network(torso="mlp", head=head, normalizer="none", num_quantiles=7, **ATARI)
-    frames = torch.zeros(2, 4, 84, 84, dtype=torch.uint8)
-    assert network(frames).quantiles.shape == (2, 6, 7)
-    with pytest.raises(ConfigurationError, match="num_quantiles=0"):
-        make_q_network(torso="mlp", head=head, normalizer="none", num_quantiles=0, **ATARI)
+@pytest.mark.parametrize("dueling", [False, True])
+@pytest.mark.parametrize(
+    ("head", "sizes", "shape"),
+    [
+        ("quantile", {"num_quantiles": 7}, (2, 6, 7)),
+        ("categorical", {"num_atoms": 9}, (2, 6, 9)),
+        ("implicit_quantile", {"num_acting_taus": 5}, (2, 6, 5)),
+    ],
+)
+def test_a_head_has_as_many_quantiles_and_atoms_as_are_asked_for(head, sizes, shape, dueling):
+    network = make_q_network(
+        torso="mlp", head=head, dueling=dueling, normalizer="none", sizes=replace(SIZES, **sizes), **ATARI
+    )
+    output = network(torch.zeros(2, 4, 84, 84, dtype=torch.uint8))
+    assert (output.logits if head == "categorical" else output.quantiles).shape == shape
 
 
 def test_pixels_are_scaled_by_one_over_255():
@@ -193,7 +203,7 @@ def test_autocast_computes_nearly_the_same_values_in_float32_outputs(normalizer)
     torch.testing.assert_close(rough, network(draw_frames()).q_values, rtol=0.1, atol=0.1)
 
 
-@pytest.mark.parametrize("head", ["linear", "dueling", "quantile", "dueling_quantile"])
+@pytest.mark.parametrize("head", ["linear", "dueling_quantile", "noisy_implicit_quantile"])
 @pytest.mark.parametrize("is_folded", [True, False])
 def test_values_differ_by_less_than_bfloat16_can_tell(head, is_folded):
     """Around 100 bfloat16 goes by halves."""
@@ -204,12 +214,13 @@ def test_values_differ_by_less_than_bfloat16_can_tell(head, is_folded):
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=not is_folded):
             return acting(draw_frames()) if is_folded else acting(draw_frames()).q_values
 
-    biases = [layer.bias for layer in network.head.output_layers]
+    output_layer = network.head.output_layers[0]
+    bias = (output_layer.layer if isinstance(output_layer, NoisyLinear) else output_layer).bias
     with torch.no_grad():
-        biases[0] += 100
+        bias += 100
     before = compute()
     with torch.no_grad():
-        biases[0] += 0.01
+        bias += 0.01
     torch.testing.assert_close(compute() - before, torch.full_like(before, 0.01), rtol=0.01, atol=1e-4)
 
 
@@ -219,7 +230,7 @@ def test_values_differ_by_less_than_bfloat16_can_tell(head, is_folded):
         ({"torso": "natur"}, r"torso='natur' is unknown; did you mean 'nature'\? known: minatar, mlp, nature"),
         (
             {"head": "duel"},
-            r"head='duel' is unknown; did you mean 'dueling'\? known: dueling, dueling_quantile, linear, quantile",
+            r"head='duel' is unknown; .*known: categorical, implicit_quantile, linear, quantile",
         ),
         ({"normalizer": "batchnorm"}, "normalizer='batchnorm' is unknown"),
         ({"observation": ObservationSpec((30, 84), "uint8")}, "too small .*torso='nature' needs 36 x 36.*torso='mlp'"),

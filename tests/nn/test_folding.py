@@ -8,13 +8,18 @@ from safetensors.torch import load, save
 from torch import nn
 from torch.nn.utils import parametrizations
 
-from tests.helpers.networks import ALL_NORMALIZERS, draw_frames, make_generator, make_network, make_trained
+from tests.helpers.networks import (
+    ALL_NORMALIZERS,
+    EVERY_KIND_OF_HEAD,
+    draw_frames,
+    make_generator,
+    make_network,
+    make_trained,
+)
 from wn_rl.networks.torsos import FlattenChannelsLast, WidthToDepth
 from wn_rl.nn.conversion import weight_normalize
 from wn_rl.nn.folding import fold_, make_folded
 from wn_rl.nn.normalizers import BatchNorm
-
-HEADS = ["linear", "dueling", "quantile", "dueling_quantile"]
 
 
 def make_signed(normalizer, head="linear"):
@@ -34,7 +39,7 @@ def q_values(network, *, seed=50):
     return copy.deepcopy(network).eval()(draw_frames(seed=seed)).q_values.detach()
 
 
-@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("head", EVERY_KIND_OF_HEAD)
 @pytest.mark.parametrize("normalizer", ALL_NORMALIZERS)
 def test_folded_network_has_the_outputs_of_evaluation_mode_within_1e_5(normalizer, head):
     network = make_signed(normalizer, head)
@@ -82,7 +87,7 @@ def test_folded_network_is_plain_frozen_in_evaluation_mode_and_shares_nothing(no
     assert not ours & {tensor.data_ptr() for tensor in folded.state_dict().values()}
 
 
-@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("head", EVERY_KIND_OF_HEAD)
 @pytest.mark.parametrize("normalizer", ALL_NORMALIZERS)
 def test_refreshing_brings_everything_up_to_date_in_the_same_memory(normalizer, head):
     network = make_network(normalizer, head=head)

@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn.utils import parametrizations
 from torch.nn.utils.rnn import pack_padded_sequence
 
-from tests.helpers.networks import ALL_NORMALIZERS, draw_frames, make_generator, make_network
+from tests.helpers.networks import ALL_NORMALIZERS, EVERY_KIND_OF_HEAD, draw_frames, make_generator, make_network
 from wn_rl.errors import ConfigurationError
 from wn_rl.nn.conversion import weight_normalize
 from wn_rl.nn.initialization import initialize_from_data
@@ -37,12 +37,12 @@ def initialized(normalizer, **options):
     return network
 
 
-@pytest.mark.parametrize("head", ["linear", "dueling", "quantile", "dueling_quantile"])
+@pytest.mark.parametrize("head", EVERY_KIND_OF_HEAD)
 @pytest.mark.parametrize("normalizer", [name for name in WITHOUT_LAYER_NORM if name != "spectral_norm"])
 def test_every_unit_has_mean_zero_and_variance_one_before_its_relu(normalizer, head):
     network = initialized(normalizer, head=head)
     *pre_activations, q_values = affine_outputs(network, draw_frames())
-    assert len(pre_activations) == (5 if head.startswith("dueling") else 4)
+    assert len(pre_activations) == 4 + ("dueling" in head) + ("implicit" in head)
     for t in [*pre_activations, q_values] if head == "linear" else pre_activations:
         units = t.movedim(1, 0).flatten(1)
         torch.testing.assert_close(units.mean(1), torch.zeros(len(units)), rtol=0, atol=1e-4)

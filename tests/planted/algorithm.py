@@ -27,8 +27,8 @@ PLANTED = [
     },
     {
         "number": 1, "file": DQN,
-        "old": "self.target.compute(batch.s_t)",
-        "new": "self.target.compute(batch.s_tm1)",
+        "old": "self.target.compute(batch.s_t, batch.taus_t)",
+        "new": "self.target.compute(batch.s_tm1, batch.taus_t)",
         "test": "tests/algorithms/test_dqn.py::test_the_chain_is_learned_to_within_five_hundredths[weight_norm-changes0]",
     },
     {
@@ -93,8 +93,8 @@ PLANTED = [
     },
     {
         "number": 1, "file": DQN,
-        "old": "discount_t * select_action(values_t, a_t)",
-        "new": "discount_t * select_action(values_tm1, a_t)",
+        "old": "select_action(output_t.quantiles, a_t)",
+        "new": "select_action(output_tm1.quantiles, a_t)",
         "test": "tests/losses/test_quantile_regression.py::test_the_loss_is_algorithm_1_of_dabney_et_al_2018",
     },
     {
@@ -105,20 +105,20 @@ PLANTED = [
     },
     {
         "number": 18, "file": QUANTILE_LOSS,
-        "old": "device=predicted.device) + 0.5)",
-        "new": "device=predicted.device))",
+        "old": "device=device) + 0.5)",
+        "new": "device=device))",
         "test": "tests/losses/test_quantile_regression.py::test_descent_finds_the_quantiles_of_the_returns",
     },
     {
         "number": 23, "file": QUANTILE_LOSS,
-        "old": "target, num_quantiles = target.detach(), predicted",
-        "new": "target, num_quantiles = target, predicted",
+        "old": "    target = target.detach()\n",
+        "new": "    target = target + 0\n",
         "test": "tests/losses/test_quantile_regression.py::test_the_gradient_reaches_the_executed_action_alone_and_no_target",
     },
     {
         "number": 18, "file": "wn_rl/networks/heads.py",
-        "old": "apply_in_float32(self.output, features).unflatten(1, (-1, self.num_outputs))\n\n\nclass DuelingHead",
-        "new": "apply_in_float32(self.output, features).unflatten(1, (self.num_outputs, -1)).transpose(1, 2)\n\n\nclass DuelingHead",
+        "old": "outputs.unflatten(1, (-1, self.distribution.num_outputs))\n\n\nclass DuelingHead",
+        "new": "outputs.unflatten(1, (self.distribution.num_outputs, -1)).transpose(1, 2)\n\n\nclass DuelingHead",
         "test": "tests/networks/test_q_network.py::test_quantiles_lie_together_per_action_and_their_mean_is_the_value",
     },
     {
@@ -165,8 +165,8 @@ PLANTED = [
     },
     {
         "number": 0, "file": PARTS,
-        "old": "batch._make(chunk), 1 / len(batch.a_tm1))",
-        "new": "batch._make(chunk), 1 / len(chunk[0]))",
+        "old": "part, 1 / len(batch.a_tm1))",
+        "new": "part, 1 / len(part.a_tm1))",
         "test": f"{PARTS_TEST}[weight_norm-linear-2-16-True]",
     },
     {

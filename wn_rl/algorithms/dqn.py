@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
+from jaxtyping import Int64
 from torch import Tensor, nn
 
 from wn_rl.acting.collector import Collector
@@ -18,14 +19,16 @@ from wn_rl.algorithms.algorithm import Algorithm
 from wn_rl.learning.gradients import make_gradient_function
 from wn_rl.learning.settings import DQNSettings
 from wn_rl.losses.advantage_learning import compute_advantage
-from wn_rl.losses.q_learning import compute_value_loss, select_action
+from wn_rl.losses.categorical import compute_categorical_loss, project
+from wn_rl.losses.q_learning import TransitionLoss, compute_value_loss, select_action
 from wn_rl.losses.quantile_regression import compute_quantile_loss
 from wn_rl.networks.folded_network import FoldedNetwork
 from wn_rl.networks.q_network import QNetwork
+from wn_rl.nn.noisy_linear import resample_noise_
 from wn_rl.nn.normalizers import project_weights
 from wn_rl.replay.persistence import ReplayArchive, list_segment_names
 from wn_rl.replay.replay import Replay
-from wn_rl.types import Batch, BatchLoss
+from wn_rl.types import Batch, BatchLoss, QOutput
 
 
 class DQN(Algorithm):
@@ -35,7 +38,7 @@ class DQN(Algorithm):
         network, make_optimizer: the online Q-network, u8 [B, S, H, W] -> QOutput, and what makes its optimizer.
         make_policy: what makes the policy of a Q-function.
         collector, replay, archive: the training environments' player, the memory of what it does, and its disk.
-        generator: the stream that minibatches, and first weights from data, are drawn from.
+        generator: the stream that minibatches, first weights from data, and what a head draws to learn, come from.
         settings: the hyperparameters.
     """
 
@@ -111,6 +114,7 @@ class DQN(Algorithm):
     def run_round(self) -> None:
         """One round of Algorithm 1: act; learn while the environments step; store what they return."""
         self.acting.sync(self.network)
+        resample_noise_(self.generator, self.acting)
         self.collector.begin_round(self.policy, self.settings.epsilon(self.agent_steps))
         for _ in range(self.settings.compute_num_updates_due(self.agent_steps, self.num_updates)):
             self._update()
@@ -127,7 +131,7 @@ class DQN(Algorithm):
         """One optimizer step on one minibatch, and what follows from it."""
         optimizer: Any = self.optimizers()
         optimizer.zero_grad()  # first: gradients must not outlive the next forward pass where that is a CUDA graph
-        batch = self.replay.sample(self.settings.batch_size, self.generator)
+        batch = self._draw_batch()
         if self.settings.double:
             self.acting.sync(self.network)  # which selects the actions of the target
         loss, priority, q_tm1 = self.compute_gradient(batch)
@@ -140,8 +144,24 @@ class DQN(Algorithm):
         if self.num_updates % self.settings.target_period_updates == 0:
             self._move_target()
         self.replay.update_priorities(batch.index, priority)
+        error_name = self.network.head.distribution.error_name
         max_q_value = q_tm1.amax(dim=1).mean()
-        self.metrics.add(loss=loss.mean(), absolute_td_error=priority.mean(), max_q_value=max_q_value)
+        self.metrics.add(**{"loss": loss.mean(), error_name: priority.mean(), "max_q_value": max_q_value})
+
+    def _draw_batch(self) -> Batch:
+        """A minibatch, and what is to be drawn for it: whatever parts it is learned in, they have the same numbers.
+
+        Noise is drawn for the minibatch: one for the online network, and the copy of it that selects, and one for the
+        target network (Section 3.1, Fortunato et al. 2018).
+        """
+        batch = self.replay.sample(self.settings.batch_size, self.generator)
+        resample_noise_(self.generator, self.network, self.acting)
+        resample_noise_(self.generator, self.target)
+        taus = self.network.head.distribution.draw_taus(len(batch.a_tm1), self.generator)
+        if taus is None:
+            return batch
+        taus_tm1, taus_t = (tensor.to(batch.r_t.device, non_blocking=True) for tensor in taus)
+        return batch._replace(taus_tm1=taus_tm1, taus_t=taus_t)
 
     def compute_loss(self, online: nn.Module, batch: Batch) -> BatchLoss:
         """The error of Q(s_tm1, a_tm1) against the Bellman target
@@ -149,31 +169,28 @@ class DQN(Algorithm):
             y = r_t + discount_t Q_target(s_t, a_t),    a_t = argmax_a Q_target(s_t, a)    (Eq. 2, Mnih et al. 2015)
 
         where with ``double`` the online network selects a_t (Eq. 4, van Hasselt et al. 2016). With a distributional
-        head Q is the quantiles of the return, and y holds for each of them (Dabney et al. 2018). No gradient reaches y.
+        head Q is a distribution of the return: y holds for each quantile of it (Dabney et al. 2018), which an implicit
+        head is asked for at the batch's own probabilities, or for each atom (Bellemare et al. 2017). No gradient
+        reaches y.
 
         Args:
             online: the online network, or a copy of it with gradients of its own.
             batch: B transitions, each with its importance weight.
         """
-        output_tm1 = online(batch.s_tm1)
-        output_t = self.target.compute(batch.s_t)
-        selector = self.acting.compute(batch.s_t) if self.settings.double else output_t
-        values_tm1 = output_tm1.q_values if output_tm1.quantiles is None else output_tm1.quantiles
-        values_t = output_t.q_values if output_t.quantiles is None else output_t.quantiles
+        output_tm1 = online(batch.s_tm1, batch.taus_tm1)
+        output_t = self.target.compute(batch.s_t, batch.taus_t)
+        selector = output_t
+        if self.settings.double:
+            selector = self.acting.compute(batch.s_t)
+        elif batch.taus_t is not None:
+            selector = self.target.compute(batch.s_t)  # by the mean that it acts by, not by what was drawn for y
 
-        r_t, discount_t = batch.r_t, batch.discount_t
+        r_t = batch.r_t
         if self.settings.advantage_learning > 0:
             r_t = r_t + self.settings.advantage_learning * compute_advantage(output_tm1.q_values, batch.a_tm1)
-        if values_t.dim() == 3:
-            r_t, discount_t = r_t.unsqueeze(1), discount_t.unsqueeze(1)  # the same for every quantile
         a_t = selector.q_values.argmax(dim=1)
-        target = r_t + discount_t * select_action(values_t, a_t)
-
-        predicted = select_action(values_tm1, batch.a_tm1)
-        if values_t.dim() == 3:
-            loss, priority = compute_quantile_loss(predicted, target)
-        else:
-            loss, priority = compute_value_loss(predicted, target, error_function=self.settings.error_function)
+        batch = batch._replace(r_t=r_t)
+        loss, priority = compute_error(output_tm1, output_t, a_t, batch, error_function=self.settings.error_function)
         return BatchLoss(batch.weight * loss, priority, output_tm1.q_values)
 
     def end_iteration(self) -> None:
@@ -226,3 +243,29 @@ class DQN(Algorithm):
         """Stop the archive's thread and the environments."""
         self.archive.close()
         super().close()
+
+
+def compute_error(
+    output_tm1: QOutput, output_t: QOutput, a_t: Int64[Tensor, "B"], batch: Batch, *, error_function: str
+) -> TransitionLoss:
+    """Of Q(s_tm1, a_tm1) against y = r_t + discount_t Q_target(s_t, a_t), for whatever a head says of returns.
+
+    Args:
+        output_tm1, output_t: what the online network says of s_tm1, and the target network of s_t.
+        a_t: the action of the target.
+        batch: r_t and discount_t, which are those of every quantile and atom.
+        error_function: of Q-values themselves.
+    """
+    if output_tm1.logits is not None:
+        assert output_t.logits is not None
+        assert output_t.atoms is not None
+        y = batch.r_t.unsqueeze(1) + batch.discount_t.unsqueeze(1) * output_t.atoms
+        target = project(y, select_action(output_t.logits, a_t).softmax(dim=1), output_t.atoms)
+        return compute_categorical_loss(select_action(output_tm1.logits, batch.a_tm1), target)
+    if output_tm1.quantiles is not None:
+        assert output_t.quantiles is not None
+        y = batch.r_t.unsqueeze(1) + batch.discount_t.unsqueeze(1) * select_action(output_t.quantiles, a_t)
+        return compute_quantile_loss(select_action(output_tm1.quantiles, batch.a_tm1), y, batch.taus_tm1)
+    y = batch.r_t + batch.discount_t * select_action(output_t.q_values, a_t)
+    predicted = select_action(output_tm1.q_values, batch.a_tm1)
+    return compute_value_loss(predicted, y, error_function=error_function)

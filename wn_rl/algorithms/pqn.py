@@ -25,6 +25,7 @@ from wn_rl.losses.lambda_returns import compute_lambda_returns
 from wn_rl.losses.q_learning import compute_value_loss, select_action
 from wn_rl.networks.folded_network import FoldedNetwork
 from wn_rl.networks.q_network import QNetwork
+from wn_rl.nn.noisy_linear import resample_noise_
 from wn_rl.nn.normalizers import project_weights
 from wn_rl.replay.rollout import Rollout
 from wn_rl.types import BatchLoss, RolloutBatch
@@ -37,7 +38,7 @@ class PQN(Algorithm):
         network, make_optimizer: the Q-network, [B, S, *frame] -> QOutput, and what makes its optimizer.
         make_policy: what makes the policy of a Q-function.
         collector, rollout: the training environments' player, and what holds its last rounds.
-        generator: the stream that minibatches, and first weights from data, are drawn from.
+        generator: the stream that minibatches, first weights from data, and noise, are drawn from.
         settings: the hyperparameters.
     """
 
@@ -108,6 +109,7 @@ class PQN(Algorithm):
     def run_round(self) -> None:
         """Act; and when the rollout is full, learn from it."""
         self.acting.sync(self.network)
+        resample_noise_(self.generator, self.acting)
         decision = self.collector.begin_round(self.policy, self.settings.epsilon(self.agent_steps))
         played = self.collector.end_round()
         self._store(played)
@@ -165,6 +167,7 @@ class PQN(Algorithm):
         for group in optimizer.param_groups:
             group["lr"] = self.settings.annealed_learning_rate(self.agent_steps)
         optimizer.zero_grad()  # first: gradients must not outlive the next forward pass where that is a CUDA graph
+        resample_noise_(self.generator, self.network, self.acting)
         loss, priority, q_tm1 = self.compute_gradient(batch)
         if self.settings.max_gradient_norm is not None:
             self.clip_gradients(optimizer.optimizer, self.settings.max_gradient_norm, "norm")

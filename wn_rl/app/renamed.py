@@ -3,6 +3,7 @@
 from typing import Any
 
 from wn_rl.errors import ConfigurationError
+from wn_rl.networks.network_settings import RENAMED_HEADS, rename_head
 
 RENAMED_TARGETS = {"wn_rl.callbacks.tensorboard.RunTensorBoard": "wn_rl.viewing.tensorboard.RunTensorBoard"}
 """Classes that saved runs name, and where they are now."""
@@ -16,6 +17,9 @@ def rename_settings(values: dict[str, Any]) -> None:
     for old, new in RENAMED_SETTINGS.items():
         if old in values and new not in values:
             values[new] = values.pop(old)
+    network = values.get("network")
+    if isinstance(network, dict):
+        values["network"] = rename_head(network)
     logger = values.get("logger")
     if isinstance(logger, dict):
         target = logger.get("_target_")
@@ -34,3 +38,8 @@ def check_words(words: list[str]) -> None:
         if old in RENAMED_SETTINGS:
             new = RENAMED_SETTINGS[old]
             raise ConfigurationError(f"{old} is called {new} now; say {new}={value}")
+        if old == "network.head" and value in RENAMED_HEADS:
+            now = RENAMED_HEADS[value]["head"]
+            raise ConfigurationError(
+                f"network.head={value} is two words now; say network.head={now} network.dueling=true"
+            )

@@ -15,11 +15,12 @@ from torch import Tensor, nn
 
 from wn_rl.errors import ConfigurationError
 from wn_rl.networks.folded_network import FoldedNetwork
+from wn_rl.nn.noisy_linear import NoisyLinear
 from wn_rl.nn.weight_norm_layers import plain_type
 from wn_rl.system.threads import run_side_by_side
 from wn_rl.types import BatchLoss
 
-PER_EXAMPLE_NORMS = (nn.LayerNorm, nn.GroupNorm)
+PER_EXAMPLE_LAYERS = (nn.LayerNorm, nn.GroupNorm, NoisyLinear)
 
 
 class MicrobatchGradient:
@@ -32,8 +33,8 @@ class MicrobatchGradient:
         num_parts: into how many parts a minibatch is taken.
 
     Raises:
-        ConfigurationError: the network has other layers than affine ones, plain or weight-normalized, and PyTorch's
-            norms of single examples.
+        ConfigurationError: the network has other layers than affine ones, plain or weight-normalized, noisy ones of
+            these, and PyTorch's norms of single examples.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class MicrobatchGradient:
         layers = dict(network.named_modules())
         paths = [path.rpartition(".") for path, _ in folded.network.named_parameters()]
         self._weights: list[tuple[Any, str]] = [(layers.get(layer), name) for layer, _, name in paths]
-        if any(plain_type(layer) is None and not isinstance(layer, PER_EXAMPLE_NORMS) for layer, _ in self._weights):
+        if any(plain_type(layer) is None and not isinstance(layer, PER_EXAMPLE_LAYERS) for layer, _ in self._weights):
             raise ConfigurationError(
                 f"minibatch_parts={num_parts} needs a network of layers under which no example depends on another;"
                 " say minibatch_parts=1, or normalizer=weight_norm"
@@ -53,10 +54,9 @@ class MicrobatchGradient:
 
     def __call__(self, batch: Any) -> BatchLoss:
         """The losses of all examples; the gradient of their mean goes through weight normalization once."""
-        chunks = zip(*(tensor.chunk(len(self._copies)) for tensor in batch), strict=True)
         tasks = [
-            partial(_learn, self._compute_loss, network, batch._make(chunk), 1 / len(batch.a_tm1))
-            for network, chunk in zip(self._copies, chunks, strict=False)  # of few examples there are fewer parts
+            partial(_learn, self._compute_loss, network, part, 1 / len(batch.a_tm1))
+            for network, part in zip(self._copies, _take_apart(batch, len(self._copies)), strict=False)
         ]
         self._folded.sync(self._network)
         with self._folded.lend_weights(self._network):
@@ -65,6 +65,13 @@ class MicrobatchGradient:
         sums = [sum(parts[1:], start=parts[0]) for parts in zip(*gradients, strict=True)]
         torch.autograd.backward(weights, [total.to(w.dtype) for total, w in zip(sums, weights, strict=True)])
         return BatchLoss(*(torch.cat(tensors) for tensors in zip(*losses, strict=True)))
+
+
+def _take_apart(batch: Any, num_parts: int) -> list[Any]:
+    """``num_parts`` batches of consecutive examples, or fewer where there are few; what is None is None in each."""
+    present = [name for name, tensor in zip(batch._fields, batch, strict=True) if tensor is not None]
+    chunks = zip(*(getattr(batch, name).chunk(num_parts) for name in present), strict=True)
+    return [batch._replace(**dict(zip(present, chunk, strict=True))) for chunk in chunks]
 
 
 def _share(network: nn.Module) -> nn.Module:

@@ -127,7 +127,7 @@ class DQNSettings(LearnerSettings):
     warmup_agent_steps: int = setting(whole(1))
     batch_size: int = setting(whole(1, 65_536))
     samples_per_agent_step: float = setting(number(0, 65_536))
-    error_function: str = setting(one_of(("mse", "huber")))
+    error_function: str = setting(one_of(("mse", "huber", "cross_entropy")))
     double: bool = setting(switch)
     advantage_learning: float = setting(number(0, 0.99), before=0.0)  # 1 - alpha divides
     target_period_updates: int = setting(whole(1))
@@ -148,10 +148,11 @@ class DQNSettings(LearnerSettings):
 
     def check(self, *, network: NetworkSettings, normalizer: str, accelerator: str) -> None:
         """The replay holds a minibatch and a transition of every environment, and the warm-up what is drawn from it."""
-        if HEADS[network.head].is_distributional and self.error_function != "huber":
+        known = HEADS[network.head].error_functions
+        if self.error_function not in known:
             raise ConfigurationError(
-                f"network.head={network.head} learns by quantile Huber regression, not by error_function="
-                f"{self.error_function}; say error_function=huber"
+                f"network.head={network.head} does not learn by error_function={self.error_function}; say"
+                f" error_function={' or '.join(known)}"
             )
         self._check_minibatch(self.batch_size, normalizer)
         if self.replay.storage == "device" and accelerator == "cpu":
@@ -226,10 +227,10 @@ class PQNSettings(LearnerSettings):
 
     def check(self, *, network: NetworkSettings, normalizer: str, accelerator: str) -> None:
         """The head has values that a lambda-return can replace, and rollouts fit minibatches and iterations."""
-        if HEADS[network.head].is_distributional:
+        if network.head != "linear":
             raise ConfigurationError(
                 f"network.head={network.head} learns a distribution, and Q(lambda) has targets for its mean alone; say"
-                " network.head=linear or dueling"
+                " network.head=linear"
             )
         self._check_minibatch(self.batch_size, normalizer)
         if self.num_envs < 2 and normalizer in MINIBATCH_NORMALIZERS:

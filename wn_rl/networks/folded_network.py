@@ -19,7 +19,8 @@ from wn_rl.types import QOutput
 class FoldedNetwork(nn.Module):
     """The online network as of its last ``sync``, in plain weights: normalization costs nothing here.
 
-    The whole state moves at once: weights, biases and the effect of running statistics.
+    The whole state moves at once: weights, biases and the effect of running statistics. Noisy layers stay noisy, by
+    noise of their own until the next ``sync`` brings that of the online network.
 
     Args:
         online: the network that is trained.
@@ -28,7 +29,7 @@ class FoldedNetwork(nn.Module):
 
     def __init__(self, online: QNetwork, *, dtype: torch.dtype) -> None:
         super().__init__()
-        self.network = cast(QNetwork, make_folded(online)).reduce_precision_(dtype)
+        self.network = cast(QNetwork, make_folded(online, keeps_noise=True)).reduce_precision_(dtype)
         self._can_lend = any(isinstance(module, WeightNormLayer) for module in online.modules())
         self._computed: ComputedWeights = {}
         self._is_expired = True
@@ -38,9 +39,9 @@ class FoldedNetwork(nn.Module):
         return self.compute(observation).q_values
 
     @torch.no_grad()
-    def compute(self, observation: Num[Tensor, "B S *frame"]) -> QOutput:
-        """All that the head returns; no gradient flows."""
-        return self.network(observation)
+    def compute(self, observation: Num[Tensor, "B S *frame"], taus: Float32[Tensor, "B K"] | None = None) -> QOutput:
+        """All that the head returns, at the probabilities ``taus`` if it is asked for any; no gradient flows."""
+        return self.network(observation, taus)
 
     def compute_side_by_side(self, observation: Num[Tensor, "B S *frame"], *, num_parts: int) -> Float32[Tensor, "B A"]:
         """Q-values, by as many threads, each of a part of the observations; no gradient flows."""

@@ -4,16 +4,19 @@ import copy
 from functools import partial
 
 import torch
-from jaxtyping import Float, Num
+from jaxtyping import Float, Float32, Num
 from torch import Tensor, nn
 
-from wn_rl.networks.heads import HEADS, NUM_QUANTILES, Head, make_stream
+from wn_rl.networks.distributions import HeadSizes
+from wn_rl.networks.heads import HEADS, DuelingHead, Head, LinearHead, make_embedding, make_stream
 from wn_rl.networks.pixels import ScaleNumbers, ScalePixels
 from wn_rl.networks.torsos import TORSOS, Torso
 from wn_rl.nn.folding import cached_weights
 from wn_rl.nn.initialization import initialize_from_data, scale_
+from wn_rl.nn.noisy_linear import make_noisy
 from wn_rl.nn.normalizers import make_normalizer
 from wn_rl.nn.weight_norm_layers import WeightNormLayer
+from wn_rl.system.fields import parse
 from wn_rl.system.registry import look_up
 from wn_rl.types import ObservationSpec, QOutput
 
@@ -41,7 +44,8 @@ class QNetwork(nn.Module):
 
         Pixels are centered on these observations first, where the network centers them; vectors always.
 
-        (In a head of quantiles that is each quantile's standard deviation, and their mean has less.)
+        (In a head of quantiles that is each quantile's standard deviation, and their mean has less; of atoms each
+        logit's.)
 
         The paper has 1. Less is worth it where rewards are rare: a target takes the maximum of the first Q-values for
         a truth, which is then a standard deviation or so above it, and which rewards must outweigh.
@@ -61,11 +65,12 @@ class QNetwork(nn.Module):
             layer.float().load_state_dict(state)
         return self
 
-    def forward(self, observations: Num[Tensor, "B S *frame"]) -> QOutput:
+    def forward(self, observations: Num[Tensor, "B S *frame"], taus: Float32[Tensor, "B K"] | None = None) -> QOutput:
+        """``taus``: the probabilities that an implicit quantile head is asked for; None: those that it acts by."""
         if torch.compiler.is_compiling():  # which fuses the layers' own computation of w
-            return self.head(self.torso(observations))
+            return self.head(self.torso(observations), taus)
         with cached_weights(self._layers):
-            return self.head(self.torso(observations))
+            return self.head(self.torso(observations), taus)
 
 
 def make_q_network(
@@ -79,35 +84,44 @@ def make_q_network(
     hidden_units: int,
     generator: torch.Generator | None,
     center_pixels: bool = False,
-    num_quantiles: int = NUM_QUANTILES,
+    dueling: bool = False,
+    noisy: bool = False,
+    sizes: HeadSizes | None = None,
 ) -> QNetwork:
     """A Q-network of the torso ("nature", "vector", ...), head ("linear", ...) and normalizer of these names.
 
-    ``hidden_units`` is the width of the last hidden layer (of each stream in the dueling heads); ``center_pixels``
-    whether pixels are centered on the frames of ``initialize_from_data``, and ``num_quantiles`` how many of them a head
-    of quantiles has (agents of before say neither). The parameters are drawn from ``generator`` (PyTorch's global one
-    if None) as PyTorch's layers draw them, the same for every normalizer; ``initialize_from_data`` draws them as the
-    weight-normalization paper does. Raises ConfigurationError for an unknown name and for frames that do not fit the
-    torso.
+    ``hidden_units`` is the width of the last hidden layer (of each stream of dueling heads); ``center_pixels`` whether
+    pixels are centered on the frames of ``initialize_from_data``, ``dueling`` whether value and advantage have streams
+    of their own, ``noisy`` whether linear layers have a learned noise, but for the embedding of probabilities, which
+    chooses nothing; ``sizes`` how many quantiles or atoms the head has, and so on (agents of before say none of these).
+    The parameters are drawn from ``generator`` (PyTorch's global one if None) as PyTorch's layers draw them, the same
+    for every normalizer; ``initialize_from_data`` draws them as the weight-normalization paper does. Raises
+    ConfigurationError for an unknown name and for frames that do not fit the torso.
     """
-    make_torso = look_up(torso, TORSOS, what="torso")
-    make_head, is_distributional = look_up(head, HEADS, what="head")
-    normalize = make_normalizer(normalizer)
+    make_torso, entry = look_up(torso, TORSOS, what="torso"), look_up(head, HEADS, what="head")
+    plain_normalizer = make_normalizer(normalizer)
+    normalize = make_noisy(plain_normalizer) if noisy else plain_normalizer
+    has_hidden_layer = dueling or entry.has_hidden_layer
     made_torso = make_torso(
         stack_size=stack_size,
         observation=observation,
-        hidden_units=None if make_head.has_hidden_layer else hidden_units,
+        hidden_units=None if has_hidden_layer else hidden_units,
         center_pixels=center_pixels,
         normalizer=normalize,
         generator=generator,
     )
-    made_head = make_head(
+    num_features = made_torso.num_features
+    distribution = entry.distribution(
+        sizes or parse({}, HeadSizes)[0],
+        partial(make_embedding, num_features=num_features, normalizer=plain_normalizer, generator=generator),
+    )
+    made_head = (DuelingHead if dueling else LinearHead)(
         num_actions=num_actions,
-        num_quantiles=num_quantiles if is_distributional else None,
+        distribution=distribution,
         make_stream=partial(
             make_stream,
-            made_torso.num_features,
-            hidden_units=hidden_units if make_head.has_hidden_layer else None,
+            num_features,
+            hidden_units=hidden_units if has_hidden_layer else None,
             normalizer=normalize,
             generator=generator,
         ),

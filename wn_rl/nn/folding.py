@@ -8,6 +8,7 @@ learning may use plain weights: the normalization costs nothing there. What fold
     batch norm                  w ← w γ/√(running variance + ε),  b ← β − running mean · γ/√(running variance + ε)
     spectral norm               w ← w / σ(w)
     projections                 the layer that is projected
+    noisy layers                the mean, without the noise
 
 Layer norm depends on the example and stays a layer. The folded network's modules have the names that they
 have in the same network with the normalizer "none" (layer norm apart), so its state loads into that one.
@@ -25,6 +26,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
+from wn_rl.nn.noisy_linear import NoisyLinear
 from wn_rl.nn.normalizers import BatchNorm, MeanOnlyBatchNorm, NormProjection, SpectralNorm
 from wn_rl.nn.replacement import find_peculiarity, keep_hooks_
 from wn_rl.nn.sources import read_affine
@@ -166,18 +168,31 @@ def _write_projection_(module: NormProjection, folded: nn.Module) -> ComputedWei
     return _write_(module.layer, folded)
 
 
+@_plain_layer.register
+def _plain_of_noisy(module: NoisyLinear) -> nn.Module:
+    return make_folded(module.layer)
+
+
+@_write_.register
+def _write_noisy_(module: NoisyLinear, folded: nn.Module) -> ComputedWeights:
+    if isinstance(folded, NoisyLinear):
+        return _write_.dispatch(nn.Module)(module, folded)  # as any module, with its noise
+    return _write_(module.layer, folded)
+
+
 @torch.no_grad()
-def make_folded(network: nn.Module) -> nn.Module:
+def make_folded(network: nn.Module, *, keeps_noise: bool = False) -> nn.Module:
     """A plain network with the outputs that ``network`` has in evaluation mode (difference under 1e-5 in float32).
 
-    Layers that are not exactly of a known class stay as they are. It is in evaluation mode, shares nothing with
-    ``network``, and no parameter of it requires a gradient. It may be moved to another dtype or memory format and
-    refreshed by :func:`fold_`.
+    Layers that are not exactly of a known class stay as they are; with ``keeps_noise`` noisy layers stay, around a
+    plain layer, with the noise of now. It is in evaluation mode, shares nothing with ``network``, and no parameter of
+    it requires a gradient. It may be moved to another dtype or memory format and refreshed by :func:`fold_`.
     """
     replacements: dict[nn.Module, nn.Module] = {}
     covered: set[nn.Module] = set()
     for module in network.modules():
-        plain_layer = None if module in covered else _plain_layer(module)
+        stays = module in covered or (keeps_noise and isinstance(module, NoisyLinear))
+        plain_layer = None if stays else _plain_layer(module)
         if plain_layer is not None:
             replacements[module] = plain_layer
             covered.update(module.modules())

@@ -32,6 +32,7 @@ from torch.nn.utils.rnn import PackedSequence
 from torch.utils.hooks import RemovableHandle
 
 from wn_rl.errors import ConfigurationError
+from wn_rl.nn.noisy_linear import NoisyLinear
 from wn_rl.nn.normalizers import BatchNorm, MeanOnlyBatchNorm, NormProjection, SpectralNorm
 from wn_rl.nn.weight_norm import compute_norms, per_unit
 from wn_rl.nn.weight_norm_layers import WEIGHT_NORM_OF, WeightNormLayer, draw_v, output_axis, plain_type, to_units
@@ -106,6 +107,11 @@ def scale_(layer: nn.Module, factor: float) -> None:
     if isinstance(layer, NormProjection):
         scale_(layer.layer, factor)
         layer.remember_norms()
+        return
+    if isinstance(layer, NoisyLinear):
+        scale_(layer.layer, factor)
+        layer.std_weight.mul_(factor)
+        layer.std_bias.mul_(factor)
         return
     if isinstance(layer, WeightNormLayer):
         layer.set_g_(layer.compute_g() * factor)

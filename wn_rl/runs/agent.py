@@ -26,11 +26,14 @@ from wn_rl.acting.policies import Policy
 from wn_rl.envs.protocols import load_protocol
 from wn_rl.envs.selection import check_game
 from wn_rl.errors import ConfigurationError
+from wn_rl.networks.distributions import HeadSizes
+from wn_rl.networks.network_settings import rename_head
 from wn_rl.networks.q_network import QNetwork, make_q_network
 from wn_rl.nn.folding import make_folded
 from wn_rl.nn.normalizers import make_normalizer
 from wn_rl.runs.checkpoint_file import read_checkpoint
 from wn_rl.runs.layout import AGENT_FOLDER, DESCRIPTION_FILE, NEXT_WEIGHTS_FILE, WEIGHTS_FILE
+from wn_rl.system.fields import get_rules, parse
 from wn_rl.system.files import read_limited, write_whole
 from wn_rl.types import ObservationSpec
 
@@ -211,17 +214,19 @@ def _find_observation(network: dict[str, Any]) -> ObservationSpec:
 
 def make_network(description: dict[str, Any], generator: torch.Generator | None) -> QNetwork:
     """The Q-network of a description, as an agent carries it."""
-    arguments = {key: value for key, value in description.items() if key not in ("frame_shape", "observation")}
-    return make_q_network(**arguments, observation=_find_observation(description), generator=generator)
+    named, of_sizes = rename_head(description), get_rules(HeadSizes)
+    sizes, *_ = parse({key: value for key, value in named.items() if key in of_sizes}, HeadSizes, key="network")
+    others = {key: value for key, value in named.items() if key not in (*of_sizes, "frame_shape", "observation")}
+    return make_q_network(**others, sizes=sizes, observation=_find_observation(description), generator=generator)
 
 
 def _count_plain_bytes(description: dict[str, Any]) -> int:
     """Bytes of the folded network in float32; takes no memory for it, however large it is said to be."""
     normalizer = description["network"]["normalizer"]
     make_normalizer(normalizer)  # an unknown name is refused
-    left = normalizer if normalizer == "layer_norm" else "none"  # the one that folding leaves
+    left = normalizer if normalizer == "layer_norm" else "none"  # the one that folding leaves, as it leaves no noise
     with torch.device("meta"):
-        network = make_network({**description["network"], "normalizer": left}, None)
+        network = make_network({**description["network"], "normalizer": left, "noisy": False}, None)
     return sum(value.nbytes for value in network.state_dict().values())
 
 

@@ -18,6 +18,7 @@ TITLES = {
     "train/loss": ("Loss", "mean over the updates of a chunk"),
     "train/max_q_value": ("Q-values", "greatest of a state, mean over minibatches"),
     "train/absolute_td_error": ("TD error", "mean absolute value"),
+    "train/kl_divergence": ("KL divergence", "of the learned distribution of returns from its target, mean"),
     "train/mean_return": ("Training return", "mean of the last training games, exploration included"),
     "train/epsilon": ("Exploration", "epsilon: probability of a random action while training"),
     "train/mean_episode_agent_steps": ("Length of training games", "agent steps, mean of the last games"),
