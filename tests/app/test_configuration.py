@@ -110,7 +110,7 @@ OTHER_WORDS = {
 OTHER_NUMBERS = {
     "replay.gamma": 0.9, "exploration.initial_epsilon": 0.9, "exploration.final_epsilon": 0.2,
     "evaluation.epsilon": 0.2, "protocol.repeat_action_probability": 0.1, "protocol.frame_skip": 2,
-    "optimizer.betas": [0.5, 0.9], "advantage_learning": 0.5,
+    "optimizer.betas": [0.5, 0.9], "advantage_learning": 0.5, "munchausen_scale": 0.5,
     "replay.priority_exponent": 0.7, "replay.importance_exponent": 0.7,
 }  # fmt: skip
 # They say where and how results are written, and how the process is started: they have tests of their own.
@@ -218,6 +218,10 @@ def test_the_streams_of_a_run_are_apart_and_follow_from_its_seed() -> None:
         (["precision=16"], "precision=16: unknown"),
         (["initialization=xavier"], "known: data_dependent, random"),
         (["error_function=l1"], "known: mse, huber"),
+        (["munchausen=true", "double=true"], "munchausen=true has a target of its own.*; say double=false, or"),
+        (["munchausen=true", "advantage_learning=0.5"], "which advantage_learning=0.5 has no.*say advantage_learning=0"),
+        (["munchausen=true", "munchausen_temperature=0"], "munchausen_temperature=0: needs a number of at least 1e-06"),
+        (["munchausen=true", "munchausen_floor=1"], "munchausen_floor=1: needs a number of at most 0"),
         (["network.head=quantile"], "not by error_function=mse; say error_function=huber"),
         (["total_agent_steps=nan"], "total_agent_steps=nan: needs"),
         (["replay.storage=disk"], "replay.storage=disk: unknown; known: auto, ram, compressed, device"),

@@ -46,7 +46,8 @@ DEFAULTS: dict[str, Any] = {
 }
 OF_DQN: dict[str, Any] = {
     "warmup_agent_steps": 200, "samples_per_agent_step": 8, "target_period_updates": 25, "double": False,
-    "advantage_learning": 0.0, "error_function": "mse",
+    "advantage_learning": 0.0, "munchausen": False, "munchausen_scale": 0.9, "munchausen_temperature": 0.03,
+    "munchausen_floor": -1.0, "error_function": "mse",
 }  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from wn_rl.algorithms.algorithm import Algorithm
 from wn_rl.learning.gradients import make_gradient_function
 from wn_rl.learning.settings import DQNSettings
 from wn_rl.losses.advantage_learning import compute_advantage
+from wn_rl.losses.munchausen import compute_munchausen_reward, compute_soft_value
 from wn_rl.losses.q_learning import compute_value_loss, select_action
 from wn_rl.losses.quantile_regression import compute_quantile_loss
 from wn_rl.networks.folded_network import FoldedNetwork
@@ -146,29 +147,41 @@ class DQN(Algorithm):
 
             y = r_t + discount_t Q_target(s_t, a_t),    a_t = argmax_a Q_target(s_t, a)    (Eq. 2, Mnih et al. 2015)
 
-        where with ``double`` the online network selects a_t (Eq. 4, van Hasselt et al. 2016). With a distributional
-        head Q is the quantiles of the return, and y holds for each of them (Dabney et al. 2018). No gradient reaches y.
+        where with ``double`` the online network selects a_t (Eq. 4, van Hasselt et al. 2016), and with ``munchausen``
+        no action is selected: pi is the softmax policy of the target network, and
+
+            y = r_t + alpha [tau ln pi(a_tm1 | s_tm1)]
+                    + discount_t sum_a pi(a | s_t) (Q_target(s_t, a) - tau ln pi(a | s_t))
+
+        (Eq. 1, Vieillard et al. 2020). With a distributional head Q is the quantiles of the return, and y holds for
+        each of them (Dabney et al. 2018). No gradient reaches y.
 
         Args:
             online: the online network, or a copy of it with gradients of its own.
             batch: B transitions, each with its importance weight.
         """
-        output_tm1 = online(batch.s_tm1)
-        output_t = self.target.compute(batch.s_t)
-        selector = self.acting.compute(batch.s_t) if self.settings.double else output_t
+        settings, output_tm1, output_t = self.settings, online(batch.s_tm1), self.target.compute(batch.s_t)
         values_tm1 = output_tm1.q_values if output_tm1.quantiles is None else output_tm1.quantiles
         values_t = output_t.q_values if output_t.quantiles is None else output_t.quantiles
 
         r_t, discount_t = batch.r_t, batch.discount_t
-        if self.settings.advantage_learning > 0:
-            r_t = r_t + self.settings.advantage_learning * compute_advantage(output_tm1.q_values, batch.a_tm1)
-        if values_t.dim() == 3:
+        if settings.advantage_learning > 0:
+            r_t = r_t + settings.advantage_learning * compute_advantage(output_tm1.q_values, batch.a_tm1)
+        if settings.munchausen:
+            r_t = r_t + compute_munchausen_reward(
+                self.target.compute(batch.s_tm1).q_values, batch.a_tm1, scale=settings.munchausen_scale,
+                temperature=settings.munchausen_temperature, floor=settings.munchausen_floor,
+            )  # fmt: skip
+            v_t = compute_soft_value(values_t, output_t.q_values, temperature=settings.munchausen_temperature)
+        else:
+            selector = self.acting.compute(batch.s_t) if settings.double else output_t
+            v_t = select_action(values_t, selector.q_values.argmax(dim=1))
+        if v_t.dim() == 2:
             r_t, discount_t = r_t.unsqueeze(1), discount_t.unsqueeze(1)  # the same for every quantile
-        a_t = selector.q_values.argmax(dim=1)
-        target = r_t + discount_t * select_action(values_t, a_t)
+        target = r_t + discount_t * v_t
 
         predicted = select_action(values_tm1, batch.a_tm1)
-        if values_t.dim() == 3:
+        if v_t.dim() == 2:
             loss, priority = compute_quantile_loss(predicted, target)
         else:
             loss, priority = compute_value_loss(predicted, target, error_function=self.settings.error_function)

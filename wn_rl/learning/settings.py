@@ -114,6 +114,10 @@ class DQNSettings(LearnerSettings):
     error_function: str = setting(one_of(("mse", "huber")))
     double: bool = setting(switch)
     advantage_learning: float = setting(number(0, 0.99), before=0.0)  # 1 - alpha divides
+    munchausen: bool = setting(switch, before=False)
+    munchausen_scale: float = setting(share, before=0.9)
+    munchausen_temperature: float = setting(number(1e-6), before=0.03)  # divides
+    munchausen_floor: float = setting(number(maximum=0), before=-1.0)
     target_period_updates: int = setting(whole(1))
     replay: ReplaySection = section(ReplaySection)
 
@@ -136,6 +140,13 @@ class DQNSettings(LearnerSettings):
             raise ConfigurationError(
                 f"network.head={network.head} learns by quantile Huber regression, not by error_function="
                 f"{self.error_function}; say error_function=huber"
+            )
+        if self.munchausen and (self.double or self.advantage_learning > 0):
+            other = "double=true" if self.double else f"advantage_learning={self.advantage_learning}"
+            instead = "double=false" if self.double else "advantage_learning=0"
+            raise ConfigurationError(
+                f"munchausen=true has a target of its own, which {other} has no place in; say {instead}, or"
+                " munchausen=false"
             )
         if self.replay.storage == "device" and accelerator == "cpu":
             raise ConfigurationError(
