@@ -29,7 +29,8 @@ WRONG_VALUES = [None, [1], "word", float("nan"), -1]
 FREE = ("optimizer", "logger", "protocol")  # what they hold is checked by whom it is for
 LATER = {
     "algorithm": "dqn", "advantage_learning": 0.0, "munchausen": False, "munchausen_scale": 0.9,
-    "munchausen_temperature": 0.03, "munchausen_floor": -1.0, "exploration.max_repeats": 1, "network.center_pixels": False,
+    "munchausen_temperature": 0.03, "munchausen_floor": -1.0, "exploration.max_repeats": 1,
+    "network.center_pixels": False, "network.impala_widths": [16, 32, 32], "network.impala_pooled_size": None,
     "replay.sampler": "uniform", "replay.priority_exponent": 0.5, "replay.importance_exponent": 0.5,
 }  # fmt: skip
 

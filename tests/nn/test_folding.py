@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.utils import parametrizations
 
 from tests.helpers.networks import ALL_NORMALIZERS, draw_frames, make_generator, make_network, make_trained
-from wn_rl.networks.torsos import FlattenChannelsLast, WidthToDepth
+from wn_rl.networks.reshaping import FlattenChannelsLast, WidthToDepth
 from wn_rl.nn.conversion import weight_normalize
 from wn_rl.nn.folding import fold_, make_folded
 from wn_rl.nn.normalizers import BatchNorm

@@ -4,6 +4,9 @@ MUNCHAUSEN = "wn_rl/losses/munchausen.py"
 MUNCHAUSEN_TESTS = "tests/losses/test_munchausen.py::"
 EQUATION = f"{MUNCHAUSEN_TESTS}test_values_are_compared_with_equation_1_of_vieillard_et_al_2020"
 SOFT_QUANTILES = f"{MUNCHAUSEN_TESTS}test_quantiles_are_compared_with_the_soft_target_of_each_quantile"
+IMPALA = "wn_rl/networks/impala.py"
+IMPALA_TESTS = "tests/networks/test_impala.py::"
+FEATURES = f"{IMPALA_TESTS}test_features_are_those_of_the_equations[impala-None-memory_format0]"
 DQN = "wn_rl/algorithms/dqn.py"
 
 PLANTED = [
@@ -48,5 +51,59 @@ PLANTED = [
         "old": "@torch.no_grad()\ndef compute_soft_value",
         "new": "def compute_soft_value",
         "test": f"{MUNCHAUSEN_TESTS}test_no_gradient_flows_through_a_soft_value",
+    },
+    {
+        "number": 0, "file": IMPALA,
+        "old": "nn.Sequential(nn.ReLU(), first,",
+        "new": "nn.Sequential(nn.ReLU(inplace=True), first,",
+        "test": FEATURES,
+    },
+    {
+        "number": 0, "file": IMPALA,
+        "old": "nn.MaxPool2d(3, stride=2, padding=1)",
+        "new": "nn.MaxPool2d(2, stride=2, ceil_mode=True)",
+        "test": FEATURES,
+    },
+    {
+        "number": 16, "file": IMPALA,
+        "old": "nn.AdaptiveMaxPool2d(pooled_size)",
+        "new": "nn.AdaptiveAvgPool2d(pooled_size)",
+        "test": f"{IMPALA_TESTS}test_features_are_those_of_the_equations[impala-2-memory_format0]",
+    },
+    {
+        "number": 16, "file": "wn_rl/networks/q_network.py",
+        "old": '"widths": impala_widths,',
+        "new": '"widths": IMPALA_WIDTHS,',
+        "test": f"{IMPALA_TESTS}test_widths_and_pooling_are_those_that_are_asked_for",
+    },
+    {
+        "number": 0, "file": "wn_rl/networks/reshaping.py",
+        "old": "blocks.transpose(2, 3).flatten(3)",
+        "new": "blocks.transpose(2, 3).transpose(3, 4).flatten(3)",
+        "test": f"{IMPALA_TESTS}test_a_block_of_pixels_is_a_place_as_pytorch_has_it",
+    },
+    {
+        "number": 19, "file": "wn_rl/nn/residual.py",
+        "old": "1 / math.sqrt(num_in_a_row)",
+        "new": "1 / num_in_a_row",
+        "test": f"{IMPALA_TESTS}test_residual_branches_of_any_network_begin_by_their_number",
+    },
+    {
+        "number": 20, "file": "wn_rl/nn/initialization.py",
+        "old": "if isinstance(module, Residual):",
+        "new": "if False:",
+        "test": f"{IMPALA_TESTS}test_the_variance_of_the_sums_stays_within_bounds_through_the_sections",
+    },
+    {
+        "number": 20, "file": "wn_rl/nn/initialization.py",
+        "old": "        layer.running_mean.mul_(factor)",
+        "new": "        pass",
+        "test": f"{IMPALA_TESTS}test_a_normalized_layer_is_scaled_by_its_gain[mean_only_batch_norm]",
+    },
+    {
+        "number": 20, "file": "wn_rl/nn/initialization.py",
+        "old": "    if layer.bias is not None:\n        cast(Tensor, layer.bias).mul_(factor)",
+        "new": "",
+        "test": f"{IMPALA_TESTS}test_a_normalized_layer_is_scaled_by_its_gain[weight_norm]",
     },
 ]  # fmt: skip

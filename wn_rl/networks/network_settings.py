@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 from wn_rl.networks.heads import HEADS
+from wn_rl.networks.impala import IMPALA_WIDTHS, check_widths
 from wn_rl.networks.torsos import TORSOS
-from wn_rl.system.fields import one_of, setting, switch, whole
+from wn_rl.system.fields import one_of, setting, switch, whole, whole_or_null
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,6 +15,8 @@ class NetworkSettings:
     torso: str = setting(one_of(TORSOS))
     head: str = setting(one_of(HEADS))
     num_quantiles: int = setting(whole(1), before=32)
+    impala_widths: tuple[int, ...] = setting(check_widths, before=list(IMPALA_WIDTHS))
+    impala_pooled_size: int | None = setting(whole_or_null(1, 84), before=None)
     hidden_units: int = setting(whole(1))
     stack_size: int = setting(whole(1, 128))
     center_pixels: bool = setting(switch, before=False)

@@ -1,6 +1,7 @@
 """The Q-network: a torso and a head, every affine layer of them passed through one normalizer."""
 
 import copy
+from collections.abc import Sequence
 from functools import partial
 
 import torch
@@ -8,6 +9,7 @@ from jaxtyping import Float, Num
 from torch import Tensor, nn
 
 from wn_rl.networks.heads import HEADS, NUM_QUANTILES, Head, make_stream
+from wn_rl.networks.impala import IMPALA_WIDTHS
 from wn_rl.networks.pixels import ScaleNumbers, ScalePixels
 from wn_rl.networks.torsos import TORSOS, Torso
 from wn_rl.nn.folding import cached_weights
@@ -80,17 +82,20 @@ def make_q_network(
     generator: torch.Generator | None,
     center_pixels: bool = False,
     num_quantiles: int = NUM_QUANTILES,
+    impala_widths: Sequence[int] = IMPALA_WIDTHS,
+    impala_pooled_size: int | None = None,
 ) -> QNetwork:
     """A Q-network of the torso ("nature", "vector", ...), head ("linear", ...) and normalizer of these names.
 
     ``hidden_units`` is the width of the last hidden layer (of each stream in the dueling heads); ``center_pixels``
     whether pixels are centered on the frames of ``initialize_from_data``, and ``num_quantiles`` how many of them a head
-    of quantiles has (agents of before say neither). The parameters are drawn from ``generator`` (PyTorch's global one
+    of quantiles has; ``impala_widths`` and ``impala_pooled_size`` are those of ``ImpalaTorso`` (agents of before say
+    none of these). The parameters are drawn from ``generator`` (PyTorch's global one
     if None) as PyTorch's layers draw them, the same for every normalizer; ``initialize_from_data`` draws them as the
     weight-normalization paper does. Raises ConfigurationError for an unknown name and for frames that do not fit the
     torso.
     """
-    make_torso = look_up(torso, TORSOS, what="torso")
+    make_torso, is_residual = look_up(torso, TORSOS, what="torso")
     make_head, is_distributional = look_up(head, HEADS, what="head")
     normalize = make_normalizer(normalizer)
     made_torso = make_torso(
@@ -100,6 +105,7 @@ def make_q_network(
         center_pixels=center_pixels,
         normalizer=normalize,
         generator=generator,
+        **({"widths": impala_widths, "pooled_size": impala_pooled_size} if is_residual else {}),
     )
     made_head = make_head(
         num_actions=num_actions,
