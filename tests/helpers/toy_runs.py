@@ -39,6 +39,7 @@ DEFAULTS: dict[str, Any] = {
     "initialization_batch_size": 64,
     "initial_q_std": 1.0,
     "weight_decay": 0.0,
+    "final_learning_rate": 0.0,
     "seed": 3,
     "precision": "32-true",
     "minibatch_parts": 1,
@@ -47,7 +48,8 @@ DEFAULTS: dict[str, Any] = {
 OF_DQN: dict[str, Any] = {
     "warmup_agent_steps": 200, "samples_per_agent_step": 8, "target_period_updates": 25, "double": False,
     "advantage_learning": 0.0, "munchausen": False, "munchausen_scale": 0.9, "munchausen_temperature": 0.03,
-    "munchausen_floor": -1.0, "error_function": "mse",
+    "munchausen_floor": -1.0, "error_function": "mse", "learning_rate_schedule": "constant",
+    "learning_rate_decay_agent_steps": 0,
 }  # fmt: skip
 
 
@@ -76,7 +78,8 @@ def make_toy_module(
         ),
         replay=ReplaySection(
             capacity=capacity, n_step=n_step, gamma=GAMMA, reward_clip=1.0, storage=storage, sampler="uniform",
-            priority_exponent=0.5, importance_exponent=0.5,
+            priority_exponent=0.5, importance_exponent=0.5, final_importance_exponent=None,
+            importance_exponent_agent_steps=0, final_gamma=None, gamma_agent_steps=0,
         ),
         **{**DEFAULTS, **OF_DQN, **changes},
     )  # fmt: skip
@@ -101,7 +104,7 @@ def make_toy_pqn(
     settings = PQNSettings(
         total_agent_steps=total_agent_steps, iteration_agent_steps=iteration_agent_steps,
         chunk_agent_steps=chunk_agent_steps, num_envs=chain.num_envs, learning_rate=learning_rate,
-        final_learning_rate=0.0, learning_rate_decay_agent_steps=total_agent_steps,
+        learning_rate_schedule="linear", learning_rate_decay_agent_steps=total_agent_steps,
         exploration=ExplorationSettings(initial_epsilon=1.0, final_epsilon=0.3, decay_agent_steps=800, max_repeats=1),
         rollout=RolloutSection(num_rounds=num_rounds, gamma=GAMMA, trace_decay=trace_decay, reward_clip=1.0),
         **{**DEFAULTS, "batch_size": 16, "num_epochs": 2, "initialization_batch_size": 32, **changes},

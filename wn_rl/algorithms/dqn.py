@@ -16,6 +16,7 @@ from wn_rl.acting.collector import Collector
 from wn_rl.acting.policies import Policy, QFunction
 from wn_rl.algorithms.algorithm import Algorithm
 from wn_rl.learning.gradients import make_gradient_function
+from wn_rl.learning.schedules import set_learning_rate
 from wn_rl.learning.settings import DQNSettings
 from wn_rl.losses.advantage_learning import compute_advantage
 from wn_rl.losses.munchausen import compute_munchausen_reward, compute_soft_value
@@ -118,6 +119,7 @@ class DQN(Algorithm):
     def _end_round(self) -> None:
         """Store what every environment did, and where an episode ended, the first frame of the next one."""
         _, actions, step, first_frames = self.collector.end_round()
+        self.replay.set_gamma(self.settings.gamma(self.agent_steps))
         self.replay.add(step, actions)
         if first_frames is not None:
             self.replay.start(first_frames, step.ended)
@@ -126,6 +128,8 @@ class DQN(Algorithm):
         """One optimizer step on one minibatch, and what follows from it."""
         optimizer: Any = self.optimizers()
         optimizer.zero_grad()  # first: gradients must not outlive the next forward pass where that is a CUDA graph
+        set_learning_rate(optimizer, self.settings.annealed_learning_rate, self.agent_steps)
+        self.replay.set_importance_exponent(self.settings.importance_exponent(self.agent_steps))
         batch = self.replay.sample(self.settings.batch_size, self.generator)
         if self.settings.double:
             self.acting.sync(self.network)  # which selects the actions of the target
@@ -201,8 +205,13 @@ class DQN(Algorithm):
 
     def compute_statistics(self) -> dict[str, float]:
         """Means over the last games of training, and where exploration and learning are."""
-        epsilon = self.settings.epsilon(self.agent_steps)
-        return {**self.collector.compute_statistics(), "train/epsilon": epsilon, "train/updates": self.num_updates}
+        statistics = {
+            **self.collector.compute_statistics(), "train/epsilon": self.settings.epsilon(self.agent_steps),
+            "train/updates": self.num_updates,
+        }  # fmt: skip
+        if self.settings.annealed_learning_rate is not None:
+            statistics["train/learning_rate"] = self.settings.annealed_learning_rate(self.agent_steps)
+        return statistics
 
     def sample_states(self, num_states: int, generator: torch.Generator) -> Tensor:
         """Drawn from the replay as a minibatch is."""

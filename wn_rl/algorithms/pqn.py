@@ -20,6 +20,7 @@ from wn_rl.acting.collector import Collector, Round
 from wn_rl.acting.policies import Policy, QFunction
 from wn_rl.algorithms.algorithm import Algorithm
 from wn_rl.learning.gradients import make_gradient_function
+from wn_rl.learning.schedules import set_learning_rate
 from wn_rl.learning.settings import PQNSettings
 from wn_rl.losses.lambda_returns import compute_lambda_returns
 from wn_rl.losses.q_learning import compute_value_loss, select_action
@@ -149,8 +150,7 @@ class PQN(Algorithm):
     def _update(self, batch: RolloutBatch) -> None:
         """One optimizer step on one minibatch, and what follows from it."""
         optimizer: Any = self.optimizers()
-        for group in optimizer.param_groups:
-            group["lr"] = self.settings.annealed_learning_rate(self.agent_steps)
+        set_learning_rate(optimizer, self.settings.annealed_learning_rate, self.agent_steps)
         optimizer.zero_grad()  # first: gradients must not outlive the next forward pass where that is a CUDA graph
         loss, priority, q_tm1 = self.compute_gradient(batch)
         if self.settings.max_gradient_norm is not None:
@@ -181,11 +181,13 @@ class PQN(Algorithm):
 
     def compute_statistics(self) -> dict[str, float]:
         """Means over the last games of training, and where exploration and learning are."""
-        return {
+        statistics = {
             **self.collector.compute_statistics(), "train/epsilon": self.settings.epsilon(self.agent_steps),
-            "train/learning_rate": self.settings.annealed_learning_rate(self.agent_steps),
             "train/updates": self.num_updates,
         }  # fmt: skip
+        if self.settings.annealed_learning_rate is not None:
+            statistics["train/learning_rate"] = self.settings.annealed_learning_rate(self.agent_steps)
+        return statistics
 
     def sample_states(self, num_states: int, generator: torch.Generator) -> Tensor:
         """Drawn from the rollout."""

@@ -26,6 +26,8 @@ from wn_rl.runs.layout import CONFIG_FILE
 from wn_rl.system.fields import check_sections, complete, find_missing, list_changeable, remove_changeable, text
 from wn_rl.system.files import write_whole
 
+REPLAY_SCHEDULES = ("importance_exponent", "gamma")
+
 
 def resolve_configuration(config: DictConfig) -> DictConfig:
     """A copy without any ``auto``, with the game's canonical name, checked.
@@ -45,8 +47,9 @@ def resolve_configuration(config: DictConfig) -> DictConfig:
     resolved.precision = resolve_precision(str(config.precision), resolved.accelerator, observation)
     if resolved.num_envs == "auto":
         resolved.num_envs = choose_num_envs()
-    if resolved.get("learning_rate_decay_agent_steps") == "auto":
-        resolved.learning_rate_decay_agent_steps = resolved.total_agent_steps
+    for key in ("learning_rate_decay_agent_steps", *(f"replay.{name}_agent_steps" for name in REPLAY_SCHEDULES)):
+        if OmegaConf.select(resolved, key) == "auto":
+            OmegaConf.update(resolved, key, resolved.total_agent_steps)
     resolve_threads(resolved, learns_while_playing=find_kinds(resolved)[1].learns_while_playing)
     _check(resolved)
     resolve_storage(resolved, observation)

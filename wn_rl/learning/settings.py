@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 
 from wn_rl.errors import ConfigurationError
-from wn_rl.learning.schedules import LinearSchedule, RunLength
+from wn_rl.learning.schedules import LEARNING_RATE_SCHEDULES, LinearSchedule, RunLength, Schedule
 from wn_rl.networks.heads import HEADS
 from wn_rl.networks.network_settings import NetworkSettings
 from wn_rl.nn.normalizers import PER_EXAMPLE_NORMALIZERS
@@ -44,6 +44,9 @@ class LearnerSettings:
     num_envs: int = setting(whole(1, 4096))  # emulators, of some megabytes each
     seed: int = setting(whole(0))
     learning_rate: float = setting(number(above=0))
+    learning_rate_schedule: str = setting(one_of(LEARNING_RATE_SCHEDULES), before="constant")
+    final_learning_rate: float = setting(number(0), before=0.0)
+    learning_rate_decay_agent_steps: int = setting(whole(0), before=0)
     max_gradient_norm: float | None = setting(limit)
     weight_decay: float = setting(number(0))
     initialization: str = setting(one_of(("data_dependent", "random")))
@@ -66,6 +69,17 @@ class LearnerSettings:
     def folded_dtype(self) -> torch.dtype:
         """Precision of the folded copies that act and compute targets."""
         return torch.bfloat16 if self.precision == "bf16-mixed" else torch.float32
+
+    @cached_property
+    def annealed_learning_rate(self) -> Schedule | None:
+        """The learning rate, as a function of agent steps; None where it stays what it is."""
+        schedule = LEARNING_RATE_SCHEDULES[self.learning_rate_schedule]
+        if schedule is None:
+            return None
+        return schedule(
+            initial=self.learning_rate, final=self.final_learning_rate,
+            begin_agent_steps=0, duration_agent_steps=self.learning_rate_decay_agent_steps,
+        )  # fmt: skip
 
     def make_epsilon(self, begin_agent_steps: int) -> LinearSchedule:
         """Exploration, as a function of agent steps; it falls from ``begin_agent_steps`` on."""
@@ -125,6 +139,24 @@ class DQNSettings(LearnerSettings):
     def epsilon(self) -> LinearSchedule:
         """Exploration, as a function of agent steps."""
         return self.make_epsilon(self.warmup_agent_steps)
+
+    @cached_property
+    def importance_exponent(self) -> LinearSchedule:
+        """beta of a prioritized replay, as a function of agent steps."""
+        initial, final = self.replay.importance_exponent, self.replay.final_importance_exponent
+        return LinearSchedule(
+            initial=initial, final=initial if final is None else final, begin_agent_steps=self.warmup_agent_steps,
+            duration_agent_steps=self.replay.importance_exponent_agent_steps,
+        )  # fmt: skip
+
+    @cached_property
+    def gamma(self) -> LinearSchedule:
+        """The discount per agent step with which transitions are stored, as a function of agent steps."""
+        initial, final = self.replay.gamma, self.replay.final_gamma
+        return LinearSchedule(
+            initial=initial, final=initial if final is None else final, begin_agent_steps=self.warmup_agent_steps,
+            duration_agent_steps=self.replay.gamma_agent_steps,
+        )  # fmt: skip
 
     def compute_num_updates_due(self, agent_steps: int, num_updates: int) -> int:
         """Updates that bring the samples learned per agent step since the warm-up to their setting.
@@ -189,8 +221,7 @@ class PQNSettings(LearnerSettings):
 
     batch_size: int = setting(whole(1))
     num_epochs: int = setting(whole(1))
-    final_learning_rate: float = setting(number(0))
-    learning_rate_decay_agent_steps: int = setting(whole(0))
+    learning_rate_schedule: str = setting(one_of(LEARNING_RATE_SCHEDULES), before="linear")
     rollout: RolloutSection = section(RolloutSection)
 
     @property
@@ -207,14 +238,6 @@ class PQNSettings(LearnerSettings):
     def epsilon(self) -> LinearSchedule:
         """Exploration, as a function of agent steps."""
         return self.make_epsilon(self.warmup_agent_steps)
-
-    @cached_property
-    def annealed_learning_rate(self) -> LinearSchedule:
-        """The learning rate, as a function of agent steps."""
-        return LinearSchedule(
-            initial=self.learning_rate, final=self.final_learning_rate,
-            begin_agent_steps=0, duration_agent_steps=self.learning_rate_decay_agent_steps,
-        )  # fmt: skip
 
     def check(self, *, network: NetworkSettings, normalizer: str, accelerator: str) -> None:
         """The head has values that a lambda-return can replace, and rollouts fit minibatches and iterations."""

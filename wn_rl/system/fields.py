@@ -109,6 +109,11 @@ def share(key: str, value: Any) -> Any:
     return value
 
 
+def share_or_null(key: str, value: Any) -> Any:
+    """A number between 0 and 1, or None."""
+    return value if value is None else share(key, value)
+
+
 def limit(key: str, value: Any) -> Any:
     """A number above 0, or None."""
     if value is not None and (type(value) not in (int, float) or not 0 < value <= GREATEST):
