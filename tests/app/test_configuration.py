@@ -105,17 +105,19 @@ OTHER_WORDS = {
     "game": "Breakout", "normalizer": "weight_norm", "error_function": "huber", "initialization": "random",
     "precision": "32-true", "protocol.name": "other", "network.torso": "mlp", "network.head": "dueling",
     "max_gradient_norm": 10.0, "optimizer._target_": "torch.optim.AdamW", "replay.storage": "compressed",
-    "replay.sampler": "uniform",
+    "replay.sampler": "uniform", "learning_rate_schedule": "cosine",
 }  # fmt: skip
 OTHER_NUMBERS = {
     "replay.gamma": 0.9, "exploration.initial_epsilon": 0.9, "exploration.final_epsilon": 0.2,
     "evaluation.epsilon": 0.2, "protocol.repeat_action_probability": 0.1, "protocol.frame_skip": 2,
     "optimizer.betas": [0.5, 0.9], "advantage_learning": 0.5, "munchausen_scale": 0.5,
     "replay.priority_exponent": 0.7, "replay.importance_exponent": 0.7,
+    "replay.final_importance_exponent": 0.8, "replay.final_gamma": 0.95,
 }  # fmt: skip
 # They say where and how results are written, and how the process is started: they have tests of their own.
 ELSEWHERE = {
-    "algorithm", "network.num_quantiles", "resume", "run_dir", "name", "accelerator", "optimizer._partial_", "env.name",
+    "algorithm", "network.num_quantiles", "network.impala_widths", "network.impala_pooled_size", "resume", "run_dir",
+    "name", "accelerator", "optimizer._partial_", "env.name",
     "env.id",
 }  # fmt: skip
 
@@ -212,6 +214,12 @@ def test_the_streams_of_a_run_are_apart_and_follow_from_its_seed() -> None:
         (["replay.priority_exponent=2"], "replay.priority_exponent=2: needs a number between 0 and 1"),
         (["advantage_learning=1"], "advantage_learning=1: needs a number of at most 0.99"),
         (["advantage_learning=-0.5"], "advantage_learning=-0.5: needs a number of at least 0"),
+        (["replay.final_importance_exponent=2"], "final_importance_exponent=2: needs a number between 0 and 1"),
+        (["replay.final_gamma=1.5"], "replay.final_gamma=1.5: needs a number between 0 and 1"),
+        (["learning_rate_schedule=step"], "learning_rate_schedule=step: unknown; known: constant, linear, cosine"),
+        (["network.impala_widths=[]"], r"network.impala_widths=\[\]: needs a list of 1 to 6 whole numbers"),
+        (["network.impala_widths=[16, wide]"], "network.impala_widths=wide: needs a number of at least 1"),
+        (["network.impala_pooled_size=0"], "network.impala_pooled_size=0: needs a number of at least 1"),
         (["replay.gamma=1.5"], "replay.gamma=1.5: needs a number between 0 and 1"),
         (["evaluation.epsilon=2"], "evaluation.epsilon=2: needs a number between 0 and 1"),
         (["accelerator=tpu"], "accelerator=tpu: unknown; known: auto, cpu, gpu"),

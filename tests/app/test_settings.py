@@ -32,6 +32,9 @@ LATER = {
     "munchausen_temperature": 0.03, "munchausen_floor": -1.0, "exploration.max_repeats": 1,
     "network.center_pixels": False, "network.impala_widths": [16, 32, 32], "network.impala_pooled_size": None,
     "replay.sampler": "uniform", "replay.priority_exponent": 0.5, "replay.importance_exponent": 0.5,
+    "replay.final_importance_exponent": None, "replay.importance_exponent_agent_steps": 0, "replay.final_gamma": None,
+    "replay.gamma_agent_steps": 0, "learning_rate_schedule": "constant", "final_learning_rate": 0.0,
+    "learning_rate_decay_agent_steps": 0,
 }  # fmt: skip
 
 
@@ -145,7 +148,8 @@ def test_a_run_of_before_goes_on_with_what_it_did(given: DictConfig, saved_run: 
     values["initial_q_deviation"] = values.pop("initial_q_std") * 0.5
     values["logger"]["_target_"] = "wn_rl.callbacks.tensorboard.RunTensorBoard"
     save_configuration(OmegaConf.create(values), saved_run)
-    words = ("replay.sampler=prioritized", "advantage_learning=0.5", "network.center_pixels=true")
+    words = ("replay.sampler=prioritized", "advantage_learning=0.5", "network.center_pixels=true", "munchausen=true",
+             "learning_rate_schedule=linear", "network.impala_widths=[8]")  # fmt: skip
     resumed = resume_configuration(compose_training(*words), [], saved_run)
     assert {key: OmegaConf.select(resumed, key) for key in LATER} == LATER
     assert resumed.initial_q_std == 0.5
@@ -164,6 +168,17 @@ def test_a_saved_setting_that_is_missing_is_named(given: DictConfig, saved_run: 
     save_configuration(OmegaConf.create(values), saved_run)
     with pytest.raises(ConfigurationError, match=rf"config.yaml lacks {key}; put it back, or start a new run"):
         resume_configuration(given, [], saved_run)
+
+
+def test_a_run_of_pqn_of_before_goes_on_with_its_falling_learning_rate(tmp_path: Path) -> None:
+    words = ("algorithm=pqn", "num_threads=1", "num_env_threads=1", "accelerator=cpu")
+    save_configuration(resolve_configuration(compose_training(*words)), tmp_path)
+    values: Any = OmegaConf.to_container(load_configuration(tmp_path))
+    assert values.pop("learning_rate_schedule") == "linear"
+    save_configuration(OmegaConf.create(values), tmp_path)
+    resumed = resume_configuration(compose_training(*words), [], tmp_path)
+    assert (resumed.learning_rate_schedule, resumed.final_learning_rate) == ("linear", 0.0)
+    assert resumed.learning_rate_decay_agent_steps == resumed.total_agent_steps
 
 
 def test_what_may_change_on_resume_is_what_a_run_of_the_same_numbers_may_differ_in() -> None:

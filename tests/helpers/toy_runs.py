@@ -67,7 +67,7 @@ def make_toy_module(
     folder: Path, *, total_agent_steps: int = 2000, iteration_agent_steps: int = 1000, normalizer: str = "weight_norm",
     learning_rate: float = 3e-3, n_step: int = 1, capacity: int = 4000, environments: ChainEnvironments | None = None,
     sampler: Sampler | None = None, storage: str = "ram", head: str = "linear", max_repeats: int = 1,
-    **changes: Any,
+    replay_section: ReplaySection | None = None, **changes: Any,
 ) -> DQN:  # fmt: skip
     chain = environments or make_chain()
     settings = DQNSettings(
@@ -76,7 +76,7 @@ def make_toy_module(
         exploration=ExplorationSettings(
             initial_epsilon=1.0, final_epsilon=0.3, decay_agent_steps=800, max_repeats=max_repeats
         ),
-        replay=ReplaySection(
+        replay=replay_section or ReplaySection(
             capacity=capacity, n_step=n_step, gamma=GAMMA, reward_clip=1.0, storage=storage, sampler="uniform",
             priority_exponent=0.5, importance_exponent=0.5, final_importance_exponent=None,
             importance_exponent_agent_steps=0, final_gamma=None, gamma_agent_steps=0,

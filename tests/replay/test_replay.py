@@ -219,7 +219,8 @@ def test_a_replay_on_a_gpu_samples_what_one_on_the_host_does() -> None:
 def test_a_replay_is_told_what_its_section_says() -> None:
     section = ReplaySection(
         capacity=100, n_step=3, gamma=0.9, reward_clip=2.0, storage="ram", sampler="uniform", priority_exponent=0.5,
-        importance_exponent=0.5,
+        importance_exponent=0.5, final_importance_exponent=None, importance_exponent_agent_steps=0, final_gamma=None,
+        gamma_agent_steps=0,
     )  # fmt: skip
     told = section.complete(
         num_lanes=2, observation=ObservationSpec((3,), "float32"), stack_size=4, life_loss_ends_discount=True

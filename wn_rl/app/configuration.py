@@ -26,7 +26,10 @@ from wn_rl.runs.layout import CONFIG_FILE
 from wn_rl.system.fields import check_sections, complete, find_missing, list_changeable, remove_changeable, text
 from wn_rl.system.files import write_whole
 
-REPLAY_SCHEDULES = ("importance_exponent", "gamma")
+AUTO_DURATIONS = (
+    "learning_rate_decay_agent_steps", "replay.importance_exponent_agent_steps", "replay.gamma_agent_steps"
+)  # fmt: skip
+"""Settings that are as long as the run where they say auto."""
 
 
 def resolve_configuration(config: DictConfig) -> DictConfig:
@@ -47,7 +50,7 @@ def resolve_configuration(config: DictConfig) -> DictConfig:
     resolved.precision = resolve_precision(str(config.precision), resolved.accelerator, observation)
     if resolved.num_envs == "auto":
         resolved.num_envs = choose_num_envs()
-    for key in ("learning_rate_decay_agent_steps", *(f"replay.{name}_agent_steps" for name in REPLAY_SCHEDULES)):
+    for key in AUTO_DURATIONS:
         if OmegaConf.select(resolved, key) == "auto":
             OmegaConf.update(resolved, key, resolved.total_agent_steps)
     resolve_threads(resolved, learns_while_playing=find_kinds(resolved)[1].learns_while_playing)

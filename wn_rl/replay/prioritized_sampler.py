@@ -22,9 +22,9 @@ LARGEST_ERROR = 1e6
 class PrioritizedSampler:
     """Proportional prioritization (Schaul et al. 2016), with one draw from each B-th part of the priorities' sum.
 
-    A transition of error e has the priority p = (e + SMALLEST_ERROR)^alpha; a new one the largest priority of those that
-    are stored, or 1. (The paper has the largest of all time: after one huge error, new transitions have its priority
-    for ever, and nearly all draws.)
+    A transition of error e has the priority p = (e + SMALLEST_ERROR)^alpha; a new one the largest of those that are
+    stored, or 1. (The paper has the largest of all time: after one huge error, new transitions have its priority for
+    ever, and nearly all draws.)
     It is drawn with probability p / sum p, and weighs p^-beta, divided by the largest such weight of its minibatch.
     Priorities lie on the host: with a GPU, an update waits until the errors of the one before are known.
 

@@ -1,4 +1,4 @@
-"""A sum tree: weights of which one can be drawn in proportion, and changed, and the largest found, in logarithmic time."""
+"""A sum tree: weights of which one can be drawn in proportion, and changed, in logarithmic time; and their largest."""
 
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
@@ -8,8 +8,8 @@ BRANCHES = 32
 
 
 class SumTree:
-    """R non-negative weights, all 0 at first, beneath the sums and maxima of each ``BRANCHES`` of them, and of those, up to
-    one.
+    """R non-negative weights, all 0 at first, beneath sums and maxima of each ``BRANCHES`` of them, and of those, up
+    to one.
 
     A sum is always computed anew from all of its children: it depends on the weights alone, and not on how they
     came about, and rounding errors do not pile up.
