@@ -7,6 +7,10 @@ SOFT_QUANTILES = f"{MUNCHAUSEN_TESTS}test_quantiles_are_compared_with_the_soft_t
 IMPALA = "wn_rl/networks/impala.py"
 IMPALA_TESTS = "tests/networks/test_impala.py::"
 FEATURES = f"{IMPALA_TESTS}test_features_are_those_of_the_equations[impala-None-memory_format0]"
+SAMPLER = "wn_rl/replay/prioritized_sampler.py"
+SAMPLER_TESTS = "tests/replay/test_prioritized_sampler.py::"
+SCHEDULES = "wn_rl/learning/schedules.py"
+FOLLOW = "tests/algorithms/test_dqn.py::test_the_learning_rate_beta_and_gamma_follow_their_schedules"
 DQN = "wn_rl/algorithms/dqn.py"
 
 PLANTED = [
@@ -36,7 +40,7 @@ PLANTED = [
     },
     {
         "number": 1, "file": DQN,
-        "old": "v_t = compute_soft_value(values_t, output_t.q_values,",
+        "old": "v_t = compute_soft_value(values_t, selector.q_values,",
         "new": "v_t = compute_soft_value(values_t, output_tm1.q_values,",
         "test": SOFT_QUANTILES,
     },
@@ -95,6 +99,12 @@ PLANTED = [
         "test": f"{IMPALA_TESTS}test_the_variance_of_the_sums_stays_within_bounds_through_the_sections",
     },
     {
+        "number": 0, "file": "wn_rl/nn/initialization.py",
+        "old": "    if not isinstance(layer, SpectralNorm):\n        scale_(layer, factor)",
+        "new": "    if isinstance(layer, WeightNormLayer):\n        scale_(layer, factor)",
+        "test": f"{IMPALA_TESTS}test_what_the_branches_of_a_section_add_begins_with_variance_one_half_each[batch_norm]",
+    },
+    {
         "number": 20, "file": "wn_rl/nn/initialization.py",
         "old": "        layer.running_mean.mul_(factor)",
         "new": "        pass",
@@ -105,5 +115,53 @@ PLANTED = [
         "old": "    if layer.bias is not None:\n        cast(Tensor, layer.bias).mul_(factor)",
         "new": "",
         "test": f"{IMPALA_TESTS}test_a_normalized_layer_is_scaled_by_its_gain[weight_norm]",
+    },
+    {
+        "number": 0, "file": SAMPLER,
+        "old": "self._tree.largest or 1.0",
+        "new": "max(self._tree.largest, 1.0)",
+        "test": f"{SAMPLER_TESTS}test_what_is_new_has_the_largest_priority_of_what_is_stored",
+    },
+    {
+        "number": 0, "file": "wn_rl/replay/sum_tree.py",
+        "old": "self._maxima[level - 1][nodes].max(axis=1)",
+        "new": "np.maximum(self._maxima[level].reshape(-1)[nodes], self._maxima[level - 1][nodes].max(axis=1))",
+        "test": f"{SAMPLER_TESTS}test_one_infinite_error_does_not_give_what_is_new_nearly_all_draws_for_ever",
+    },
+    {
+        "number": 12, "file": "wn_rl/replay/sum_tree.py",
+        "old": "            self._maxima[level].reshape(-1)[: len(children)] = maxima.max(axis=1)\n",
+        "new": "",
+        "test": f"{SAMPLER_TESTS}test_a_sum_tree_depends_on_its_weights_alone",
+    },
+    {
+        "number": 0, "file": SCHEDULES,
+        "old": "(1 + math.cos(angle(agent_steps))) / 2",
+        "new": "math.cos(angle(agent_steps) / 2)",
+        "test": "tests/learning/test_schedules.py::test_a_cosine_falls_slowly_at_both_ends_and_fastest_between",
+    },
+    {
+        "number": 16, "file": DQN,
+        "old": "        set_learning_rate(optimizer, self.settings.annealed_learning_rate, self.agent_steps)\n",
+        "new": "",
+        "test": FOLLOW,
+    },
+    {
+        "number": 15, "file": DQN,
+        "old": "self.settings.importance_exponent(self.agent_steps)",
+        "new": "self.settings.importance_exponent(self.num_updates)",
+        "test": FOLLOW,
+    },
+    {
+        "number": 16, "file": DQN,
+        "old": "        self.replay.set_gamma(self.settings.gamma(self.agent_steps))\n",
+        "new": "",
+        "test": FOLLOW,
+    },
+    {
+        "number": 16, "file": "wn_rl/learning/settings.py",
+        "old": 'setting(one_of(LEARNING_RATE_SCHEDULES), before="linear")',
+        "new": 'setting(one_of(LEARNING_RATE_SCHEDULES), before="constant")',
+        "test": "tests/app/test_settings.py::test_a_run_of_pqn_of_before_goes_on_with_its_falling_learning_rate",
     },
 ]  # fmt: skip

@@ -171,14 +171,14 @@ class DQN(Algorithm):
         r_t, discount_t = batch.r_t, batch.discount_t
         if settings.advantage_learning > 0:
             r_t = r_t + settings.advantage_learning * compute_advantage(output_tm1.q_values, batch.a_tm1)
+        selector = self.acting.compute(batch.s_t) if settings.double else output_t
         if settings.munchausen:
             r_t = r_t + compute_munchausen_reward(
                 self.target.compute(batch.s_tm1).q_values, batch.a_tm1, scale=settings.munchausen_scale,
                 temperature=settings.munchausen_temperature, floor=settings.munchausen_floor,
             )  # fmt: skip
-            v_t = compute_soft_value(values_t, output_t.q_values, temperature=settings.munchausen_temperature)
+            v_t = compute_soft_value(values_t, selector.q_values, temperature=settings.munchausen_temperature)
         else:
-            selector = self.acting.compute(batch.s_t) if settings.double else output_t
             v_t = select_action(values_t, selector.q_values.argmax(dim=1))
         if v_t.dim() == 2:
             r_t, discount_t = r_t.unsqueeze(1), discount_t.unsqueeze(1)  # the same for every quantile
