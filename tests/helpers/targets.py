@@ -53,8 +53,8 @@ def compute_munchausen_loss(
 ) -> BatchLoss:  # fmt: skip
     """Munchausen's, of values [B, A] or quantiles [B, A, Z] that the online and the target network are given."""
     settings = SimpleNamespace(
-        double=False, advantage_learning=0.0, munchausen=True, munchausen_scale=scale, munchausen_temperature=temperature,
-        munchausen_floor=floor, error_function=error_function,
+        double=False, advantage_learning=0.0, munchausen=True, munchausen_scale=scale,
+        munchausen_temperature=temperature, munchausen_floor=floor, error_function=error_function,
     )  # fmt: skip
     target = GivenPair(_make_output(target_tm1), _make_output(target_t))
     algorithm: Any = SimpleNamespace(settings=settings, target=target)
