@@ -305,8 +305,8 @@ PLANTED = [
     {
         "number": 0,
         "file": _SUM_TREE,
-        "old": "parents.reshape(-1)[nodes] = children[nodes].sum(axis=1, dtype=np.float64)",
-        "new": "parents.reshape(-1)[nodes] += np.float64(weights)",
+        "old": "self._levels[level].reshape(-1)[nodes] = self._levels[level - 1][nodes].sum(axis=1, dtype=np.float64)",
+        "new": "self._levels[level].reshape(-1)[nodes] += np.float64(weights)",
         "test": "tests/replay/test_prioritized_sampler.py::test_a_sum_tree_depends_on_its_weights_alone",
     },
 ]
