@@ -1,6 +1,7 @@
 """The algorithm on a chain whose Q* is known: what it learns, and when it does what."""
 
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from tests.helpers.toy_runs import GAMMA, NUM_STATES, make_chain, make_toy_modul
 from wn_rl.algorithms.dqn import DQN
 from wn_rl.learning.settings import DQNSettings
 from wn_rl.nn.noisy_linear import NoisyLinear
+from wn_rl.replay.prioritized_sampler import PrioritizedSampler
 from wn_rl.replay.samplers import UniformSampler
 from wn_rl.types import Batch, BatchLoss
 
@@ -125,6 +127,48 @@ def test_noise_is_new_in_every_round_and_update_and_the_targets_is_its_own(tmp_p
     online, acting, target = zip(*recorder.noises, strict=True)
     assert online == acting
     assert len({*online, *target, *acted}) == 2 * len(online) + len(acted) > 30
+
+
+class Schedules(Callback):
+    """Notes after how many agent steps each update was made, its learning rate, and beta of the sampler."""
+
+    def __init__(self) -> None:
+        self.moments: list[tuple[int, float, float]] = []
+
+    def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:
+        exponent = pl_module.replay._sampler._importance_exponent
+        self.moments.append((pl_module.agent_steps, optimizer.param_groups[0]["lr"], exponent))
+
+
+def test_the_learning_rate_beta_and_gamma_follow_their_schedules(tmp_path: Path) -> None:
+    """gamma is that of the time at which a transition is stored: from 0.9 to 0.5 after the 200 steps of the warm-up."""
+    recorder, base = Schedules(), make_toy_module(tmp_path / "other").settings.replay
+    section = replace(
+        base, final_importance_exponent=1.0, importance_exponent_agent_steps=200, final_gamma=0.5, gamma_agent_steps=400
+    )
+    sampler = PrioritizedSampler(priority_exponent=0.5, importance_exponent=0.1)  # until it is told
+    module = make_toy_module(
+        tmp_path, total_agent_steps=600, sampler=sampler, learning_rate=1e-2, replay_section=section,
+        learning_rate_schedule="linear", final_learning_rate=2e-3, learning_rate_decay_agent_steps=1200,
+    )  # fmt: skip
+    make_trainer(module, tmp_path, [recorder]).fit(module)
+    assert len(recorder.moments) == module.num_updates > 50
+    for steps, rate, exponent in recorder.moments:
+        assert rate == pytest.approx(1e-2 - 8e-3 * steps / 1200)
+        assert exponent == pytest.approx(0.5 + 0.5 * min(1, (steps - 200) / 200))
+    assert module.compute_statistics()["train/learning_rate"] == pytest.approx(6e-3)
+    batch = module.replay.sample(2000, torch.Generator().manual_seed(0))
+    discounts = batch.discount_t[batch.discount_t > 0].double().numpy()
+    stored = 0.9 - 0.4 * np.arange(0, 401, 4) / 400
+    assert np.abs(discounts[:, None] - stored).min(axis=1).max() < 1e-6
+    assert discounts.min() < 0.52
+    assert discounts.max() == pytest.approx(0.9)
+
+
+def test_a_learning_rate_that_stays_is_the_optimizers_own(tmp_path: Path) -> None:
+    module = make_toy_module(tmp_path, total_agent_steps=300)
+    make_trainer(module, tmp_path, []).fit(module)
+    assert "train/learning_rate" not in module.compute_statistics()
 
 
 def test_updates_keep_pace_with_agent_steps_and_begin_after_the_warmup(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from wn_rl.app.training import resume_run, start_run
 from wn_rl.callbacks.checkpoint import RunCheckpoint
 from wn_rl.callbacks.interruption import Interruption
 from wn_rl.errors import ConfigurationError
+from wn_rl.networks.impala import IMPALA_WIDTHS
 from wn_rl.networks.network_settings import NetworkSettings
 from wn_rl.runs.checkpoint_file import read_checkpoint
 from wn_rl.runs.layout import LAST_CHECKPOINT, METRICS_FILE
@@ -248,7 +249,7 @@ def test_what_cannot_go_together_is_refused(changes: dict[str, Any], message: st
     head = changes.pop("head", "linear")
     network = NetworkSettings(
         **asdict(SIZES), torso="mlp", head=head, dueling=False, noisy=False, hidden_units=4, stack_size=1,
-        center_pixels=False,
+        center_pixels=False, impala_widths=IMPALA_WIDTHS, impala_pooled_size=None,
     )  # fmt: skip
     with pytest.raises(ConfigurationError, match=message):
         make_toy_pqn(**changes).settings.check(network=network, normalizer="none", accelerator="cpu")

@@ -107,18 +107,20 @@ OTHER_WORDS = {
     "game": "Breakout", "normalizer": "weight_norm", "error_function": "huber", "initialization": "random",
     "precision": "32-true", "protocol.name": "other", "network.torso": "mlp", "network.head": "quantile",
     "max_gradient_norm": 10.0, "optimizer._target_": "torch.optim.AdamW", "replay.storage": "compressed",
-    "replay.sampler": "uniform",
+    "replay.sampler": "uniform", "learning_rate_schedule": "cosine",
 }  # fmt: skip
 OTHER_NUMBERS = {
     "replay.gamma": 0.9, "exploration.initial_epsilon": 0.9, "exploration.final_epsilon": 0.2,
-    "evaluation.epsilon": 0.2, "protocol.repeat_action_probability": 0.1, "protocol.frame_skip": 2,
-    "optimizer.betas": [0.5, 0.9], "advantage_learning": 0.5,
+    "evaluation.epsilon": 0.2, "evaluation.num_envs": 5, "protocol.repeat_action_probability": 0.1, "protocol.frame_skip": 2,
+    "optimizer.betas": [0.5, 0.9], "advantage_learning": 0.5, "munchausen_scale": 0.5,
     "replay.priority_exponent": 0.7, "replay.importance_exponent": 0.7,
+    "replay.final_importance_exponent": 0.8, "replay.final_gamma": 0.95,
 }  # fmt: skip
+COUNTS_OF_CORES = {"num_threads", "num_env_threads", "minibatch_parts"}
 # They say where and how results are written, and how the process is started: they have tests of their own.
 ELSEWHERE = {
     "algorithm", "resume", "run_dir", "name", "accelerator", "optimizer._partial_", "env.name", "env.id",
-    *(f"network.{entry.name}" for entry in fields(HeadSizes)),
+    "network.impala_widths", "network.impala_pooled_size", *(f"network.{entry.name}" for entry in fields(HeadSizes)),
 }  # fmt: skip
 
 
@@ -135,6 +137,8 @@ def list_leaves(config: DictConfig, prefix: str = "") -> list[str]:
 def find_other_value(key: str, value: Any) -> Any:
     if key in OTHER_WORDS:
         return OTHER_WORDS[key]
+    if key in COUNTS_OF_CORES:
+        return 1 if value > 1 else 2
     if key in OTHER_NUMBERS:
         return OTHER_NUMBERS[key]
     if isinstance(value, bool):
@@ -222,6 +226,12 @@ def test_the_streams_of_a_run_are_apart_and_follow_from_its_seed() -> None:
         (["replay.priority_exponent=2"], "replay.priority_exponent=2: needs a number between 0 and 1"),
         (["advantage_learning=1"], "advantage_learning=1: needs a number of at most 0.99"),
         (["advantage_learning=-0.5"], "advantage_learning=-0.5: needs a number of at least 0"),
+        (["replay.final_importance_exponent=2"], "final_importance_exponent=2: needs a number between 0 and 1"),
+        (["replay.final_gamma=1.5"], "replay.final_gamma=1.5: needs a number between 0 and 1"),
+        (["learning_rate_schedule=step"], "learning_rate_schedule=step: unknown; known: constant, linear, cosine"),
+        (["network.impala_widths=[]"], "network.impala_widths=[]: needs a list of 1 to 6 whole numbers"),
+        (["network.impala_widths=[16, wide]"], "network.impala_widths=wide: needs a number of at least 1"),
+        (["network.impala_pooled_size=0"], "network.impala_pooled_size=0: needs a number of at least 1"),
         (["replay.gamma=1.5"], "replay.gamma=1.5: needs a number between 0 and 1"),
         (["evaluation.epsilon=2"], "evaluation.epsilon=2: needs a number between 0 and 1"),
         (["accelerator=tpu"], "accelerator=tpu: unknown; known: auto, cpu, gpu"),
@@ -236,6 +246,17 @@ def test_the_streams_of_a_run_are_apart_and_follow_from_its_seed() -> None:
         (["network.num_atoms=1"], "network.num_atoms=1: needs a number of at least 2"),
         (["network.num_taus=0"], "network.num_taus=0: needs a number of at least 1"),
         (["network.dueling=yess"], "network.dueling=yess: needs true or false"),
+        (["munchausen=true", "double=true"], "which double=true has no place in; say double=false, or"),
+        (
+            ["munchausen=true", "advantage_learning=0.5"],
+            "advantage_learning=0.5 has no place in; say advantage_learning=0",
+        ),
+        (
+            ["munchausen=true", "network=categorical", "error_function=cross_entropy"],
+            "and network.head=categorical has a distribution; say another head, or munchausen=false",
+        ),
+        (["munchausen=true", "munchausen_temperature=0"], "munchausen_temperature=0: needs a number of at least 1e-06"),
+        (["munchausen=true", "munchausen_floor=1"], "munchausen_floor=1: needs a number of at most 0"),
         (["total_agent_steps=nan"], "total_agent_steps=nan: needs"),
         (["replay.storage=disk"], "replay.storage=disk: unknown; known: auto, ram, compressed, device"),
         (

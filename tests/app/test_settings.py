@@ -32,11 +32,16 @@ from wn_rl.system.fields import get_rules, list_changeable, parse, setting, whol
 WRONG_VALUES = [None, [1], "word", float("nan"), -1]
 FREE = ("optimizer", "logger", "protocol")  # what they hold is checked by whom it is for
 LATER = {
-    "algorithm": "dqn", "advantage_learning": 0.0, "exploration.max_repeats": 1, "network.center_pixels": False,
+    "algorithm": "dqn", "advantage_learning": 0.0, "munchausen": False, "munchausen_scale": 0.9,
+    "munchausen_temperature": 0.03, "munchausen_floor": -1.0, "exploration.max_repeats": 1,
+    "network.center_pixels": False, "network.impala_widths": [16, 32, 32], "network.impala_pooled_size": None,
     "replay.sampler": "uniform", "replay.priority_exponent": 0.5, "replay.importance_exponent": 0.5,
     "network.dueling": False, "network.noisy": False, "network.num_atoms": 51, "network.v_min": -10.0,
     "network.v_max": 10.0, "network.num_taus": 64, "network.num_target_taus": 64, "network.num_acting_taus": 32,
     "network.num_cosines": 64,
+    "replay.final_importance_exponent": None, "replay.importance_exponent_agent_steps": 0, "replay.final_gamma": None,
+    "replay.gamma_agent_steps": 0, "learning_rate_schedule": "constant", "final_learning_rate": 0.0,
+    "learning_rate_decay_agent_steps": 0,
 }  # fmt: skip
 
 
@@ -150,7 +155,8 @@ def test_a_run_of_before_goes_on_with_what_it_did(given: DictConfig, saved_run: 
     values["initial_q_deviation"] = values.pop("initial_q_std") * 0.5
     values["logger"]["_target_"] = "wn_rl.callbacks.tensorboard.RunTensorBoard"
     save_configuration(OmegaConf.create(values), saved_run)
-    words = ("replay.sampler=prioritized", "advantage_learning=0.5", "network.center_pixels=true")
+    words = ("replay.sampler=prioritized", "advantage_learning=0.5", "network.center_pixels=true", "munchausen=true",
+             "learning_rate_schedule=linear", "network.impala_widths=[8]")  # fmt: skip
     resumed = resume_configuration(compose_training(*words), [], saved_run)
     assert {key: OmegaConf.select(resumed, key) for key in LATER} == LATER
     assert resumed.initial_q_std == 0.5
@@ -169,6 +175,17 @@ def test_a_saved_setting_that_is_missing_is_named(given: DictConfig, saved_run: 
     save_configuration(OmegaConf.create(values), saved_run)
     with pytest.raises(ConfigurationError, match=rf"config.yaml lacks {key}; put it back, or start a new run"):
         resume_configuration(given, [], saved_run)
+
+
+def test_a_run_of_pqn_of_before_goes_on_with_its_falling_learning_rate(tmp_path: Path) -> None:
+    words = ("algorithm=pqn", "num_threads=1", "num_env_threads=1", "accelerator=cpu")
+    save_configuration(resolve_configuration(compose_training(*words)), tmp_path)
+    values: Any = OmegaConf.to_container(load_configuration(tmp_path))
+    assert values.pop("learning_rate_schedule") == "linear"
+    save_configuration(OmegaConf.create(values), tmp_path)
+    resumed = resume_configuration(compose_training(*words), [], tmp_path)
+    assert (resumed.learning_rate_schedule, resumed.final_learning_rate) == ("linear", 0.0)
+    assert resumed.learning_rate_decay_agent_steps == resumed.total_agent_steps
 
 
 def test_what_may_change_on_resume_is_what_a_run_of_the_same_numbers_may_differ_in() -> None:
@@ -236,6 +253,7 @@ def test_settings_are_those_of_the_configuration() -> None:
 
 LARGE = [2**31, 2**63, 10**30, 10**400, 10**5000, 1e308, float("inf")]
 NUMBERS = [0, -1, -(2**63), -0.5, float("nan"), float("-inf"), *LARGE]
+MAY_BE_NEGATIVE = {"network.v_min", "network.v_max", "munchausen_floor"}
 GREATEST_USABLE = {  # what is not refused beyond 2**31 counts, seeds, or bounds what is there anyway
     "seed", "evaluation.seed", "total_agent_steps", "iteration_agent_steps", "chunk_agent_steps",
     "exploration.decay_agent_steps", "video.period_iterations", "video.max_seconds", "checkpoint.keep_last",
@@ -278,7 +296,8 @@ def test_every_number_is_usable_or_refused_in_a_line_that_names_its_setting(algo
             except ConfigurationError as error:
                 refusals[key, show_value(value)] = str(error)
                 continue
-            assert 0 <= value <= 1e30, key
+            assert value >= 0 or key in MAY_BE_NEGATIVE
+            assert value <= 1e30, key
             if value >= 2**31:
                 accepted.add(key)
     assert len(refusals) > 400

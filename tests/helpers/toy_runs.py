@@ -47,7 +47,10 @@ DEFAULTS: dict[str, Any] = {
 }
 OF_DQN: dict[str, Any] = {
     "warmup_agent_steps": 200, "samples_per_agent_step": 8, "target_period_updates": 25, "double": False,
-    "advantage_learning": 0.0, "error_function": "mse",
+    "advantage_learning": 0.0, "munchausen": False, "munchausen_scale": 0.9, "munchausen_temperature": 0.03,
+    "munchausen_floor": -1.0, "error_function": "mse", "learning_rate_schedule": "constant",
+    "final_learning_rate": 0.0,
+    "learning_rate_decay_agent_steps": 0,
 }  # fmt: skip
 
 
@@ -65,7 +68,7 @@ def make_toy_module(
     folder: Path, *, total_agent_steps: int = 2000, iteration_agent_steps: int = 1000, normalizer: str = "weight_norm",
     learning_rate: float = 3e-3, n_step: int = 1, capacity: int = 4000, environments: ChainEnvironments | None = None,
     sampler: Sampler | None = None, storage: str = "ram", head: str = "linear", max_repeats: int = 1,
-    **changes: Any,
+    replay_section: ReplaySection | None = None, **changes: Any,
 ) -> DQN:  # fmt: skip
     chain = environments or make_chain()
     settings = DQNSettings(
@@ -74,9 +77,10 @@ def make_toy_module(
         exploration=ExplorationSettings(
             initial_epsilon=1.0, final_epsilon=0.3, decay_agent_steps=800, max_repeats=max_repeats
         ),
-        replay=ReplaySection(
+        replay=replay_section or ReplaySection(
             capacity=capacity, n_step=n_step, gamma=GAMMA, reward_clip=1.0, storage=storage, sampler="uniform",
-            priority_exponent=0.5, importance_exponent=0.5,
+            priority_exponent=0.5, importance_exponent=0.5, final_importance_exponent=None,
+            importance_exponent_agent_steps=0, final_gamma=None, gamma_agent_steps=0,
         ),
         **{**DEFAULTS, **OF_DQN, **changes},
     )  # fmt: skip
@@ -101,7 +105,8 @@ def make_toy_pqn(
     settings = PQNSettings(
         total_agent_steps=total_agent_steps, iteration_agent_steps=iteration_agent_steps,
         chunk_agent_steps=chunk_agent_steps, num_envs=chain.num_envs, learning_rate=learning_rate,
-        final_learning_rate=final_learning_rate, learning_rate_decay_agent_steps=total_agent_steps,
+        learning_rate_schedule="linear", final_learning_rate=final_learning_rate,
+        learning_rate_decay_agent_steps=total_agent_steps,
         exploration=ExplorationSettings(initial_epsilon=1.0, final_epsilon=0.3, decay_agent_steps=800, max_repeats=1),
         rollout=RolloutSection(num_rounds=num_rounds, gamma=GAMMA, trace_decay=trace_decay, reward_clip=1.0),
         **{**DEFAULTS, "batch_size": 16, "num_epochs": 2, "initialization_batch_size": 32, **changes},

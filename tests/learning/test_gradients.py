@@ -129,7 +129,7 @@ def learn(compiled):
     acting, target = (FoldedNetwork(network, dtype=torch.float32).to(device) for _ in range(2))
     target.sync(network)
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-4, fused=True)
-    settings = SimpleNamespace(double=True, error_function="mse", advantage_learning=0.5)
+    settings = SimpleNamespace(double=True, error_function="mse", advantage_learning=0.5, munchausen=False)
     algorithm = SimpleNamespace(settings=settings, acting=acting, target=target)
     def compute_loss(online, batch):
         return DQN.compute_loss(algorithm, online, batch)

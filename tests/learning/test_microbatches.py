@@ -51,7 +51,7 @@ def make_learner(network: QNetwork, dtype: torch.dtype, *, double: bool = True) 
         for parameter, source in zip(target.parameters(), other.parameters(), strict=False):
             if parameter.shape == source.shape:
                 parameter.copy_(source)
-    settings = SimpleNamespace(double=double, error_function="huber", advantage_learning=0.5)
+    settings = SimpleNamespace(double=double, error_function="huber", advantage_learning=0.5, munchausen=False)
     return Learner(settings, acting, target)
 
 

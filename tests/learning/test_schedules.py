@@ -4,10 +4,11 @@ from itertools import product
 from math import ceil
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wn_rl.learning.schedules import LinearSchedule, RunLength
+from wn_rl.learning.schedules import CosineSchedule, LinearSchedule, RunLength, set_learning_rate
 
 
 @pytest.mark.parametrize(
@@ -19,9 +20,36 @@ def test_epsilon_falls_linearly_from_the_end_of_the_warmup(agent_steps: int, val
     assert schedule(agent_steps) == pytest.approx(value)
 
 
-def test_a_schedule_without_duration_jumps() -> None:
-    schedule = LinearSchedule(initial=1.0, final=0.1, begin_agent_steps=100, duration_agent_steps=0)
+@pytest.mark.parametrize("kind", [LinearSchedule, CosineSchedule])
+def test_a_schedule_without_duration_jumps(kind: type[LinearSchedule] | type[CosineSchedule]) -> None:
+    schedule = kind(initial=1.0, final=0.1, begin_agent_steps=100, duration_agent_steps=0)
     assert (schedule(99), schedule(100)) == (1.0, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("agent_steps", "value"),
+    [
+        (0, 5.0),
+        (100, 5.0),
+        (150, 3 + 2**0.5),
+        (200, 3.0),
+        (220, 3 - 2 * 0.309017),
+        (250, 3 - 2**0.5),
+        (300, 1.0),
+        (999, 1.0),
+    ],
+)
+def test_a_cosine_falls_slowly_at_both_ends_and_fastest_between(agent_steps: int, value: float) -> None:
+    schedule = CosineSchedule(initial=5.0, final=1.0, begin_agent_steps=100, duration_agent_steps=200)
+    assert schedule(agent_steps) == pytest.approx(value, rel=1e-3)
+
+
+def test_an_optimizer_keeps_its_own_learning_rate_where_there_is_no_schedule() -> None:
+    optimizer = torch.optim.SGD([{"params": [torch.zeros(1)]}, {"params": [torch.zeros(1)], "lr": 0.5}], lr=0.25)
+    set_learning_rate(optimizer, None, 10)
+    assert [group["lr"] for group in optimizer.param_groups] == [0.25, 0.5]
+    set_learning_rate(optimizer, lambda agent_steps: agent_steps / 100, 10)
+    assert [group["lr"] for group in optimizer.param_groups] == [0.1, 0.1]
 
 
 def test_the_last_iteration_may_be_shorter() -> None:

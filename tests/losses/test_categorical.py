@@ -1,11 +1,14 @@
 """C51: the projection against numbers worked by hand and a brute force, the loss, and what it converges to."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 
 from wn_rl.algorithms.dqn import compute_error
 from wn_rl.losses.categorical import compute_categorical_loss, project
+from wn_rl.losses.q_learning import select_action
 from wn_rl.types import Batch, QOutput
 
 ATOMS = torch.tensor([-2.0, -1.0, 0.0, 1.0, 2.0])
@@ -75,8 +78,9 @@ def make_batch(size: int) -> Batch:
 def test_the_target_is_the_projected_return_of_the_selected_action_and_gets_no_gradient() -> None:
     logits_tm1, logits_t = draw(5, 3, 5).requires_grad_(), draw(5, 3, 5, seed=6).requires_grad_()
     batch, a_t = make_batch(5), torch.tensor([2, 1, 0, 2, 1])
+    evaluate = partial(select_action, action=a_t)
     outputs = [QOutput(logits.mean(2), logits=logits, atoms=ATOMS) for logits in (logits_tm1, logits_t)]
-    loss, _ = compute_error(*outputs, a_t, batch, error_function="cross_entropy")
+    loss, _ = compute_error(*outputs, evaluate, batch, error_function="cross_entropy")
     for b in range(5):
         probabilities = logits_t[b, a_t[b]].detach().softmax(0)
         returns = batch.r_t[b] + batch.discount_t[b] * ATOMS

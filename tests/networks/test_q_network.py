@@ -227,7 +227,10 @@ def test_values_differ_by_less_than_bfloat16_can_tell(head, is_folded):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"torso": "natur"}, r"torso='natur' is unknown; did you mean 'nature'\? known: minatar, mlp, nature"),
+        (
+            {"torso": "natur"},
+            r"torso='natur' is unknown; did you mean 'nature'\? known: impala, impala_small",
+        ),
         (
             {"head": "duel"},
             r"head='duel' is unknown; .*known: categorical, implicit_quantile, linear, quantile",

@@ -16,7 +16,7 @@ from tests.helpers.networks import (
     make_network,
     make_trained,
 )
-from wn_rl.networks.torsos import FlattenChannelsLast, WidthToDepth
+from wn_rl.networks.reshaping import FlattenChannelsLast, WidthToDepth
 from wn_rl.nn.conversion import weight_normalize
 from wn_rl.nn.folding import fold_, make_folded
 from wn_rl.nn.normalizers import BatchNorm

@@ -15,8 +15,8 @@ PLANTED = [
     },
     {
         "number": 2, "file": DQN,
-        "old": "r_t = r_t + self.settings.advantage_learning",
-        "new": "r_t = r_t - self.settings.advantage_learning",
+        "old": "r_t = r_t + settings.advantage_learning",
+        "new": "r_t = r_t - settings.advantage_learning",
         "test": "tests/algorithms/test_dqn.py::test_advantage_learning_keeps_the_best_values_and_doubles_the_gaps[changes0]",
     },
     {
@@ -93,8 +93,8 @@ PLANTED = [
     },
     {
         "number": 1, "file": DQN,
-        "old": "select_action(output_t.quantiles, a_t)",
-        "new": "select_action(output_tm1.quantiles, a_t)",
+        "old": "evaluate(output_t.quantiles)",
+        "new": "evaluate(output_tm1.quantiles)",
         "test": "tests/losses/test_quantile_regression.py::test_the_loss_is_algorithm_1_of_dabney_et_al_2018",
     },
     {

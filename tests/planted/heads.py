@@ -34,8 +34,8 @@ PLANTED = [
     },
     {
         "number": 1, "file": DQN,
-        "old": "select_action(output_t.logits, a_t)",
-        "new": "select_action(output_t.logits, batch.a_tm1)",
+        "old": "evaluate(output_t.logits)",
+        "new": "evaluate(output_tm1.logits)",
         "test": "tests/losses/test_categorical.py"
         "::test_the_target_is_the_projected_return_of_the_selected_action_and_gets_no_gradient",
     },
@@ -122,7 +122,7 @@ PLANTED = [
         "::test_noise_is_new_in_every_round_and_update_and_the_targets_is_its_own",
     },
     {
-        "number": 0, "file": "wn_rl/networks/network_settings.py",
+        "number": 0, "file": "wn_rl/networks/renamed_heads.py",
         "old": '"dueling_quantile": {"head": "quantile", "dueling": True}',
         "new": '"dueling_quantile": {"head": "quantile", "dueling": False}',
         "test": "tests/app/test_heads.py::test_an_agent_of_before_plays_under_its_heads_old_name[old1-now1]",

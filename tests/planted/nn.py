@@ -286,7 +286,7 @@ PLANTED = [
     {
         "number": 0,
         "file": "wn_rl/nn/cpu_kernels.py",
-        "old": "    return not getattr(config, \"DISABLE_JIT\", False)",
+        "old": '    return not getattr(config, "DISABLE_JIT", False)',
         "new": "    return True",
         "test": "tests/nn/test_cpu_kernels.py::test_where_numba_compiles_nothing_pytorch_computes",
     },

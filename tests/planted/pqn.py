@@ -57,8 +57,8 @@ PLANTED = [
     },
     {
         "number": 16, "file": PQN,
-        "old": "= self.settings.annealed_learning_rate(self.agent_steps)\n        optimizer.zero_grad()",
-        "new": "= self.settings.learning_rate\n        optimizer.zero_grad()",
+        "old": "        set_learning_rate(optimizer, self.learning_rate_schedule, self.agent_steps)\n",
+        "new": "",
         "test": f"{TEST}::test_the_learning_rate_falls_linearly_with_agent_steps",
     },
     {

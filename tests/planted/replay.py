@@ -277,9 +277,9 @@ PLANTED = [
     {
         "number": 0,
         "file": _PRIORITIZED,
-        "old": "self._tree.set(rows, float(self._largest[0]))",
+        "old": "self._tree.set(rows, self._tree.largest or 1.0)",
         "new": "self._tree.set(rows, 1.0)",
-        "test": "tests/replay/test_prioritized_sampler.py::test_what_is_new_has_the_largest_priority_so_far",
+        "test": "tests/replay/test_prioritized_sampler.py::test_what_is_new_has_the_largest_priority_of_what_is_stored",
     },
     {
         "number": 0,
@@ -291,8 +291,8 @@ PLANTED = [
     {
         "number": 0,
         "file": _PRIORITIZED,
-        "old": '        copy_array(self._largest, state, "largest")\n',
-        "new": "        self._largest = priorities.max(keepdims=True)\n",
+        "old": "        self._tree.set_all(priorities)",
+        "new": "        self._tree.leaves[:] = priorities",
         "test": "tests/replay/test_replay_persistence.py::test_what_a_sampler_remembers_is_saved_and_loaded",
     },
     {
@@ -305,8 +305,8 @@ PLANTED = [
     {
         "number": 0,
         "file": _SUM_TREE,
-        "old": "parents.reshape(-1)[nodes] = children[nodes].sum(axis=1, dtype=np.float64)",
-        "new": "parents.reshape(-1)[nodes] += np.float64(weights)",
+        "old": "self._levels[level].reshape(-1)[nodes] = self._levels[level - 1][nodes].sum(axis=1, dtype=np.float64)",
+        "new": "self._levels[level].reshape(-1)[nodes] += np.float64(weights)",
         "test": "tests/replay/test_prioritized_sampler.py::test_a_sum_tree_depends_on_its_weights_alone",
     },
 ]

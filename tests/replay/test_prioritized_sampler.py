@@ -33,6 +33,7 @@ def test_a_sum_tree_finds_what_a_running_sum_over_all_leaves_finds(changes, seed
         for leaf, weight in zip(leaves, weights, strict=True):
             expected[leaf] = weight
     assert (tree.leaves == expected).all()
+    assert tree.largest == expected.max()
     sums = expected.cumsum(dtype=np.float64)
     assert tree.total == pytest.approx(sums[-1], rel=1e-12)
     if sums[-1] == 0:
@@ -56,6 +57,7 @@ def test_a_sum_tree_depends_on_its_weights_alone(changes) -> None:
         grown.set(np.array(leaves), np.array(weights, np.float32))
     whole.set_all(grown.leaves)
     assert all((a == b).all() for a, b in zip(grown._levels, whole._levels, strict=True))
+    assert grown.largest == whole.largest
 
 
 def make_sampler(errors: list[float], *, alpha: float = 0.5, beta: float = 0.5) -> PrioritizedSampler:
@@ -103,12 +105,57 @@ def test_weights_undo_the_draws_where_beta_is_one() -> None:
     assert (drawn.weight * values[drawn.rows - 10]).sum() / drawn.weight.sum() == pytest.approx(values.mean(), abs=1e-3)
 
 
-def test_what_is_new_has_the_largest_priority_so_far() -> None:
+def test_what_is_new_has_the_largest_priority_of_what_is_stored() -> None:
     sampler = make_sampler([8.0, 0.5])
-    sampler.update_priorities(torch.tensor([10]), torch.tensor([0.1]))
     sampler.on_new(np.array([50]))
     assert sampler._tree.leaves[50] == pytest.approx(np.sqrt(8 + SMALLEST_ERROR))
+    sampler.update_priorities(torch.tensor([10, 50]), torch.tensor([0.1, 0.2]))
+    sampler.on_new(np.array([51]))  # what had 8 has it no more
+    assert sampler._tree.leaves[51] == pytest.approx(np.sqrt(0.5 + SMALLEST_ERROR))
     assert sampler._tree.leaves[10] == pytest.approx(np.sqrt(0.1 + SMALLEST_ERROR))
+    sampler.on_invalid(np.array([11, 51]))  # what had 0.5 is overwritten
+    sampler.on_new(np.array([52]))
+    assert sampler._tree.leaves[52] == pytest.approx(np.sqrt(0.2 + SMALLEST_ERROR))
+    sampler.on_invalid(np.arange(100))
+    sampler.on_new(np.array([53]))
+    assert sampler._tree.leaves[53] == 1.0
+
+
+def test_one_infinite_error_does_not_give_what_is_new_nearly_all_draws_for_ever() -> None:
+    sampler = make_sampler([0.25] * 90)
+    sampler.update_priorities(torch.tensor([10]), torch.tensor([float("inf")]))
+    sampler.update_priorities(torch.tensor([10]), torch.tensor([0.25]))  # drawn again, and learned from
+    sampler.on_new(np.array([5]))
+    counts = np.bincount(draw(sampler, 100_000).rows, minlength=100)
+    assert counts[5] < 2 * counts[10]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_new_priorities_are_those_of_a_search_over_all_rows_and_a_resumed_sampler_goes_on_alike(data: Any) -> None:
+    sampler, expected = make_sampler([], alpha=0.7), {}
+    rows, error = st.integers(0, 99), st.sampled_from([0.0, 0.1, 0.5, 8.0, 1e4, float("inf"), float("nan")])
+    for _ in range(data.draw(st.integers(1, 12))):
+        kind, chosen = data.draw(st.sampled_from(["new", "invalid", "errors"])), data.draw(st.sets(rows, min_size=1))
+        if kind == "new":
+            expected |= dict.fromkeys(chosen, max(expected.values(), default=np.float32(1)))
+            sampler.on_new(np.array(list(chosen)))
+        elif kind == "invalid":
+            expected = {row: priority for row, priority in expected.items() if row not in chosen}
+            sampler.on_invalid(np.array(list(chosen)))
+        elif known := sorted(chosen & expected.keys()):
+            errors = [data.draw(error) for _ in known]
+            sampler.update_priorities(torch.tensor(known), torch.tensor(errors))
+            bounded = np.array([1e6 if np.isnan(e) else min(e, 1e6) for e in errors], np.float32)
+            powers = (bounded + np.float32(SMALLEST_ERROR)) ** np.float32(0.7)
+            expected |= dict(zip(known, powers, strict=True))
+        if data.draw(st.booleans()):
+            state, valid = sampler.state_dict(), np.isin(np.arange(100), list(expected))
+            sampler = PrioritizedSampler(priority_exponent=0.7, importance_exponent=0.5)
+            sampler.allocate(100)
+            sampler.load_state_dict(state, valid=valid)
+    assert {row: sampler._tree.leaves[row] for row in expected} == expected
+    assert np.count_nonzero(sampler._tree.leaves) == len(expected)
 
 
 def test_what_is_no_longer_valid_is_not_drawn() -> None:
@@ -144,8 +191,8 @@ def test_errors_of_a_diverging_run_do_not_break_the_draws(error: float) -> None:
 @pytest.mark.parametrize(
     ("name", "row", "value"),
     [("priority", 10, 0.0), ("priority", 20, 1.0), ("priority", 10, -1.0), ("priority", 10, float("nan")),
-     ("priority", 10, 1e30), ("largest", 0, float("inf"))],
-    ids=["valid without", "invalid with", "negative", "no number", "above the largest", "infinite"],
+     ("priority", 10, 1e30), ("priority", 10, float("inf"))],
+    ids=["valid without", "invalid with", "negative", "no number", "above what errors give", "infinite"],
 )  # fmt: skip
 def test_damaged_priorities_are_refused(name: str, row: int, value: float) -> None:
     sampler, valid = make_sampler([0.1, 0.2]), np.zeros(100, np.bool_)
@@ -155,6 +202,14 @@ def test_damaged_priorities_are_refused(name: str, row: int, value: float) -> No
     state[name][row] = value
     with pytest.raises(ConfigurationError, match="'priority' is out of range: the checkpoint is damaged"):
         sampler.load_state_dict(state, valid=valid)
+
+
+def test_a_state_of_before_that_says_the_largest_priority_of_all_time_is_taken_without_it() -> None:
+    sampler, valid = make_sampler([0.1, 0.2]), np.zeros(100, np.bool_)
+    valid[10:12] = True
+    sampler.load_state_dict({**sampler.state_dict(), "largest": torch.full((1,), 1e3)}, valid=valid)
+    sampler.on_new(np.array([50]))
+    assert sampler._tree.leaves[50] == pytest.approx(np.sqrt(0.2 + SMALLEST_ERROR))
 
 
 def test_a_state_without_priorities_is_refused() -> None:

@@ -70,7 +70,8 @@ def test_the_smallest_replay_always_has_something_to_sample(stack_size: int, n_s
     """After a long episode, whatever ends and begins in the next rounds."""
     smallest = ReplaySection(
         capacity=1, n_step=n_step, gamma=0.9, reward_clip=None, storage="ram", sampler="uniform",
-        priority_exponent=0.5, importance_exponent=0.5,
+        priority_exponent=0.5, importance_exponent=0.5, final_importance_exponent=None,
+        importance_exponent_agent_steps=0, final_gamma=None, gamma_agent_steps=0,
     )  # fmt: skip
     with pytest.raises(ConfigurationError, match="to at least") as refusal:
         smallest.check_capacity(num_envs=1, stack_size=stack_size)
@@ -165,7 +166,7 @@ def test_a_batch_has_the_shapes_and_types_of_its_contract() -> None:
     replay = play(PLAIN._replace(num_lanes=2), *["go"] * 9).replays[0]
     batch = replay.sample(1, make_generator())
     num = replay.num_valid
-    shapes = {name: (tuple(value.shape), value.dtype) for name, value in batch._asdict().items()}
+    shapes = {name: (tuple(value.shape), value.dtype) for name, value in batch._asdict().items() if value is not None}
     stack = ((num, 4, *FRAME_SHAPE), torch.uint8)
     assert shapes == {
         "s_tm1": stack,
@@ -237,7 +238,8 @@ def test_a_replay_on_a_gpu_samples_what_one_on_the_host_does() -> None:
 def test_a_replay_is_told_what_its_section_says() -> None:
     section = ReplaySection(
         capacity=100, n_step=3, gamma=0.9, reward_clip=2.0, storage="ram", sampler="uniform", priority_exponent=0.5,
-        importance_exponent=0.5,
+        importance_exponent=0.5, final_importance_exponent=None, importance_exponent_agent_steps=0, final_gamma=None,
+        gamma_agent_steps=0,
     )  # fmt: skip
     told = section.complete(
         num_lanes=2, observation=ObservationSpec((3,), "float32"), stack_size=4, life_loss_ends_discount=True

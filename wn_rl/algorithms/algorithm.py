@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from wn_rl.acting.collector import Collector
 from wn_rl.learning.metrics import ChunkMetrics
-from wn_rl.learning.schedules import RunLength
+from wn_rl.learning.schedules import RunLength, Schedule
 from wn_rl.system.seeding import check_generator_state
 
 
@@ -25,6 +25,7 @@ class Algorithm(lightning.LightningModule):
         run_length: how the run is divided into iterations, chunks and rounds.
         collector: the training environments' player.
         generator: the stream that whatever is sampled is drawn from.
+        learning_rate_schedule: the optimizer's learning rate, as a function of agent steps; None: it keeps its own.
         warmup_agent_steps: agent steps before anything is learned.
 
     Attributes:
@@ -37,12 +38,14 @@ class Algorithm(lightning.LightningModule):
     network: nn.Module
 
     def __init__(
-        self, *, run_length: RunLength, collector: Collector, generator: torch.Generator, warmup_agent_steps: int = 0
-    ) -> None:
+        self, *, run_length: RunLength, collector: Collector, generator: torch.Generator, warmup_agent_steps: int = 0,
+        learning_rate_schedule: Schedule | None = None,
+    ) -> None:  # fmt: skip
         super().__init__()
         self.automatic_optimization = False
         self.run_length, self.warmup_agent_steps = run_length, warmup_agent_steps
         self.collector, self.generator = collector, generator
+        self.learning_rate_schedule = learning_rate_schedule
         self.num_updates, self.metrics = 0, ChunkMetrics()
         self.on_warmup_round: Callable[[], None] = lambda: None
         self._restored: dict[str, Any] | None = None
@@ -83,15 +86,19 @@ class Algorithm(lightning.LightningModule):
         ``train/mean_return`` and ``train/episodes`` of the last games, once there are any; an algorithm adds what it
         knows, ``train/epsilon`` at least.
         """
-        return {**self.collector.compute_statistics(), "train/updates": self.num_updates}
+        statistics = {**self.collector.compute_statistics(), "train/updates": self.num_updates}
+        if self.learning_rate_schedule is not None:
+            statistics["train/learning_rate"] = self.learning_rate_schedule(self.agent_steps)
+        return statistics
 
     @abstractmethod
     def sample_states(self, num_states: int, generator: torch.Generator) -> Tensor:
         """Observations that the network was or will be trained on, for those who look at its hidden units."""
 
     def list_learning_rates(self, agent_steps: int) -> list[float]:
-        """The least and the greatest of its optimizer up to so many agent steps; none where it never sets it anew."""
-        return []
+        """The first and the last of its optimizer up to so many agent steps; none where it never sets it anew."""
+        schedule = self.learning_rate_schedule
+        return [] if schedule is None else [schedule(0), schedule(agent_steps)]
 
     def saved_state(self) -> dict[str, Any]:
         """All that a checkpoint must hold besides weights and optimizer: plain containers and tensors.

@@ -7,19 +7,21 @@ inside the network (wn_rl/nn/weight_norm.py); acting and targets use folded, pla
 """
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import torch
-from jaxtyping import Int64
 from torch import Tensor, nn
 
 from wn_rl.acting.collector import Collector
 from wn_rl.acting.policies import Policy, QFunction
 from wn_rl.algorithms.algorithm import Algorithm
 from wn_rl.learning.gradients import make_gradient_function
+from wn_rl.learning.schedules import set_learning_rate
 from wn_rl.learning.settings import DQNSettings
 from wn_rl.losses.advantage_learning import compute_advantage
 from wn_rl.losses.categorical import compute_categorical_loss, project
+from wn_rl.losses.munchausen import compute_munchausen_reward, compute_soft_value
 from wn_rl.losses.q_learning import TransitionLoss, compute_value_loss, select_action
 from wn_rl.losses.quantile_regression import compute_quantile_loss
 from wn_rl.networks.folded_network import FoldedNetwork
@@ -29,6 +31,9 @@ from wn_rl.nn.normalizers import project_weights
 from wn_rl.replay.persistence import ReplayArchive, list_segment_names
 from wn_rl.replay.replay import Replay
 from wn_rl.types import Batch, BatchLoss, QOutput
+
+Evaluation = Callable[[Tensor], Tensor]
+"""From what is said of every action, [B, A, *Z], to what is said of the policy that follows, [B, *Z]."""
 
 
 class DQN(Algorithm):
@@ -52,6 +57,7 @@ class DQN(Algorithm):
         super().__init__(
             run_length=settings.run_length, collector=collector, generator=generator,
             warmup_agent_steps=settings.warmup_agent_steps,
+            learning_rate_schedule=settings.annealed_learning_rate,
         )  # fmt: skip
         self.network = network
         self.acting = FoldedNetwork(network, dtype=settings.folded_dtype)  # brought up to date before use
@@ -123,6 +129,7 @@ class DQN(Algorithm):
     def _end_round(self) -> None:
         """Store what every environment did, and where an episode ended, the first frame of the next one."""
         _, actions, step, first_frames = self.collector.end_round()
+        self.replay.set_gamma(self.settings.gamma(self.agent_steps))
         self.replay.add(step, actions)
         if first_frames is not None:
             self.replay.start(first_frames, step.ended)
@@ -131,6 +138,8 @@ class DQN(Algorithm):
         """One optimizer step on one minibatch, and what follows from it."""
         optimizer: Any = self.optimizers()
         optimizer.zero_grad()  # first: gradients must not outlive the next forward pass where that is a CUDA graph
+        set_learning_rate(optimizer, self.learning_rate_schedule, self.agent_steps)
+        self.replay.set_importance_exponent(self.settings.importance_exponent(self.agent_steps))
         batch = self._draw_batch()
         if self.settings.double:
             self.acting.sync(self.network)  # which selects the actions of the target
@@ -168,29 +177,42 @@ class DQN(Algorithm):
 
             y = r_t + discount_t Q_target(s_t, a_t),    a_t = argmax_a Q_target(s_t, a)    (Eq. 2, Mnih et al. 2015)
 
-        where with ``double`` the online network selects a_t (Eq. 4, van Hasselt et al. 2016). With a distributional
-        head Q is a distribution of the return: y holds for each quantile of it (Dabney et al. 2018), which an implicit
-        head is asked for at the batch's own probabilities, or for each atom (Bellemare et al. 2017). No gradient
-        reaches y.
+        where with ``double`` the online network selects a_t (Eq. 4, van Hasselt et al. 2016), and with ``munchausen``
+        no action is selected: pi is the softmax policy of the target network, and
+
+            y = r_t + alpha [tau ln pi(a_tm1 | s_tm1)]
+                    + discount_t sum_a pi(a | s_t) (Q_target(s_t, a) - tau ln pi(a | s_t))
+
+        (Eq. 1, Vieillard et al. 2020). With a distributional head Q is a distribution of the return: y holds for each
+        quantile of it (Dabney et al. 2018), which an implicit head is asked for at the batch's own probabilities, or
+        for each atom (Bellemare et al. 2017). No gradient reaches y.
 
         Args:
             online: the online network, or a copy of it with gradients of its own.
             batch: B transitions, each with its importance weight.
         """
-        output_tm1 = online(batch.s_tm1, batch.taus_tm1)
+        settings, output_tm1 = self.settings, online(batch.s_tm1, batch.taus_tm1)
         output_t = self.target.compute(batch.s_t, batch.taus_t)
         selector = output_t
-        if self.settings.double:
+        if settings.double:
             selector = self.acting.compute(batch.s_t)
         elif batch.taus_t is not None:
             selector = self.target.compute(batch.s_t)  # by the mean that it acts by, not by what was drawn for y
 
         r_t = batch.r_t
-        if self.settings.advantage_learning > 0:
-            r_t = r_t + self.settings.advantage_learning * compute_advantage(output_tm1.q_values, batch.a_tm1)
-        a_t = selector.q_values.argmax(dim=1)
+        if settings.advantage_learning > 0:
+            r_t = r_t + settings.advantage_learning * compute_advantage(output_tm1.q_values, batch.a_tm1)
+        if settings.munchausen:
+            temperature = settings.munchausen_temperature
+            r_t = r_t + compute_munchausen_reward(
+                self.target.compute(batch.s_tm1).q_values, batch.a_tm1, scale=settings.munchausen_scale,
+                temperature=temperature, floor=settings.munchausen_floor,
+            )  # fmt: skip
+            evaluate: Evaluation = partial(compute_soft_value, q_t=selector.q_values, temperature=temperature)
+        else:
+            evaluate = partial(select_action, action=selector.q_values.argmax(dim=1))
         batch = batch._replace(r_t=r_t)
-        loss, priority = compute_error(output_tm1, output_t, a_t, batch, error_function=self.settings.error_function)
+        loss, priority = compute_error(output_tm1, output_t, evaluate, batch, error_function=settings.error_function)
         return BatchLoss(batch.weight * loss, priority, output_tm1.q_values)
 
     def end_iteration(self) -> None:
@@ -246,13 +268,13 @@ class DQN(Algorithm):
 
 
 def compute_error(
-    output_tm1: QOutput, output_t: QOutput, a_t: Int64[Tensor, "B"], batch: Batch, *, error_function: str
+    output_tm1: QOutput, output_t: QOutput, evaluate: Evaluation, batch: Batch, *, error_function: str
 ) -> TransitionLoss:
-    """Of Q(s_tm1, a_tm1) against y = r_t + discount_t Q_target(s_t, a_t), for whatever a head says of returns.
+    """Of Q(s_tm1, a_tm1) against y = r_t + discount_t v_t, for whatever a head says of returns.
 
     Args:
         output_tm1, output_t: what the online network says of s_tm1, and the target network of s_t.
-        a_t: the action of the target.
+        evaluate: v_t from what the target network says of every action.
         batch: r_t and discount_t, which are those of every quantile and atom.
         error_function: of Q-values themselves.
     """
@@ -260,12 +282,12 @@ def compute_error(
         assert output_t.logits is not None
         assert output_t.atoms is not None
         y = batch.r_t.unsqueeze(1) + batch.discount_t.unsqueeze(1) * output_t.atoms
-        target = project(y, select_action(output_t.logits, a_t).softmax(dim=1), output_t.atoms)
+        target = project(y, evaluate(output_t.logits).softmax(dim=1), output_t.atoms)
         return compute_categorical_loss(select_action(output_tm1.logits, batch.a_tm1), target)
     if output_tm1.quantiles is not None:
         assert output_t.quantiles is not None
-        y = batch.r_t.unsqueeze(1) + batch.discount_t.unsqueeze(1) * select_action(output_t.quantiles, a_t)
+        y = batch.r_t.unsqueeze(1) + batch.discount_t.unsqueeze(1) * evaluate(output_t.quantiles)
         return compute_quantile_loss(select_action(output_tm1.quantiles, batch.a_tm1), y, batch.taus_tm1)
-    y = batch.r_t + batch.discount_t * select_action(output_t.q_values, a_t)
+    y = batch.r_t + batch.discount_t * evaluate(output_t.q_values)
     predicted = select_action(output_tm1.q_values, batch.a_tm1)
     return compute_value_loss(predicted, y, error_function=error_function)

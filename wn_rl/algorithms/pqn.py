@@ -20,6 +20,7 @@ from wn_rl.acting.collector import Collector, Round
 from wn_rl.acting.policies import Policy, QFunction
 from wn_rl.algorithms.algorithm import Algorithm
 from wn_rl.learning.gradients import make_gradient_function
+from wn_rl.learning.schedules import set_learning_rate
 from wn_rl.learning.settings import PQNSettings
 from wn_rl.losses.lambda_returns import compute_lambda_returns
 from wn_rl.losses.q_learning import compute_value_loss, select_action
@@ -52,6 +53,7 @@ class PQN(Algorithm):
         super().__init__(
             run_length=settings.run_length, collector=collector, generator=generator,
             warmup_agent_steps=settings.warmup_agent_steps,
+            learning_rate_schedule=settings.annealed_learning_rate,
         )  # fmt: skip
         self.network = network
         self.acting = FoldedNetwork(network, dtype=settings.folded_dtype)  # brought up to date before use
@@ -164,8 +166,7 @@ class PQN(Algorithm):
     def _update(self, batch: RolloutBatch) -> None:
         """One optimizer step on one minibatch, and what follows from it."""
         optimizer: Any = self.optimizers()
-        for group in optimizer.param_groups:
-            group["lr"] = self.settings.annealed_learning_rate(self.agent_steps)
+        set_learning_rate(optimizer, self.learning_rate_schedule, self.agent_steps)
         optimizer.zero_grad()  # first: gradients must not outlive the next forward pass where that is a CUDA graph
         resample_noise_(self.generator, self.network, self.acting)
         loss, priority, q_tm1 = self.compute_gradient(batch)
@@ -187,15 +188,8 @@ class PQN(Algorithm):
     # --- what others ask
 
     def compute_statistics(self) -> dict[str, float]:
-        """Those of any algorithm, and where exploration and the learning rate are."""
-        return {
-            **super().compute_statistics(), "train/epsilon": self.settings.epsilon(self.agent_steps),
-            "train/learning_rate": self.settings.annealed_learning_rate(self.agent_steps),
-        }  # fmt: skip
-
-    def list_learning_rates(self, agent_steps: int) -> list[float]:
-        """On a line from the first to that of now."""
-        return [self.settings.annealed_learning_rate(0), self.settings.annealed_learning_rate(agent_steps)]
+        """Those of any algorithm, and where exploration is."""
+        return {**super().compute_statistics(), "train/epsilon": self.settings.epsilon(self.agent_steps)}
 
     def sample_states(self, num_states: int, generator: torch.Generator) -> Tensor:
         """Drawn from the rollout."""

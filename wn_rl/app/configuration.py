@@ -27,6 +27,11 @@ from wn_rl.runs.layout import CONFIG_FILE
 from wn_rl.system.fields import check_sections, complete, find_missing, list_changeable, remove_changeable, text
 from wn_rl.system.files import write_whole
 
+AUTO_DURATIONS = (
+    "learning_rate_decay_agent_steps", "replay.importance_exponent_agent_steps", "replay.gamma_agent_steps"
+)  # fmt: skip
+"""Settings that are as long as the run where they say auto."""
+
 
 def resolve_configuration(config: DictConfig) -> DictConfig:
     """A copy without any ``auto``, with the game's canonical name, checked.
@@ -46,8 +51,9 @@ def resolve_configuration(config: DictConfig) -> DictConfig:
     resolved.precision = resolve_precision(str(config.precision), resolved.accelerator, observation)
     if resolved.num_envs == "auto":
         resolved.num_envs = choose_num_envs()
-    if resolved.get("learning_rate_decay_agent_steps") == "auto":
-        resolved.learning_rate_decay_agent_steps = resolved.total_agent_steps
+    for key in AUTO_DURATIONS:
+        if OmegaConf.select(resolved, key) == "auto":
+            OmegaConf.update(resolved, key, resolved.total_agent_steps)
     resolve_threads(resolved, learns_while_playing=find_kinds(resolved)[1].learns_while_playing)
     _check(resolved)
     resolve_storage(resolved, observation)

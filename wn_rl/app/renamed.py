@@ -3,7 +3,7 @@
 from typing import Any
 
 from wn_rl.errors import ConfigurationError
-from wn_rl.networks.network_settings import RENAMED_HEADS, rename_head
+from wn_rl.networks.renamed_heads import RENAMED_HEADS, rename_head
 
 RENAMED_TARGETS = {"wn_rl.callbacks.tensorboard.RunTensorBoard": "wn_rl.viewing.tensorboard.RunTensorBoard"}
 """Classes that saved runs name, and where they are now."""

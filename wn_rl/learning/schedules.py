@@ -1,7 +1,12 @@
 """How a hyperparameter changes with the number of agent steps."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
+
+Schedule = Callable[[int], float]
+"""A value after so many agent steps."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +36,42 @@ class LinearSchedule:
             return self.initial
         share = (agent_steps - self.begin_agent_steps) / self.duration_agent_steps
         return self.initial + share * (self.final - self.initial)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CosineSchedule:
+    """A value that is constant, then follows half a cosine, then is constant again; the arguments of LinearSchedule.
+
+    value(t) = final + (initial - final) (1 + cos(pi (t - begin) / duration)) / 2    in between
+
+    (Eq. 5, Loshchilov & Hutter 2017, "SGDR", without restarts).
+    """
+
+    initial: float
+    final: float
+    begin_agent_steps: int
+    duration_agent_steps: int
+
+    def __call__(self, agent_steps: int) -> float:
+        """The value after ``agent_steps`` agent steps."""
+        angle = LinearSchedule(
+            initial=0.0, final=math.pi,
+            begin_agent_steps=self.begin_agent_steps, duration_agent_steps=self.duration_agent_steps,
+        )  # fmt: skip
+        return self.final + (self.initial - self.final) * (1 + math.cos(angle(agent_steps))) / 2
+
+
+LEARNING_RATE_SCHEDULES: dict[str, type[LinearSchedule] | type[CosineSchedule] | None] = {
+    "constant": None, "linear": LinearSchedule, "cosine": CosineSchedule
+}  # fmt: skip
+"""How a learning rate falls, by name."""
+
+
+def set_learning_rate(optimizer: Any, schedule: Schedule | None, agent_steps: int) -> None:
+    """Give an optimizer the learning rate of now; without a schedule it keeps the one that it was made with."""
+    if schedule is not None:
+        for group in optimizer.param_groups:
+            group["lr"] = schedule(agent_steps)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 
 from wn_rl.errors import ConfigurationError
-from wn_rl.learning.schedules import LinearSchedule, RunLength
+from wn_rl.learning.schedules import LEARNING_RATE_SCHEDULES, LinearSchedule, RunLength, Schedule
 from wn_rl.networks.heads import HEADS
 from wn_rl.networks.network_settings import NetworkSettings
 from wn_rl.nn.normalizers import MINIBATCH_NORMALIZERS, PER_EXAMPLE_NORMALIZERS
@@ -45,6 +45,9 @@ class LearnerSettings:
     num_envs: int = setting(whole(1, 4096))  # emulators, of some megabytes each
     seed: int = setting(whole(0))
     learning_rate: float = setting(number(0, 1e6, above=0))
+    learning_rate_schedule: str = setting(one_of(LEARNING_RATE_SCHEDULES), before="constant")
+    final_learning_rate: float = setting(number(0, 1e6), before=0.0)
+    learning_rate_decay_agent_steps: int = setting(whole(0), before=0)
     max_gradient_norm: float | None = setting(limit)
     weight_decay: float = setting(number(0, 1e6))
     initialization: str = setting(one_of(("data_dependent", "random")))
@@ -67,6 +70,17 @@ class LearnerSettings:
     def folded_dtype(self) -> torch.dtype:
         """Precision of the folded copies that act and compute targets."""
         return torch.bfloat16 if self.precision == "bf16-mixed" else torch.float32
+
+    @cached_property
+    def annealed_learning_rate(self) -> Schedule | None:
+        """The learning rate, as a function of agent steps; None where it stays what it is."""
+        schedule = LEARNING_RATE_SCHEDULES[self.learning_rate_schedule]
+        if schedule is None:
+            return None
+        return schedule(
+            initial=self.learning_rate, final=self.final_learning_rate,
+            begin_agent_steps=0, duration_agent_steps=self.learning_rate_decay_agent_steps,
+        )  # fmt: skip
 
     def make_epsilon(self, begin_agent_steps: int) -> LinearSchedule:
         """Exploration, as a function of agent steps; it falls from ``begin_agent_steps`` on."""
@@ -130,6 +144,10 @@ class DQNSettings(LearnerSettings):
     error_function: str = setting(one_of(("mse", "huber", "cross_entropy")))
     double: bool = setting(switch)
     advantage_learning: float = setting(number(0, 0.99), before=0.0)  # 1 - alpha divides
+    munchausen: bool = setting(switch, before=False)
+    munchausen_scale: float = setting(share, before=0.9)
+    munchausen_temperature: float = setting(number(1e-6, 1e6), before=0.03)  # divides
+    munchausen_floor: float = setting(number(maximum=0), before=-1.0)
     target_period_updates: int = setting(whole(1))
     replay: ReplaySection = section(ReplaySection)
 
@@ -137,6 +155,24 @@ class DQNSettings(LearnerSettings):
     def epsilon(self) -> LinearSchedule:
         """Exploration, as a function of agent steps."""
         return self.make_epsilon(self.warmup_agent_steps)
+
+    @cached_property
+    def importance_exponent(self) -> LinearSchedule:
+        """beta of a prioritized replay, as a function of agent steps."""
+        initial, final = self.replay.importance_exponent, self.replay.final_importance_exponent
+        return LinearSchedule(
+            initial=initial, final=initial if final is None else final, begin_agent_steps=self.warmup_agent_steps,
+            duration_agent_steps=self.replay.importance_exponent_agent_steps,
+        )  # fmt: skip
+
+    @cached_property
+    def gamma(self) -> LinearSchedule:
+        """The discount per agent step with which transitions are stored, as a function of agent steps."""
+        initial, final = self.replay.gamma, self.replay.final_gamma
+        return LinearSchedule(
+            initial=initial, final=initial if final is None else final, begin_agent_steps=self.warmup_agent_steps,
+            duration_agent_steps=self.replay.gamma_agent_steps,
+        )  # fmt: skip
 
     def compute_num_updates_due(self, agent_steps: int, num_updates: int) -> int:
         """Updates that bring the samples learned per agent step since the warm-up to their setting.
@@ -155,6 +191,18 @@ class DQNSettings(LearnerSettings):
                 f" error_function={' or '.join(known)}"
             )
         self._check_minibatch(self.batch_size, normalizer)
+        if self.munchausen and (self.double or self.advantage_learning > 0):
+            other = "double=true" if self.double else f"advantage_learning={self.advantage_learning}"
+            instead = "double=false" if self.double else "advantage_learning=0"
+            raise ConfigurationError(
+                f"munchausen=true has a target of its own, which {other} has no place in; say {instead}, or"
+                " munchausen=false"
+            )
+        if self.munchausen and network.head == "categorical":
+            raise ConfigurationError(
+                "munchausen=true has a target of values and quantiles, and network.head=categorical has a distribution;"
+                " say another head, or munchausen=false"
+            )
         if self.replay.storage == "device" and accelerator == "cpu":
             raise ConfigurationError(
                 "replay.storage=device needs a GPU, and accelerator=cpu; use ram, compressed or auto"
@@ -198,8 +246,7 @@ class PQNSettings(LearnerSettings):
 
     batch_size: int = setting(whole(1, 65_536))
     num_epochs: int = setting(whole(1, 1000))
-    final_learning_rate: float = setting(number(0, 1e6))
-    learning_rate_decay_agent_steps: int = setting(whole(0))
+    learning_rate_schedule: str = setting(one_of(LEARNING_RATE_SCHEDULES), before="linear")
     rollout: RolloutSection = section(RolloutSection)
 
     @property
@@ -216,14 +263,6 @@ class PQNSettings(LearnerSettings):
     def epsilon(self) -> LinearSchedule:
         """Exploration, as a function of agent steps."""
         return self.make_epsilon(self.warmup_agent_steps)
-
-    @cached_property
-    def annealed_learning_rate(self) -> LinearSchedule:
-        """The learning rate, as a function of agent steps."""
-        return LinearSchedule(
-            initial=self.learning_rate, final=self.final_learning_rate,
-            begin_agent_steps=0, duration_agent_steps=self.learning_rate_decay_agent_steps,
-        )  # fmt: skip
 
     def check(self, *, network: NetworkSettings, normalizer: str, accelerator: str) -> None:
         """The head has values that a lambda-return can replace, and rollouts fit minibatches and iterations."""

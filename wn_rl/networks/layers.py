@@ -26,11 +26,12 @@ def make_conv2d(
     *,
     kernel_size: tuple[int, int],
     stride: tuple[int, int],
+    padding: int,
     generator: torch.Generator | None,
 ) -> nn.Conv2d:
-    """A 2-d convolution without padding, with a bias."""
+    """A 2-d convolution with so many zeros around its inputs, with a bias."""
     layer = nn.utils.skip_init(
-        nn.Conv2d, in_channels, out_channels, kernel_size, stride, device=torch.get_default_device()
+        nn.Conv2d, in_channels, out_channels, kernel_size, stride, padding, device=torch.get_default_device()
     )
     _draw_(layer, fan_in=in_channels * math.prod(kernel_size), generator=generator)
     return layer

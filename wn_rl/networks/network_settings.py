@@ -1,18 +1,12 @@
 """Which network: the section ``network`` of a configuration."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from wn_rl.networks.distributions import HeadSizes
 from wn_rl.networks.heads import HEADS
+from wn_rl.networks.impala import IMPALA_WIDTHS, check_widths
 from wn_rl.networks.torsos import TORSOS
-from wn_rl.system.fields import one_of, setting, switch, whole
-
-RENAMED_HEADS = {
-    "dueling": {"head": "linear", "dueling": True},
-    "dueling_quantile": {"head": "quantile", "dueling": True},
-}
-"""Heads that runs and agents know from before, and what they are now."""
+from wn_rl.system.fields import one_of, setting, switch, whole, whole_or_null
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,12 +17,8 @@ class NetworkSettings(HeadSizes):
     head: str = setting(one_of(HEADS))
     dueling: bool = setting(switch, before=False)
     noisy: bool = setting(switch, before=False)
+    impala_widths: tuple[int, ...] = setting(check_widths, before=list(IMPALA_WIDTHS))
+    impala_pooled_size: int | None = setting(whole_or_null(1, 84), before=None)
     hidden_units: int = setting(whole(1, 65_536))
     stack_size: int = setting(whole(1, 128))
     center_pixels: bool = setting(switch, before=False)
-
-
-def rename_head(values: dict[str, Any]) -> dict[str, Any]:
-    """Settings of a network, of a run or an agent, with the names of now."""
-    head = values.get("head")
-    return {**values, **RENAMED_HEADS[head]} if isinstance(head, str) and head in RENAMED_HEADS else values

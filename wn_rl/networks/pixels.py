@@ -1,11 +1,14 @@
 """What a network sees of a frame: pixels as numbers around 0.5, or around 0; the numbers of a vector."""
 
+import math
+
 import torch
 from jaxtyping import Float, Float32, UInt8
 from torch import Tensor, nn
 
 from wn_rl.errors import ConfigurationError
 from wn_rl.networks import pixel_kernel
+from wn_rl.networks.reshaping import MergeChannels
 from wn_rl.nn.weight_norm import uses_plain_operations
 from wn_rl.types import ObservationSpec
 
@@ -85,6 +88,26 @@ def make_reader(observation: ObservationSpec, *, center_pixels: bool) -> nn.Modu
             f"network.center_pixels=true needs images, not {observation}; say network.center_pixels=false"
         )
     return ScaleNumbers(observation.shape)
+
+
+def make_image_reader(
+    observation: ObservationSpec, *, stack_size: int, center_pixels: bool
+) -> tuple[list[nn.Module], int]:
+    """What makes [B, C, H, W] of stacks of images, for convolutions, and C.
+
+    Raises:
+        ConfigurationError: the observations are no images.
+    """
+    if not observation.is_image:
+        raise ConfigurationError(
+            f"this torso is of convolutions, and observations are {observation}, no images; use network.torso=auto,"
+            " vector or mlp"
+        )
+    layers = [make_reader(observation, center_pixels=center_pixels)]
+    own_channels = observation.shape[:-2]
+    if own_channels:
+        layers.append(MergeChannels())
+    return layers, math.prod((stack_size, *own_channels))
 
 
 def _find_dtype(observations: Tensor, own: Tensor) -> torch.dtype:

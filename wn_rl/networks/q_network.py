@@ -1,6 +1,7 @@
 """The Q-network: a torso and a head, every affine layer of them passed through one normalizer."""
 
 import copy
+from collections.abc import Sequence
 from functools import partial
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 
 from wn_rl.networks.distributions import HeadSizes
 from wn_rl.networks.heads import HEADS, DuelingHead, Head, LinearHead, make_embedding, make_stream
+from wn_rl.networks.impala import IMPALA_WIDTHS
 from wn_rl.networks.pixels import ScaleNumbers, ScalePixels
 from wn_rl.networks.torsos import TORSOS, Torso
 from wn_rl.nn.folding import cached_weights
@@ -87,18 +89,22 @@ def make_q_network(
     dueling: bool = False,
     noisy: bool = False,
     sizes: HeadSizes | None = None,
+    impala_widths: Sequence[int] = IMPALA_WIDTHS,
+    impala_pooled_size: int | None = None,
 ) -> QNetwork:
     """A Q-network of the torso ("nature", "vector", ...), head ("linear", ...) and normalizer of these names.
 
     ``hidden_units`` is the width of the last hidden layer (of each stream of dueling heads); ``center_pixels`` whether
     pixels are centered on the frames of ``initialize_from_data``, ``dueling`` whether value and advantage have streams
     of their own, ``noisy`` whether linear layers have a learned noise, but for the embedding of probabilities, which
-    chooses nothing; ``sizes`` how many quantiles or atoms the head has, and so on (agents of before say none of these).
-    The parameters are drawn from ``generator`` (PyTorch's global one if None) as PyTorch's layers draw them, the same
-    for every normalizer; ``initialize_from_data`` draws them as the weight-normalization paper does. Raises
-    ConfigurationError for an unknown name and for frames that do not fit the torso.
+    chooses nothing; ``sizes`` how many quantiles or atoms the head has, and so on; ``impala_widths`` and
+    ``impala_pooled_size`` are those of ``ImpalaTorso`` (agents of before say none of these). The parameters are drawn
+    from ``generator`` (PyTorch's global one if None) as PyTorch's layers draw them, the same for every normalizer;
+    ``initialize_from_data`` draws them as the weight-normalization paper does. Raises ConfigurationError for an unknown
+    name and for frames that do not fit the torso.
     """
-    make_torso, entry = look_up(torso, TORSOS, what="torso"), look_up(head, HEADS, what="head")
+    make_torso, is_residual = look_up(torso, TORSOS, what="torso")
+    entry = look_up(head, HEADS, what="head")
     plain_normalizer = make_normalizer(normalizer)
     normalize = make_noisy(plain_normalizer) if noisy else plain_normalizer
     has_hidden_layer = dueling or entry.has_hidden_layer
@@ -109,6 +115,7 @@ def make_q_network(
         center_pixels=center_pixels,
         normalizer=normalize,
         generator=generator,
+        **({"widths": impala_widths, "pooled_size": impala_pooled_size} if is_residual else {}),
     )
     num_features = made_torso.num_features
     distribution = entry.distribution(

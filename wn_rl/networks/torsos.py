@@ -1,4 +1,4 @@
-"""Torsos, by name, which turn a stack of frames into features: the convolutions of Mnih et al., and MLPs.
+"""Torsos, by name, which turn a stack of frames into features: convolutions, residual networks and MLPs.
 
 A torso takes observations [B, S, *frame], scales (and centers) pixels itself, and returns features [B, F]. Every
 affine layer passes through the normalizer. Without ``hidden_units`` the last hidden layer is left to the
@@ -8,14 +8,17 @@ head, as the dueling head needs.
 import math
 from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Num, UInt8
 from torch import Tensor, nn
 
 from wn_rl.errors import ConfigurationError
+from wn_rl.networks.impala import ImpalaTorso
 from wn_rl.networks.layers import make_conv2d, make_linear
-from wn_rl.networks.pixels import make_reader
+from wn_rl.networks.pixels import make_image_reader, make_reader
+from wn_rl.networks.reshaping import FlattenChannelsLast, WidthToDepth
 from wn_rl.nn.normalizers import Normalizer
 from wn_rl.types import ObservationSpec
 
@@ -23,40 +26,6 @@ from wn_rl.types import ObservationSpec
 NATURE_CONVOLUTIONS = ((32, 8, 4), (64, 4, 2), (64, 3, 1))  # Mnih et al. 2015, Methods
 SMALL_CONVOLUTIONS = ((16, 8, 4), (32, 4, 2))  # Mnih et al. 2013, Section 4.1
 MINATAR_CONVOLUTIONS = ((16, 3, 1),)  # Young & Tian 2019, "MinAtar", Section 3, for images of 10 x 10
-
-
-class WidthToDepth(nn.Module):
-    """[B, C, H, W] -> [B, C s, H, W/s]: ``s`` neighbours in a row become channels of one place.
-
-    A convolution with a k x k kernel and stride s, with s a divisor of k, is the same function as one with a
-    k x k/s kernel and strides (s, 1) of what this returns: the weight of channel ``dx C + c`` and column ``x`` is
-    that of channel ``c`` and column ``s x + dx``. With channels last in memory it is a view, and a processor's matrix
-    units, which want many channels, are twice as fast on it in the first layer. Columns that no kernel reaches
-    are left out.
-    """
-
-    def __init__(self, kernel_size: int, stride: int) -> None:
-        super().__init__()
-        self.kernel_size, self.stride = kernel_size, stride
-
-    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B Cs H Ws"]:
-        width = (x.shape[3] - self.kernel_size) // self.stride * self.stride + self.kernel_size
-        rows = x.permute(0, 2, 3, 1)[:, :, :width]  # [B, H, W, C]
-        return rows.unflatten(2, (-1, self.stride)).flatten(3).permute(0, 3, 1, 2)
-
-
-class FlattenChannelsLast(nn.Module):
-    """[B, C, H, W] -> [B, H W C]: the features of a place side by side, in the order of memory, so that none moves."""
-
-    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B F"]:
-        return x.permute(0, 2, 3, 1).flatten(1)
-
-
-class MergeChannels(nn.Module):
-    """[B, S, C, H, W] -> [B, S C, H, W]: the channels of all frames of a stack side by side."""
-
-    def forward(self, x: Float[Tensor, "B S C H W"]) -> Float[Tensor, "B SC H W"]:
-        return x.flatten(1, 2)
 
 
 class ConvolutionalTorso(nn.Module):
@@ -80,16 +49,8 @@ class ConvolutionalTorso(nn.Module):
         generator: torch.Generator | None,
     ) -> None:
         super().__init__()
-        if not observation.is_image:
-            raise ConfigurationError(
-                f"this torso is of convolutions, and observations are {observation}, no images; use network.torso=auto,"
-                " vector or mlp"
-            )
-        layers: list[nn.Module] = [make_reader(observation, center_pixels=center_pixels)]
-        *own_channels, height, width = observation.shape
-        if own_channels:
-            layers.append(MergeChannels())
-        channels = math.prod((stack_size, *own_channels))
+        layers, channels = make_image_reader(observation, stack_size=stack_size, center_pixels=center_pixels)
+        *_, height, width = observation.shape
         for out_channels, kernel, stride in convolutions:
             height, width = (height - kernel) // stride + 1, (width - kernel) // stride + 1
             if height < 1 or width < 1:
@@ -99,7 +60,7 @@ class ConvolutionalTorso(nn.Module):
                 )
             conv = make_conv2d(
                 channels * stride, out_channels, kernel_size=(kernel, kernel // stride), stride=(stride, 1),
-                generator=generator,
+                padding=0, generator=generator,
             )  # fmt: skip
             layers += [WidthToDepth(kernel, stride), normalizer(conv, is_output=False), nn.ReLU(inplace=True)]
             channels = out_channels
@@ -142,14 +103,24 @@ class MLPTorso(nn.Module):
         return self.layers(observations)
 
 
-Torso = ConvolutionalTorso | MLPTorso
+Torso = ConvolutionalTorso | ImpalaTorso | MLPTorso
 
-TORSOS: dict[str, Callable[..., Torso]] = {
-    "nature": partial(ConvolutionalTorso, convolutions=NATURE_CONVOLUTIONS),
-    "small": partial(ConvolutionalTorso, convolutions=SMALL_CONVOLUTIONS),
-    "minatar": partial(ConvolutionalTorso, convolutions=MINATAR_CONVOLUTIONS),
-    "vector": partial(MLPTorso, num_units=256),
-    "mlp": partial(MLPTorso, num_units=64),
+
+class TorsoEntry(NamedTuple):
+    """A torso by its name: what makes it, and whether it is told the widths and the pooling of a residual network."""
+
+    make: Callable[..., Torso]
+    is_residual: bool = False
+
+
+TORSOS = {
+    "nature": TorsoEntry(partial(ConvolutionalTorso, convolutions=NATURE_CONVOLUTIONS)),
+    "small": TorsoEntry(partial(ConvolutionalTorso, convolutions=SMALL_CONVOLUTIONS)),
+    "minatar": TorsoEntry(partial(ConvolutionalTorso, convolutions=MINATAR_CONVOLUTIONS)),
+    "impala": TorsoEntry(partial(ImpalaTorso, block_size=1), is_residual=True),
+    "impala_small": TorsoEntry(partial(ImpalaTorso, block_size=2), is_residual=True),
+    "vector": TorsoEntry(partial(MLPTorso, num_units=256)),
+    "mlp": TorsoEntry(partial(MLPTorso, num_units=64)),
 }
 
 

@@ -5,6 +5,7 @@ from wn_rl.nn.folding import cached_weights, fold_, lent_weights, make_folded
 from wn_rl.nn.initialization import initialize_from_data, scale_
 from wn_rl.nn.normalizers import NORMALIZERS, make_normalizer, project_weights
 from wn_rl.nn.optimizer_groups import make_parameter_groups
+from wn_rl.nn.residual import Residual
 from wn_rl.nn.weight_norm import compute_weight
 from wn_rl.nn.weight_norm_layers import (
     WeightNormConv1d,
@@ -26,6 +27,7 @@ from wn_rl.nn.weight_norm_recurrent import (
 
 __all__ = [
     "NORMALIZERS",
+    "Residual",
     "WeightNormConv1d",
     "WeightNormConv2d",
     "WeightNormConv3d",

@@ -9,6 +9,9 @@ over minibatch and space in convolutions. The other normalizers get the same fun
 plain layer w = v/(‖v‖ σ[t]) and the same b, batch norms the running statistics of this minibatch. Only
 spectral norm, which fixes the scale of w, cannot have variance 1.
 
+The last layer of each of L residual branches in a row gets t/√L in the place of t, by its g or the gain of its norm
+(wn_rl/nn/residual.py says why); what follows sees the sums.
+
 The pre-activations of all gates of an LSTM or GRU at step t are
 
     a_t = W_ih x_t + b_ih + W_hh h_{t−1} + b_hh        (GRU: r ⊙ (W_hn h_{t−1} + b_hn) in the candidate's rows)
@@ -22,7 +25,7 @@ projection W_hr has rows of length 1 too. Each level sees the outputs of the one
 """
 
 from collections.abc import Callable
-from functools import singledispatch
+from functools import partial, singledispatch
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -34,6 +37,7 @@ from torch.utils.hooks import RemovableHandle
 from wn_rl.errors import ConfigurationError
 from wn_rl.nn.noisy_linear import NoisyLinear
 from wn_rl.nn.normalizers import BatchNorm, MeanOnlyBatchNorm, NormProjection, SpectralNorm
+from wn_rl.nn.residual import Residual
 from wn_rl.nn.weight_norm import compute_norms, per_unit
 from wn_rl.nn.weight_norm_layers import WEIGHT_NORM_OF, WeightNormLayer, draw_v, output_axis, plain_type, to_units
 from wn_rl.nn.weight_norm_recurrent import (
@@ -76,7 +80,8 @@ def initialize_from_data(network: nn.Module, inputs: Tensor, *, generator: torch
     (PyTorch's global one if None) in the order in which the layers are applied, so that networks that differ in their
     normalizer alone get the same function (spectral norm and layer norm apart). LSTM, GRU and RNN are initialized by
     their inputs over minibatch and time, their cells by those of the first step. Subclasses of these layers and the
-    norms' own parameters are left as they are. Call it before the optimizer and
+    norms' own parameters are left as they are, but for the gain of norms that end a residual branch. Call it before the
+    optimizer and
     copies of the network exist. A unit that is constant on the minibatch keeps g = 1. Raises ConfigurationError for
     fewer than 2 examples, and for layers under PyTorch's own weight norm.
     """
@@ -90,6 +95,10 @@ def initialize_from_data(network: nn.Module, inputs: Tensor, *, generator: torch
             continue
         covered.update(module.modules())
         handles.append(module.register_forward_pre_hook(_make_hook(initialize_, generator)))
+    for module in network.modules():
+        if isinstance(module, Residual):  # after what initializes the layer
+            scale = _make_hook(partial(_scale_branch_, factor=module.initial_std), generator)
+            handles.append(module.layers[-1].register_forward_pre_hook(scale))
     modes = [(module, module.training) for module in network.modules()]
     try:
         with torch.autocast(inputs.device.type, enabled=False):
@@ -103,9 +112,19 @@ def initialize_from_data(network: nn.Module, inputs: Tensor, *, generator: torch
 
 @torch.no_grad()
 def scale_(layer: nn.Module, factor: float) -> None:
-    """Multiply the outputs of an affine layer by ``factor`` > 0: its weight (or g) and its bias."""
-    if isinstance(layer, NormProjection):
+    """Multiply the outputs of an affine layer by ``factor`` > 0: its weight (or g) and its bias.
+
+    Of what a normalizer made of one: the gain and shift of its norm, where it has these. Raises ConfigurationError for
+    spectral norm, which fixes the scale.
+    """
+    if isinstance(layer, SpectralNorm):
+        raise ConfigurationError("spectral norm fixes the scale of a layer's outputs; scale them behind it")
+    if isinstance(layer, BatchNorm | nn.Sequential):
+        scale_(layer.norm if isinstance(layer, BatchNorm) else layer[-1], factor)  # a layer, and its layer norm
+        return
+    if isinstance(layer, NormProjection | MeanOnlyBatchNorm):
         scale_(layer.layer, factor)
+    if isinstance(layer, NormProjection):
         layer.remember_norms()
         return
     if isinstance(layer, NoisyLinear):
@@ -113,11 +132,20 @@ def scale_(layer: nn.Module, factor: float) -> None:
         layer.std_weight.mul_(factor)
         layer.std_bias.mul_(factor)
         return
-    if isinstance(layer, WeightNormLayer):
+    if isinstance(layer, MeanOnlyBatchNorm):
+        layer.running_mean.mul_(factor)
+    elif isinstance(layer, WeightNormLayer):
         layer.set_g_(layer.compute_g() * factor)
     else:
         layer.get_parameter("weight").mul_(factor)
-    layer.get_parameter("bias").mul_(factor)
+    if layer.bias is not None:
+        cast(Tensor, layer.bias).mul_(factor)
+
+
+def _scale_branch_(layer: nn.Module, x: Tensor, generator: torch.Generator | None, *, factor: float) -> None:
+    """The last layer of a residual branch, which has been initialized on its inputs ``x``."""
+    if not isinstance(layer, SpectralNorm):
+        scale_(layer, factor)
 
 
 def _make_hook(

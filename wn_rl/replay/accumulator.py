@@ -40,9 +40,13 @@ class Accumulator:
     def __init__(self, settings: ReplaySettings) -> None:
         self.n_step, self.reward_clip = settings.n_step, settings.reward_clip
         self.life_loss_ends_discount = settings.life_loss_ends_discount
-        self._powers = (settings.gamma ** np.arange(self.n_step + 1, dtype=np.float64)).astype(np.float32)
+        self.set_gamma(settings.gamma)
         self._offsets = np.arange(self.n_step)
         self._num_pending: Int64[np.ndarray, "N"] = np.zeros(settings.num_lanes, np.int64)
+
+    def set_gamma(self, gamma: float) -> None:
+        """Account for the steps from now on with this discount, in [0, 1]; what is complete stays as it is."""
+        self._powers = (gamma ** np.arange(self.n_step + 1, dtype=np.float64)).astype(np.float32)
 
     def add(self, columns: Columns, *, rows: Int64[np.ndarray, "N n"], step: Step) -> Int64[np.ndarray, "K"]:
         """Account for one agent step in every lane.

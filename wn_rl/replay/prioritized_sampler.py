@@ -22,7 +22,9 @@ LARGEST_ERROR = 1e6
 class PrioritizedSampler:
     """Proportional prioritization (Schaul et al. 2016), with one draw from each B-th part of the priorities' sum.
 
-    A transition of error e has the priority p = (e + SMALLEST_ERROR)^alpha; a new one the largest priority so far.
+    A transition of error e has the priority p = (e + SMALLEST_ERROR)^alpha; a new one the largest of those that are
+    stored, or 1. (The paper has the largest of all time: after one huge error, new transitions have its priority for
+    ever, and nearly all draws.)
     It is drawn with probability p / sum p, and weighs p^-beta, divided by the largest such weight of its minibatch.
     Priorities lie on the host: with a GPU, an update waits until the errors of the one before are known.
 
@@ -33,12 +35,11 @@ class PrioritizedSampler:
 
     def __init__(self, *, priority_exponent: float, importance_exponent: float) -> None:
         self._priority_exponent, self._importance_exponent = priority_exponent, importance_exponent
-        self._largest = np.ones(1, np.float32)
         self._tree = SumTree(0)
 
     def required_bytes(self, num_rows: int) -> int:
-        """A float32 each, and a float64 for every 31."""
-        return 4 * num_rows + 8 * num_rows // 31
+        """A float32 each, and a float64 and a float32 for every 31."""
+        return 4 * num_rows + 12 * num_rows // 31
 
     def allocate(self, num_rows: int) -> None:
         """Take the memory for that many rows, none of them valid."""
@@ -46,7 +47,7 @@ class PrioritizedSampler:
 
     def on_new(self, rows: Int64[np.ndarray, "K"]) -> None:
         """These are drawn soon."""
-        self._tree.set(rows, float(self._largest[0]))
+        self._tree.set(rows, self._tree.largest or 1.0)
 
     def on_invalid(self, rows: Int64[np.ndarray, "K"]) -> None:
         """These are not drawn any more."""
@@ -72,19 +73,21 @@ class PrioritizedSampler:
         priority = self._tree.leaves[rows]
         return Draw(rows, (priority.min() / priority) ** np.float32(self._importance_exponent))
 
+    def set_importance_exponent(self, exponent: float) -> None:
+        """Weigh draws with this beta from now on."""
+        self._importance_exponent = exponent
+
     def update_priorities(self, index: Int64[Tensor, "B"], priority: Float32[Tensor, "B"]) -> None:
         """Note the errors that these transitions have now."""
         errors = np.fmin(priority.cpu().numpy(), np.float32(LARGEST_ERROR))
-        priorities = (errors + np.float32(SMALLEST_ERROR)) ** np.float32(self._priority_exponent)
-        self._largest = np.maximum(self._largest, priorities.max(keepdims=True))
-        self._tree.set(index.cpu().numpy(), priorities)
+        self._tree.set(index.cpu().numpy(), self._compute_priorities(errors))
+
+    def _compute_priorities(self, errors: Float32[np.ndarray, "B"]) -> Float32[np.ndarray, "B"]:
+        return (errors + np.float32(SMALLEST_ERROR)) ** np.float32(self._priority_exponent)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """A copy of the priorities, and the largest so far."""
-        return {
-            "priority": torch.from_numpy(self._tree.leaves.copy()),
-            "largest": torch.from_numpy(self._largest.copy()),
-        }
+        """A copy of the priorities."""
+        return {"priority": torch.from_numpy(self._tree.leaves.copy())}
 
     def load_state_dict(self, state: dict[str, Any], *, valid: Bool[np.ndarray, "R"]) -> None:
         """Take over what was saved, after ``allocate``.
@@ -94,8 +97,8 @@ class PrioritizedSampler:
         """
         priorities = np.empty_like(self._tree.leaves)
         copy_array(priorities, state, "priority")
-        copy_array(self._largest, state, "largest")
-        is_possible = (priorities >= 0) & (priorities <= self._largest) & ((priorities > 0) == valid)
-        if not (is_possible.all() and np.isfinite(self._largest).all()):
+        largest = max(1.0, float(self._compute_priorities(np.full(1, LARGEST_ERROR, np.float32))[0]))
+        is_possible = (priorities >= 0) & (priorities <= largest) & ((priorities > 0) == valid)
+        if not is_possible.all():
             raise ConfigurationError("the saved replay's 'priority' is out of range: the checkpoint is damaged")
         self._tree.set_all(priorities)

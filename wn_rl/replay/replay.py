@@ -180,6 +180,14 @@ class Replay:
         frames = self._storage.read(torch.from_numpy(frame_major).view(-1))
         return stack_frames(frames.view(*frame_major.shape, *self.observation.shape)).to(self._device)
 
+    def set_gamma(self, gamma: float) -> None:
+        """Store the steps from now on with this discount, which is not saved: say it anew after loading."""
+        self._accumulator.set_gamma(gamma)
+
+    def set_importance_exponent(self, exponent: float) -> None:
+        """Weigh the draws from now on with this beta, where they are weighed; it is not saved either."""
+        self._sampler.set_importance_exponent(exponent)
+
     def update_priorities(self, index: Tensor, priority: Tensor) -> None:
         """Tell the sampler what the loss reports of the transitions of a batch."""
         self._sampler.update_priorities(index, priority)

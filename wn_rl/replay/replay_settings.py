@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, fields
 
 from wn_rl.errors import ConfigurationError
 from wn_rl.replay.storage import STORAGE_NAMES
-from wn_rl.system.fields import get_rules, limit, one_of, setting, share, whole
+from wn_rl.system.fields import get_rules, limit, one_of, setting, share, share_or_null, whole
 from wn_rl.types import ObservationSpec
 
 
@@ -44,6 +44,10 @@ class ReplaySection(TransitionSettings):
     sampler: str = setting(one_of(("uniform", "prioritized")), before="uniform")
     priority_exponent: float = setting(share, before=0.5)
     importance_exponent: float = setting(share, before=0.5)
+    final_importance_exponent: float | None = setting(share_or_null, before=None)
+    importance_exponent_agent_steps: int = setting(whole(0), before=0)
+    final_gamma: float | None = setting(share_or_null, before=None)
+    gamma_agent_steps: int = setting(whole(0), before=0)
 
     def complete(
         self, *, num_lanes: int, observation: ObservationSpec, stack_size: int, life_loss_ends_discount: bool
@@ -62,7 +66,7 @@ class ReplaySettings(TransitionSettings):
     Attributes:
         capacity: C, observations stored; the oldest are overwritten.
         n_step: n, agent steps summed into one transition.
-        gamma: discount per agent step, in [0, 1].
+        gamma: discount per agent step, in [0, 1], unless ``Replay.set_gamma`` says another.
         reward_clip: rewards are clipped to [-reward_clip, reward_clip]; None leaves them as they are.
         num_lanes: N, environments.
         observation: what a frame is.

@@ -49,6 +49,9 @@ class Sampler(Protocol):
     ) -> Draw:
         """B valid rows, of slots below ``num_filled`` (all others are unwritten); ValueError if none is."""
 
+    def set_importance_exponent(self, exponent: float) -> None:
+        """Weigh draws with this beta from now on: 1 makes up for their probabilities in full, 0 not at all."""
+
     def update_priorities(self, index: Int64[Tensor, "B"], priority: Float32[Tensor, "B"]) -> None:
         """Note how surprising these transitions were (|td_error|, or what the loss reports)."""
 
@@ -115,6 +118,9 @@ class UniformSampler:
                 raise ValueError("the replay holds no complete transition yet: add agent steps before sampling")
             accepted = listed[torch.randint(len(listed), (batch_size,), generator=generator).numpy()]
         return Draw(accepted[:batch_size], np.ones(batch_size, np.float32))
+
+    def set_importance_exponent(self, exponent: float) -> None:
+        """All draws have one probability: there is nothing to make up for."""
 
     def update_priorities(self, index: Int64[Tensor, "B"], priority: Float32[Tensor, "B"]) -> None:
         """Uniform sampling has no priorities."""

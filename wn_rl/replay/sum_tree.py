@@ -1,4 +1,4 @@
-"""A sum tree: weights of which one can be drawn in proportion, and changed, in logarithmic time."""
+"""A sum tree: weights of which one can be drawn in proportion, and changed, in logarithmic time; and their largest."""
 
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
@@ -8,7 +8,8 @@ BRANCHES = 32
 
 
 class SumTree:
-    """R non-negative weights, all 0 at first, beneath the sums of each ``BRANCHES`` of them, and of those, up to one.
+    """R non-negative weights, all 0 at first, beneath sums and maxima of each ``BRANCHES`` of them, and of those, up
+    to one.
 
     A sum is always computed anew from all of its children: it depends on the weights alone, and not on how they
     came about, and rounding errors do not pile up.
@@ -21,6 +22,7 @@ class SumTree:
         self._levels = [np.zeros((_count_nodes(num_leaves), BRANCHES), np.float32)]
         while len(self._levels[-1]) > 1:
             self._levels.append(np.zeros((_count_nodes(len(self._levels[-1])), BRANCHES), np.float64))
+        self._maxima = [self._levels[0], *(np.zeros(level.shape, np.float32) for level in self._levels[1:])]
         self.leaves: Float32[np.ndarray, "R"] = self._levels[0].reshape(-1)[:num_leaves]
 
     @property
@@ -28,19 +30,27 @@ class SumTree:
         """The sum of all weights."""
         return float(self._levels[-1].sum(dtype=np.float64))
 
+    @property
+    def largest(self) -> float:
+        """The largest of all weights."""
+        return float(self._maxima[-1].max())
+
     def set(self, leaves: Int64[np.ndarray, "K"], weights: Float32[np.ndarray, "K"] | float) -> None:
         """Give these leaves these weights; of a leaf that is named twice, the later one counts."""
         self.leaves[leaves] = weights
         nodes = leaves
-        for children, parents in zip(self._levels, self._levels[1:], strict=False):
+        for level in range(1, len(self._levels)):
             nodes = nodes // BRANCHES
-            parents.reshape(-1)[nodes] = children[nodes].sum(axis=1, dtype=np.float64)
+            self._levels[level].reshape(-1)[nodes] = self._levels[level - 1][nodes].sum(axis=1, dtype=np.float64)
+            self._maxima[level].reshape(-1)[nodes] = self._maxima[level - 1][nodes].max(axis=1)
 
     def set_all(self, weights: Float32[np.ndarray, "R"]) -> None:
         """Give every leaf its weight."""
         self.leaves[:] = weights
-        for children, parents in zip(self._levels, self._levels[1:], strict=False):
-            parents.reshape(-1)[: len(children)] = children.sum(axis=1, dtype=np.float64)
+        for level in range(1, len(self._levels)):
+            children, maxima = self._levels[level - 1], self._maxima[level - 1]
+            self._levels[level].reshape(-1)[: len(children)] = children.sum(axis=1, dtype=np.float64)
+            self._maxima[level].reshape(-1)[: len(children)] = maxima.max(axis=1)
 
     def find(self, shares: Float64[np.ndarray, "K"]) -> Int64[np.ndarray, "K"]:
         """The leaves where the running sum of weights passes these shares, in [0, 1), of their total.

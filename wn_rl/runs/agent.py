@@ -27,8 +27,8 @@ from wn_rl.envs.protocols import load_protocol
 from wn_rl.envs.selection import check_game
 from wn_rl.errors import ConfigurationError
 from wn_rl.networks.distributions import HeadSizes
-from wn_rl.networks.network_settings import rename_head
 from wn_rl.networks.q_network import QNetwork, make_q_network
+from wn_rl.networks.renamed_heads import rename_head
 from wn_rl.nn.folding import make_folded
 from wn_rl.nn.normalizers import make_normalizer
 from wn_rl.runs.checkpoint_file import read_checkpoint

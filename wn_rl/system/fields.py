@@ -80,11 +80,38 @@ def whole(minimum: int, maximum: float = GREATEST_WHOLE) -> Check:
     return check
 
 
+def wholes(minimum: int, maximum: int, *, max_length: int) -> Check:
+    """A list of one to ``max_length`` whole numbers within bounds."""
+    check_whole = whole(minimum, maximum)
+
+    def check(key: str, value: Any) -> Any:
+        if not isinstance(value, list | tuple) or not 1 <= len(value) <= max_length:
+            raise ConfigurationError(
+                f"{key}={str(value)[:100]}: needs a list of 1 to {max_length} whole numbers, as [{minimum}]"
+            )
+        for entry in value:
+            check_whole(key, entry)
+        return tuple(value)
+
+    return check
+
+
+def whole_or_null(minimum: int, maximum: float = GREATEST_WHOLE) -> Check:
+    """A whole number within bounds, or None."""
+    check_whole = whole(minimum, maximum)
+    return lambda key, value: value if value is None else check_whole(key, value)
+
+
 def share(key: str, value: Any) -> Any:
     """A number between 0 and 1."""
     if number(0)(key, value) > 1:
         raise ConfigurationError(f"{key}={show_value(value)}: needs a number between 0 and 1")
     return value
+
+
+def share_or_null(key: str, value: Any) -> Any:
+    """A number between 0 and 1, or None."""
+    return value if value is None else share(key, value)
 
 
 def limit(key: str, value: Any) -> Any:
