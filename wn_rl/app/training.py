@@ -43,6 +43,7 @@ from wn_rl.runs.provenance import describe_provenance
 from wn_rl.system.cpu import use_processor
 from wn_rl.system.files import write_whole
 from wn_rl.system.memory import is_memory_error
+from wn_rl.system.terminals import quote_command
 from wn_rl.types import VectorEnvironment
 
 
@@ -85,12 +86,12 @@ class Run:
             self.close()
         if self.interruption.is_requested:
             print(f"stopped after {self.algorithm.agent_steps:,} agent steps; a checkpoint is written. Go on with:")
-            print(f"  python -m wn_rl.train resume={self.folder}")
+            print(f"  {quote_command('train', f'resume={self.folder}')}")
             return False
         print(f"done: {self.algorithm.agent_steps:,} agent steps in {self.folder}. Now:")
-        print(f"  python -m wn_rl.evaluate agent={self.folder}")
-        print(f"  python -m wn_rl.watch agent={self.folder}")
-        print(f"  python -m wn_rl.watch run={self.folder} open=true")
+        print(f"  {quote_command('evaluate', f'agent={self.folder}')}")
+        print(f"  {quote_command('watch', f'agent={self.folder}')}")
+        print(f"  {quote_command('watch', f'run={self.folder}', 'open=true')}")
         return True
 
     def close(self) -> None:
