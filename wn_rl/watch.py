@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 
 from wn_rl.app.command_line import import_typed_environment, run_command
 from wn_rl.errors import ConfigurationError
+from wn_rl.system.fields import switch
 
 
 def main(config: DictConfig) -> None:
@@ -21,7 +22,9 @@ def main(config: DictConfig) -> None:
         )
     if "run" in given and len(given) > 1:
         raise ConfigurationError(f"run={config.run} asks for a page, {given[1]}=... for videos; give one of them")
-    if not isinstance(config.scale, int) or config.scale < 1:
+    for key in ("record", "open", "serve", "overlay", "saliency"):
+        switch(key, config[key])
+    if type(config.scale) is not int or config.scale < 1:
         raise ConfigurationError(f"scale={config.scale}: needs a whole number of at least 1")
     import_typed_environment(config)
     if config.run is not None:

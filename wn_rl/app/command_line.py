@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from functools import partial
 from typing import NoReturn
 
 import hydra
-from hydra.errors import HydraException
+from hydra.errors import ConfigCompositionException, HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
@@ -39,9 +40,9 @@ def run_command(config_name: str, function: Callable[[DictConfig], None]) -> Non
     except BrokenPipeError:  # whoever reads has enough, as in --help | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still to be written
         sys.exit(EXIT_CLOSED_PIPE)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interruption:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # told once, whatever is pressed while all is closed
-        tell_interruption()
+        tell_interruption(str(interruption))
         sys.exit(EXIT_INTERRUPTED)
     except (ConfigurationError, HydraException, OmegaConfBaseException) as error:
         _exit_with(error)
@@ -64,6 +65,14 @@ def _run(config_name: str, function: Callable[[DictConfig], None]) -> None:
     given, sys.argv[1:] = sys.argv[1:], words
     try:
         hydra.main(version_base="1.3", config_path=str(CONFIG_DIRECTORY), config_name=config_name)(job)()
+    except ConfigCompositionException as error:
+        told = re.match(r"Could not override '([^']+)'", str(error))
+        if told is None:
+            raise
+        raise ConfigurationError(
+            f"{told[1]}: there is no such setting under these words; it is another algorithm's, optimizer's or"
+            " protocol's"
+        ) from error
     finally:
         sys.argv[1:] = given
 

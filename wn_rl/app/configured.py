@@ -76,10 +76,12 @@ def _read(path: Path) -> dict[str, Any]:
 def _add(path: Path, prefix: str, values: dict[str, Any], comments: dict[str, str]) -> None:
     """Add what a file of configs/ defines and nothing before it does."""
     content = {key: value for key, value in _read(path).items() if key not in ("defaults", "hydra")}
+    known = {*values, *(key.rpartition(".")[0] for key in values)}
     for key, value in _list_leaves(content, prefix):
         values.setdefault(key, value)
     for key, comment in _list_comments(path.read_text(encoding="utf-8"), prefix):
-        comments.setdefault(key, comment)
+        if key not in known:
+            comments.setdefault(key, comment)
 
 
 def _list_leaves(content: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:

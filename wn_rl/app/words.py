@@ -129,7 +129,7 @@ def _suggest(name: str, command: Command, key: str) -> str:
     nearest = [entry for entry in known if entry.rpartition(".")[2] == last]
     by_last = {entry.rpartition(".")[2]: entry for entry in reversed(known)}
     nearest = nearest or get_close_matches(key, known, n=2, cutoff=0.7)
-    nearest = nearest or [by_last[word] for word in get_close_matches(last, by_last, n=2)]
+    nearest = nearest or [by_last[word] for word in get_close_matches(last, by_last, n=2, cutoff=0.8)]
     if nearest:
         return f"; did you mean {' or '.join(nearest)}?"
     return f"; {quote_command(name, '--help')} lists them all"
@@ -139,11 +139,11 @@ def _translate(name: str, command: Command, key: str, value: str, *, is_multirun
     """A setting in Hydra's grammar; none where it says what holds without it."""
     if key in command.groups:
         return _translate_choice(name, command, key, value, is_multirun=is_multirun)
-    if key in PATHS | TEXTS:
-        return [f"{key}={_map_values(value, partial(_to_text, key), is_multirun)}"]
-    if not is_multirun and _SEVERAL.fullmatch(value):
+    if not is_multirun and key not in PATHS and _SEVERAL.fullmatch(value):
         advice = quote_command(name, "-m", f"{key}={value}", "...")
         raise ConfigurationError(f"{key}={value}: several values make several runs; that is {advice}")
+    if key in PATHS | TEXTS:
+        return [f"{key}={_map_values(value, partial(_to_text, key), is_multirun)}"]
     if type(command.values.get(key)) is int or command.values.get(key) == "auto":
         value = _map_values(value, _to_whole, is_multirun)
     word = f"{'++' if key.startswith(OPEN) else ''}{key}={value}"
@@ -158,7 +158,7 @@ def _translate_choice(name: str, command: Command, key: str, value: str, *, is_m
     group = command.groups[key]
     if value in ("null", "none", "") and "none" not in group.words and group.default is None:
         return []
-    if value in ("null", ""):
+    if value in ("null", "") and "none" in group.words:
         value = "none"
     for word in value.split(",") if is_multirun else [value]:
         is_known = word in group.words or bool(_SWEEP.fullmatch(value)) or value.startswith("[")

@@ -3,15 +3,25 @@
 import os
 import signal
 import sys
+import time
 from types import FrameType
 from typing import Any
 
 import lightning
 
 from wn_rl.callbacks.run_callback import RunCallback
+from wn_rl.system.interrupts import write_error
 
 _HANG_UP = getattr(signal, "SIGHUP", None)  # Windows has none
 _SIGNALS = [signal.SIGINT, signal.SIGTERM] + ([_HANG_UP] if _HANG_UP is not None else [])
+
+_STOPPING = (
+    "stopping: what is under way is finished, then a checkpoint is written; Ctrl-C once more ends it at once, and what"
+    " came after the last checkpoint is lost\n"
+)
+
+REPEAT_SECONDS = 2.0
+"""Within which further signals are the same wish: a key held down, or a program that sends to a group and its parts."""
 
 
 class Interruption(RunCallback):
@@ -19,6 +29,7 @@ class Interruption(RunCallback):
 
     def __init__(self) -> None:
         self.is_requested = False
+        self._requested_at = 0.0
         self._previous: dict[signal.Signals, Any] = {}
         self._terminals: list[int] = []
 
@@ -44,7 +55,12 @@ class Interruption(RunCallback):
         if signal_number == _HANG_UP:
             _leave(self._terminals)
         elif self.is_requested:  # a shell sends a second SIGHUP, and nobody is there to be impatient
+            if time.monotonic() - self._requested_at < REPEAT_SECONDS:
+                return
             raise KeyboardInterrupt
+        if not self.is_requested:
+            self._requested_at = time.monotonic()
+            write_error(_STOPPING)
         self.is_requested = True
         self.algorithm.trainer.should_stop = True
 

@@ -110,7 +110,7 @@ class DQNSettings(LearnerSettings):
 
     warmup_agent_steps: int = setting(whole(1))
     batch_size: int = setting(whole(1))
-    samples_per_agent_step: float = setting(number(0))
+    samples_per_agent_step: float = setting(number(above=0))
     error_function: str = setting(one_of(("mse", "huber")))
     double: bool = setting(switch)
     advantage_learning: float = setting(number(0, 0.99), before=0.0)  # 1 - alpha divides

@@ -10,7 +10,6 @@ from types import FrameType
 
 EXIT_INTERRUPTED = 128 + signal.SIGINT
 
-_LINE = "stopped by Ctrl-C; what was not finished is not kept\n"
 _IMPORTING = "<frozen importlib._bootstrap>"
 
 
@@ -23,13 +22,13 @@ def listen() -> None:
         signal.signal(signal.SIGINT, _on_interrupt)
 
 
-def tell_interruption() -> None:
-    """The line, on stderr; below what a terminal shows of the keys."""
-    write_error(_LINE)
+def tell_interruption(advice: str = "") -> None:
+    """The line, on stderr, with what to do."""
+    write_error(f"stopped by Ctrl-C; {advice or 'what was not finished is not kept'}\n")
 
 
 def write_error(line: str) -> None:
-    """Write a line to stderr, also from within a signal's handler, where ``print`` may be under way already."""
+    """Write a line to stderr, below what a terminal shows of the keys; ``print`` may be at work within a handler."""
     start = "\n" if os.isatty(2) else ""
     os.write(2, f"{start}{line}".encode())
 
