@@ -427,7 +427,7 @@ PONG = Path(__file__).resolve().parents[2] / "checkpoints" / "Pong"
         (
             "train",
             ["game=Pong", "logger=null", "samples_per_agent_step=0"],
-            "samples_per_agent_step=0: needs a number above",
+            "step=0: needs a number above 0",
         ),
         ("evaluate", ["no such {place", "protocol=null"], "agent=no such {place: no agent there"),
         ("watch", ["runs/", "open=maybe"], "open=maybe: needs true or false"),

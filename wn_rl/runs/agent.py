@@ -137,8 +137,8 @@ def load_agent(path: Path) -> Agent:
             return _load_from_folder(folder)
     if (path / CONFIG_FILE).is_file():
         raise ConfigurationError(
-            f"agent={path}: this run has no agent yet; it writes one at the end of each iteration, and when Ctrl-C stops"
-            f" it: wait until then, or where it does not run, go on: {quote_command('train', f'resume={path}')}"
+            f"agent={path}: this run has no agent yet; it writes one at the end of each iteration, and when Ctrl-C"
+            f" stops it: wait until then, or where it does not run, go on: {quote_command('train', f'resume={path}')}"
         )
     raise ConfigurationError(
         f"agent={path}: no agent there; name a run folder, a .ckpt file, or a folder with {DESCRIPTION_FILE}"
