@@ -58,7 +58,7 @@ PLANTED = [
     {
         "number": 0, "file": "wn_rl/app/command_line.py",
         "old": "        tell_interruption(str(interruption))\n        sys.exit(EXIT_INTERRUPTED)\n",
-        "new": "        raise\n",
+        "new": "        sys.exit(1)\n",
         "test": _INTERRUPTS + "ctrl_c_at_work_is_one_line",
     },
     {
