@@ -23,6 +23,7 @@ LEVELS: list[set[str]] = [
     {"callbacks"},
     {"app"},
     {"train", "evaluate", "watch"},
+    {"__main__"},
 ]
 """The house, from the ground up; ``scripts/checks/list_rooms.py`` makes CONTRIBUTING.md's table of it."""
 

@@ -1,5 +1,10 @@
 """``python -m wn_rl.evaluate agent=<run folder | .ckpt | folder under checkpoints/>``: what is the agent worth?"""
 
+from wn_rl.system.interrupts import listen
+
+if __name__ == "__main__":
+    listen()  # before what takes long to import
+
 from omegaconf import DictConfig
 
 from wn_rl.app.command_line import import_typed_environment, run_command

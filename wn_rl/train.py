@@ -3,6 +3,11 @@
 import sys
 from pathlib import Path
 
+from wn_rl.system.interrupts import listen
+
+if __name__ == "__main__":
+    listen()  # before what takes long to import
+
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
@@ -16,6 +21,11 @@ def main(config: DictConfig) -> None:
     """Train one run, as configured."""
     if config.resume is None and config.game is None and config.env.name == "atari":
         raise ConfigurationError("game is missing; name one, as in: python -m wn_rl.train game=Breakout")
+    if config.resume is not None and config.run_dir is not None:
+        raise ConfigurationError(
+            f"run_dir={config.run_dir}: a run goes on in its own folder; leave it out, or copy {config.resume} there"
+            " first and resume the copy"
+        )
     if config.game is not None:
         resolve_game(text("game", config.game))  # a misspelled game is told at once, before PyTorch is loaded
 

@@ -1,12 +1,15 @@
 """``python -m wn_rl.watch``: videos of an agent playing (``agent=...``), or the page of a run (``run=...``)."""
 
-import sys
-from contextlib import suppress
+from wn_rl.system.interrupts import listen
+
+if __name__ == "__main__":
+    listen()  # before what takes long to import
 
 from omegaconf import DictConfig
 
 from wn_rl.app.command_line import import_typed_environment, run_command
 from wn_rl.errors import ConfigurationError
+from wn_rl.system.fields import switch
 
 
 def main(config: DictConfig) -> None:
@@ -19,7 +22,9 @@ def main(config: DictConfig) -> None:
         )
     if "run" in given and len(given) > 1:
         raise ConfigurationError(f"run={config.run} asks for a page, {given[1]}=... for videos; give one of them")
-    if not isinstance(config.scale, int) or config.scale < 1:
+    for key in ("record", "open", "serve", "overlay", "saliency"):
+        switch(key, config[key])
+    if type(config.scale) is not int or config.scale < 1:
         raise ConfigurationError(f"scale={config.scale}: needs a whole number of at least 1")
     import_typed_environment(config)
     if config.run is not None:
@@ -32,8 +37,7 @@ def main(config: DictConfig) -> None:
             raise ConfigurationError("live=true shows an agent that plays; name it with agent=..., and no episode")
         from wn_rl.app.watch_live import play_live
 
-        with suppress(KeyboardInterrupt):  # while the agent is loaded
-            print("\n".join(play_live(config)))
+        print("\n".join(play_live(config)))
         return
     from wn_rl.app import watch_games
 
@@ -41,16 +45,5 @@ def main(config: DictConfig) -> None:
         print(path)
 
 
-def name_paths(words: list[str]) -> list[str]:
-    """``watch runs/`` means ``watch run='runs/'``: a bare word, if no option's, is the path of a run or of many."""
-    named = []
-    for word, before in zip(words, ["", *words], strict=False):
-        is_path = "=" not in word and not word.startswith("-") and not before.startswith("-")
-        escaped = word.replace("\\", "\\\\").replace("'", "\\'")
-        named.append(f"run='{escaped}'" if is_path else word)
-    return named
-
-
 if __name__ == "__main__":
-    sys.argv[1:] = name_paths(sys.argv[1:])
     run_command("watch", main)

@@ -13,7 +13,6 @@ from tests.helpers.killed_runs import PROTOCOL
 from tests.helpers.networks import HEADS, make_generator
 from wn_rl import evaluate
 from wn_rl.app.configuration import load_configuration, select_fixed_settings
-from wn_rl.app.renamed import check_words
 from wn_rl.app.training import start_run
 from wn_rl.errors import ConfigurationError
 from wn_rl.networks.q_network import make_q_network
@@ -103,13 +102,6 @@ def test_a_run_of_before_goes_on_under_its_heads_old_name(tmp_path: Path) -> Non
     }  # fmt: skip
     (tmp_path / CONFIG_FILE).write_text(OmegaConf.to_yaml(old))
     assert select_fixed_settings(load_configuration(tmp_path)) == select_fixed_settings(config)
-
-
-def test_a_head_that_is_two_words_now_is_said_in_one_line() -> None:
-    check_words(["network.head=quantile", "network.dueling=true"])
-    with pytest.raises(ConfigurationError, match=r"say network\.head=quantile network\.dueling=true") as refusal:
-        check_words(["network.head=dueling_quantile"])
-    assert "\n" not in str(refusal.value)
 
 
 @pytest.mark.parametrize(

@@ -265,6 +265,19 @@ def test_an_agent_is_the_same_from_its_folder_and_from_a_checkpoint(finished: tu
     torch.testing.assert_close(values[0], values[2], atol=1e-6, rtol=1e-5)
 
 
+def test_a_logger_that_is_missing_leaves_no_run_that_blocks_the_next_try(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: Any, **settings: Any) -> None:
+        raise ModuleNotFoundError("No module named 'wandb'")
+
+    monkeypatch.setattr("lightning.pytorch.loggers.WandbLogger.__init__", fail)
+    with pytest.raises(ConfigurationError, match="logger cannot be made: No module named 'wandb'"):
+        start(tmp_path / "run", "logger=wandb")
+    assert not (tmp_path / "run" / "config.yaml").exists()
+    start(tmp_path / "run").close()
+
+
 class Malice:
     """Runs code when unpickled."""
 

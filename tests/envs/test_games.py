@@ -26,8 +26,6 @@ from wn_rl.errors import ConfigurationError
         "SpaceInvaders-v0",
         "SpaceInvadersNoFrameskip-v4",
         "SpaceInvadersDeterministic-v4",
-        "SpaceInvaders-ramNoFrameskip-v4",
-        "SpaceInvaders-ram-v0",
     ],
 )
 def test_every_spelling_of_a_game_gives_its_canonical_name(spelling: str) -> None:
@@ -72,6 +70,15 @@ def test_an_unknown_game_is_answered_in_one_line_with_the_nearest(name: str, nea
     assert repr(name) in message
     assert f"did you mean {nearest}" in message
     assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("name", "screen"),
+    [("ALE/Pong-ram-v5", "ALE/Pong-v5"), ("Pong-ramNoFrameskip-v4", "PongNoFrameskip-v4"), ("pong-ram", "pong")],
+)
+def test_observations_of_the_memory_are_refused(name: str, screen: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"agents see the screen, .*; say game={screen}$"):
+        resolve_game(name)
 
 
 @pytest.mark.parametrize("name", ["", "xyzzyxyzzyxyzzy", "ALE/-v5"])

@@ -33,7 +33,7 @@ PLANTED = [
     },
     {
         "number": 0, "file": "wn_rl/learning/settings.py",
-        "old": "samples_per_agent_step: float = setting(number(0, 65_536))",
+        "old": "samples_per_agent_step: float = setting(number(0, 65_536, above=0))",
         "new": "samples_per_agent_step: float = setting(number(0))",
         "test": "tests/app/test_settings.py::test_every_number_is_usable_or_refused_in_a_line_that_names_its_setting[dqn]",
     },
@@ -63,7 +63,7 @@ PLANTED = [
     },
     {
         "number": 0, "file": "wn_rl/system/second_signal.py",
-        "old": "SAME_WISH_SECONDS = 1.0",
+        "old": "SAME_WISH_SECONDS = 2.0",
         "new": "SAME_WISH_SECONDS = 0.0",
         "test": "tests/system/test_second_signal.py::test_a_second_signal_ends_a_process_that_waits_for_a_computation",
     },

@@ -316,9 +316,14 @@ def test_watch_writes_a_page_for_a_run_and_a_gallery_for_many(
     assert "1 run" in Page((tmp_path / "runs" / "index.html").read_text()).text
 
 
-def test_a_bare_path_is_a_run_and_the_words_of_hydra_stay() -> None:
-    words = ["runs/", "open=true", "it's a\\b", "--info", "all"]
-    assert watch.name_paths(words) == ["run='runs/'", "open=true", "run='it\\'s a\\\\b'", "--info", "all"]
+def test_a_gallery_tells_of_the_links_that_it_does_not_follow(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_run_folder(tmp_path / "runs" / "one")
+    (tmp_path / "runs" / "linked").symlink_to(make_run_folder(tmp_path / "two"))
+    watch.main(configure(run=str(tmp_path / "runs")))
+    (told,) = capsys.readouterr().err.splitlines()
+    assert told == f"warning: {tmp_path / 'runs' / 'linked'} is a link, which no gallery follows; move the run here"
 
 
 @pytest.mark.parametrize(

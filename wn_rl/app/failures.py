@@ -1,5 +1,7 @@
-"""Why training stopped, and what the user can do: one line, whatever was raised; the traceback goes to a file."""
+"""Why a command stopped, and what the user can do: one line, whatever was raised; the traceback goes to a file."""
 
+import os
+import tempfile
 import traceback
 from pathlib import Path
 
@@ -7,6 +9,7 @@ from wn_rl.errors import ConfigurationError
 from wn_rl.runs.layout import ERROR_FILE
 from wn_rl.system.files import write_whole
 from wn_rl.system.memory import is_memory_error
+from wn_rl.system.terminals import quote_command
 
 MEMORY_ADVICE = "free some, or lower replay.capacity, num_envs, batch_size or evaluation.num_envs in a new run"
 
@@ -22,13 +25,11 @@ def explain_failure(
         agent_steps: how far the run was.
         saved_agent_steps: how far its last checkpoint is, None if it has none yet.
     """
+    command = quote_command("train", f"resume={folder}")
     if saved_agent_steps is None:
-        going_on = f"it had no checkpoint yet; begin anew with: python -m wn_rl.train resume={folder}"
+        going_on = f"it had no checkpoint yet; begin anew with: {command}"
     else:
-        going_on = (
-            f"its checkpoint of {saved_agent_steps:,} agent steps is whole; go on from there with:"
-            f" python -m wn_rl.train resume={folder}"
-        )
+        going_on = f"its checkpoint of {saved_agent_steps:,} agent steps is whole; go on from there with: {command}"
     if isinstance(error, ConfigurationError):
         return ConfigurationError(f"{error}. {going_on}")
     if is_memory_error(error):
@@ -39,6 +40,18 @@ def explain_failure(
     else:
         advice = f"{type(error).__name__}: {summarize_error(error)}{_write_traceback(error, folder)}"
     return ConfigurationError(f"training stopped after {agent_steps:,} agent steps: {advice}. {going_on}")
+
+
+def explain_fault(error: Exception) -> ConfigurationError:
+    """The error to show in place of one that nobody foresaw, a fault of the program's own; a file has its traceback."""
+    told = f"{type(error).__name__}: {summarize_error(error)}"
+    try:
+        descriptor, path = tempfile.mkstemp(prefix="wn_rl-", suffix=".log")
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write("".join(traceback.format_exception(error)))
+    except OSError:
+        return ConfigurationError(f"{told}; this is a fault of wn_rl, please report it")
+    return ConfigurationError(f"{told}; this is a fault of wn_rl, please report it with the traceback in {path}")
 
 
 def summarize_error(error: Exception) -> str:

@@ -21,7 +21,7 @@ from wn_rl.runs.evaluations import make_evaluation_row
 from wn_rl.runs.folder import check_links
 from wn_rl.runs.layout import AGENT_FOLDER, CHECKPOINT_FOLDER
 from wn_rl.system.cpu import count_cores, thread_count, use_processor
-from wn_rl.system.fields import share, whole
+from wn_rl.system.fields import share, text, whole
 from wn_rl.system.terminals import make_progress_bar
 from wn_rl.viewing.commentator import AgentView
 from wn_rl.viewing.saliency_pictures import make_saliency_function
@@ -80,6 +80,7 @@ def load_player(config: DictConfig) -> Player:
         ("num_envs", whole(1, 4096)),
         ("seed", whole(0)),
         ("epsilon", share),
+        ("agent", text),
     ):
         check(key, config[key])
     agent = load_agent(Path(config.agent))

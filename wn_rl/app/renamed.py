@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from wn_rl.errors import ConfigurationError
-from wn_rl.networks.renamed_heads import RENAMED_HEADS, rename_head
+from wn_rl.networks.renamed_heads import rename_head
 
 RENAMED_TARGETS = {"wn_rl.callbacks.tensorboard.RunTensorBoard": "wn_rl.viewing.tensorboard.RunTensorBoard"}
 """Classes that saved runs name, and where they are now."""
@@ -25,21 +24,3 @@ def rename_settings(values: dict[str, Any]) -> None:
         target = logger.get("_target_")
         if isinstance(target, str) and target in RENAMED_TARGETS:
             logger["_target_"] = RENAMED_TARGETS[target]
-
-
-def check_words(words: list[str]) -> None:
-    """Make sure that a command line says no old name.
-
-    Raises:
-        ConfigurationError: it does; the message says the new one.
-    """
-    for word in words:
-        old, _, value = word.lstrip("+~").partition("=")
-        if old in RENAMED_SETTINGS:
-            new = RENAMED_SETTINGS[old]
-            raise ConfigurationError(f"{old} is called {new} now; say {new}={value}")
-        if old == "network.head" and value in RENAMED_HEADS:
-            now = RENAMED_HEADS[value]["head"]
-            raise ConfigurationError(
-                f"network.head={value} is two words now; say network.head={now} network.dueling=true"
-            )

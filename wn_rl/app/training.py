@@ -43,6 +43,7 @@ from wn_rl.runs.provenance import describe_provenance
 from wn_rl.system.cpu import use_processor
 from wn_rl.system.files import write_whole
 from wn_rl.system.memory import is_memory_error
+from wn_rl.system.terminals import quote_command
 from wn_rl.types import VectorEnvironment
 
 
@@ -76,6 +77,10 @@ class Run:
         """
         try:
             self.trainer.fit(self.algorithm, ckpt_path=self.checkpoint, weights_only=True)
+        except SystemExit as error:
+            if not isinstance(error.__context__, KeyboardInterrupt):
+                raise
+            raise KeyboardInterrupt(f"go on with: {quote_command('train', f'resume={self.folder}')}") from None
         except Exception as error:
             raise explain_failure(
                 error, folder=self.folder, agent_steps=self.algorithm.agent_steps,
@@ -85,12 +90,12 @@ class Run:
             self.close()
         if self.interruption.is_requested:
             print(f"stopped after {self.algorithm.agent_steps:,} agent steps; a checkpoint is written. Go on with:")
-            print(f"  python -m wn_rl.train resume={self.folder}")
+            print(f"  {quote_command('train', f'resume={self.folder}')}")
             return False
         print(f"done: {self.algorithm.agent_steps:,} agent steps in {self.folder}. Now:")
-        print(f"  python -m wn_rl.evaluate agent={self.folder}")
-        print(f"  python -m wn_rl.watch agent={self.folder}")
-        print(f"  python -m wn_rl.watch run={self.folder} open=true")
+        print(f"  {quote_command('evaluate', f'agent={self.folder}')}")
+        print(f"  {quote_command('watch', f'agent={self.folder}')}")
+        print(f"  {quote_command('watch', f'run={self.folder}', 'open=true')}")
         return True
 
     def close(self) -> None:
@@ -118,7 +123,11 @@ def start_run(config: DictConfig, *, preset: str | None) -> Run:
             print(f"network.torso={resolved.network.torso}, for observations {environments.observation}")
         make_run_folder(folder)
         lock = lock_run_folder(folder)
-        return _make_run(resolved, folder, environments, algorithm, lock)
+        try:
+            return _make_run(resolved, folder, environments, algorithm, lock)
+        except BaseException:
+            lock.release()
+            raise
     except BaseException:
         remove_unused_folder(folder)
         raise
@@ -175,13 +184,14 @@ def _make_run(
     checkpoint: Path | None = None, agent_steps: int | None = None,
 ) -> Run:  # fmt: skip
     """The run with its trainer, from the beginning or from a checkpoint that was written after ``agent_steps``."""
-    save_configuration(config, folder)
-    provenance = describe_provenance()
-    write_whole(folder / PROVENANCE_FILE, (json.dumps(provenance, indent=2) + "\n").encode())
     metrics_csv = MetricsCSV(folder)
     if checkpoint is None:  # it may have been killed before its first
         metrics_csv.keep_rows(0)
         keep_training_rows(folder / EVALUATIONS_FILE, 0)
+    loggers = _make_loggers(config, metrics_csv, agent_steps)  # before it is a run folder: its package may be missing
+    save_configuration(config, folder)
+    provenance = describe_provenance()
+    write_whole(folder / PROVENANCE_FILE, (json.dumps(provenance, indent=2) + "\n").encode())
     interruption = Interruption()
     saving = RunCheckpoint(
         run_dir=folder, agent_description=_describe_agent(config, environments, provenance), interruption=interruption,
@@ -190,7 +200,7 @@ def _make_run(
     trainer = lightning.Trainer(
         accelerator=config.accelerator, devices=1, precision=config.precision, deterministic=config.deterministic,
         max_epochs=algorithm.run_length.num_iterations,
-        logger=_make_loggers(config, metrics_csv, agent_steps), plugins=[DurableCheckpointIO()],
+        logger=loggers, plugins=[DurableCheckpointIO()],
         callbacks=_make_callbacks(config, folder, environments, metrics_csv, interruption, saving),
         enable_progress_bar=config.progress, enable_model_summary=False, num_sanity_val_steps=0,
         log_every_n_steps=1, default_root_dir=folder,

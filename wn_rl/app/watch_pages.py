@@ -12,12 +12,12 @@ from pathlib import Path
 from omegaconf import DictConfig
 from rich.progress import SpinnerColumn, TextColumn
 
-from wn_rl.errors import ConfigurationError
+from wn_rl.errors import ConfigurationError, show_text
 from wn_rl.runs.folder import check_links
 from wn_rl.runs.layout import EPISODES_FOLDER
 from wn_rl.system.fields import text
 from wn_rl.system.terminals import make_progress_bar
-from wn_rl.viewing.pages.gallery import write_gallery
+from wn_rl.viewing.pages.gallery import find_linked_folders, write_gallery
 from wn_rl.viewing.pages.run_page import write_run_page
 from wn_rl.viewing.pages.run_reader import is_run_folder, read_run_folder
 from wn_rl.viewing.pages.server import LOCAL_HOSTS, make_page_server
@@ -44,6 +44,8 @@ def show_pages(config: DictConfig) -> Path:
     is_run = is_run_folder(folder)
     if is_run and config.record:
         _record_missing_videos(folder, scale=config.scale)
+    for link in [] if is_run else find_linked_folders(folder):
+        print(show_text(f"warning: {link} is a link, which no gallery follows; move the run here"), file=sys.stderr)
     page = write_run_page(folder) if is_run else write_gallery(folder)
     if config.serve:
         _serve(folder, host=text("host", config.host), port=config.port, opens=config.open)

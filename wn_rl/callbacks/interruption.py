@@ -9,10 +9,17 @@ from typing import Any
 import lightning
 
 from wn_rl.callbacks.run_callback import RunCallback
+from wn_rl.system.interrupts import write_error
 from wn_rl.system.second_signal import SecondSignal
+from wn_rl.system.terminals import quote_command
 
 _HANG_UP = getattr(signal, "SIGHUP", None)  # Windows has none
 _SIGNALS = [signal.SIGINT, signal.SIGTERM] + ([_HANG_UP] if _HANG_UP is not None else [])
+
+_STOPPING = (
+    "stopping: what is under way is finished, then a checkpoint is written; Ctrl-C once more ends it at once, and what"
+    " came after the last checkpoint is lost\n"
+)
 
 
 class Interruption(RunCallback):
@@ -51,14 +58,17 @@ class Interruption(RunCallback):
     def _on_signal(self, signal_number: int, frame: FrameType | None) -> None:
         if signal_number == _HANG_UP:
             _leave(self._terminals)
+        if not self.is_requested:
+            write_error(_STOPPING)
         self.is_requested = True
         self.algorithm.trainer.should_stop = True
 
     def _say_that_it_ends(self) -> None:
         """The bar hides the cursor of its terminal."""
         for descriptor in self._terminals:
-            os.write(descriptor, b"\x1b[?25h\n")
-        os.write(2, b"stopped at once, at the second signal; resume=... goes on from the last checkpoint\n")
+            os.write(descriptor, b"\x1b[?25h")
+        command = quote_command("train", f"resume={self.algorithm.trainer.default_root_dir}")
+        write_error(f"stopped at once, at the second signal; from the last checkpoint goes on: {command}\n")
 
 
 def _find_terminals() -> list[int]:

@@ -17,8 +17,10 @@ from wn_rl.errors import ConfigurationError
 # ends the whole process (exit(1) in C++) instead of raising.
 TWO_PLAYER_ROM_NAMES = frozenset({"combat", "joust", "maze_craze", "warlords"})
 
-# "-v5", "NoFrameskip-v4", "-ramDeterministic-v0": what Gymnasium appends to a game's name.
-GYMNASIUM_SUFFIX = re.compile(r"(-ram)?(NoFrameskip|Deterministic)?(-v\d+)?$", re.IGNORECASE)
+# "-v5", "NoFrameskip-v4", "Deterministic-v0": what Gymnasium appends to a game's name.
+GYMNASIUM_SUFFIX = re.compile(r"(NoFrameskip|Deterministic)?(-v\d+)?$", re.IGNORECASE)
+
+_RAM = re.compile(r"-ram(?=NoFrameskip|Deterministic|-|$)", re.IGNORECASE)
 
 
 def available_games() -> list[str]:
@@ -37,6 +39,9 @@ def resolve_game(name: str) -> str:
             ``SpaceInvadersNoFrameskip-v4``.
     Raises ConfigurationError, naming the nearest games, where there is no such game.
     """
+    if _RAM.search(name):
+        screen = _RAM.sub("", name)
+        raise ConfigurationError(f"game={name}: agents see the screen, not the console's memory; say game={screen}")
     games_by_key = {game.lower(): game for game in available_games()}
     key = _compute_key(name)
     if key in games_by_key:

@@ -99,7 +99,8 @@ def load_episode(path: Path) -> EpisodeRecord:
     except FileNotFoundError:
         raise ConfigurationError(f"there is no episode {path}") from None
     except Exception as error:  # whatever numpy, zipfile, json and the checks make of a foreign file
-        reason = " ".join(str(error).split())
+        has_objects = "allow_pickle" in str(error)  # NumPy's advice, which would let the file run code
+        reason = "it holds Python objects" if has_objects else " ".join(str(error).split())
         raise ConfigurationError(f"{path} is no episode of this program: {reason}") from None
     return record
 

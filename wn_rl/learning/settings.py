@@ -140,7 +140,7 @@ class DQNSettings(LearnerSettings):
 
     warmup_agent_steps: int = setting(whole(1))
     batch_size: int = setting(whole(1, 65_536))
-    samples_per_agent_step: float = setting(number(0, 65_536))
+    samples_per_agent_step: float = setting(number(0, 65_536, above=0))
     error_function: str = setting(one_of(("mse", "huber", "cross_entropy")))
     double: bool = setting(switch)
     advantage_learning: float = setting(number(0, 0.99), before=0.0)  # 1 - alpha divides

@@ -32,9 +32,10 @@ from wn_rl.networks.renamed_heads import rename_head
 from wn_rl.nn.folding import make_folded
 from wn_rl.nn.normalizers import make_normalizer
 from wn_rl.runs.checkpoint_file import read_checkpoint
-from wn_rl.runs.layout import AGENT_FOLDER, DESCRIPTION_FILE, NEXT_WEIGHTS_FILE, WEIGHTS_FILE
+from wn_rl.runs.layout import AGENT_FOLDER, CONFIG_FILE, DESCRIPTION_FILE, NEXT_WEIGHTS_FILE, WEIGHTS_FILE
 from wn_rl.system.fields import get_rules, parse
 from wn_rl.system.files import read_limited, write_whole
+from wn_rl.system.terminals import quote_command
 from wn_rl.types import ObservationSpec
 
 FORMAT = 1
@@ -137,6 +138,11 @@ def load_agent(path: Path) -> Agent:
     for folder in (path, path / AGENT_FOLDER):
         if (folder / DESCRIPTION_FILE).is_file():
             return _load_from_folder(folder)
+    if (path / CONFIG_FILE).is_file():
+        raise ConfigurationError(
+            f"agent={path}: this run has no agent yet; it writes one at the end of each iteration, and when Ctrl-C"
+            f" stops it: wait until then, or where it does not run, go on: {quote_command('train', f'resume={path}')}"
+        )
     raise ConfigurationError(
         f"agent={path}: no agent there; name a run folder, a .ckpt file, or a folder with {DESCRIPTION_FILE}"
     )
@@ -172,6 +178,8 @@ def _load_from_checkpoint(path: Path) -> Agent:
         raise ConfigurationError(f"agent={path}: no such file")
     checkpoint = read_checkpoint(path)
     try:
+        if not checkpoint.keys() >= {"agent", "state_dict"}:
+            raise ValueError("it is no checkpoint of this program, which says which agent it holds")
         description = checkpoint["agent"]
         _check_description(description)
         prefix = "network."
@@ -248,5 +256,5 @@ def _make_network(description: dict[str, Any], weights: dict[str, Tensor], *, is
 
 
 def _as_unreadable(path: Path, error: Exception) -> ConfigurationError:
-    reason = " ".join(str(error).split())[:200]
+    reason = f"it lacks {error}" if isinstance(error, KeyError) else " ".join(str(error).split())[:200]
     return ConfigurationError(f"agent={path}: cannot be read: {reason or type(error).__name__}")

@@ -5,6 +5,7 @@ does not look at those when it loads (2.13 returns a flipped weight without a wo
 """
 
 import io
+import pickle
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
         if type(checkpoint) is not dict:
             raise ValueError(f"it holds a {type(checkpoint).__name__}, not the parts of a run")
+    except pickle.UnpicklingError as error:  # PyTorch's advice would let the file run code
+        raise ConfigurationError(f"{path} cannot be read: it holds other objects than tensors and numbers") from error
     except Exception as error:  # a damaged or foreign pickle raises whatever it likes
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise ConfigurationError(f"{path} cannot be read: {reason}") from error

@@ -9,8 +9,9 @@ from filelock import FileLock, Timeout
 from omegaconf import DictConfig
 
 from wn_rl.errors import ConfigurationError
-from wn_rl.runs.layout import CONFIG_FILE, LOCK_FILE
+from wn_rl.runs.layout import AGENT_FOLDER, CONFIG_FILE, DESCRIPTION_FILE, LOCK_FILE
 from wn_rl.system.files import TEMPORARY_SUFFIX, find_outward_links, remove_if_possible
+from wn_rl.system.terminals import quote_command
 
 
 def choose_run_folder(config: DictConfig) -> Path:
@@ -25,7 +26,8 @@ def choose_run_folder(config: DictConfig) -> Path:
         folder = Path(config.run_dir)
         if (folder / CONFIG_FILE).exists():
             raise ConfigurationError(
-                f"run_dir={folder} holds a run already; go on with resume={folder}, or name another"
+                f"run_dir={folder} holds a run already; name another, or go on with:"
+                f" {quote_command('train', f'resume={folder}')}"
             )
         return folder
     stem = Path("runs") / config.game / f"{datetime.now():%Y-%m-%d_%H-%M-%S}-{config.name}"
@@ -40,9 +42,26 @@ def choose_run_folder(config: DictConfig) -> Path:
     raise ConfigurationError(f"{stem} and 998 like it are there already; name another with run_dir=...")
 
 
+def find_latest_run(folder: Path, *, has_agent: bool) -> Path:
+    """The run under ``folder`` that began, or went on, last; of those with an agent, or of all.
+
+    Raises:
+        ConfigurationError: there is none.
+    """
+    found = [path for depth in ("*/*", "*/*/*", "*/*/*/*") for path in folder.glob(f"{depth}/{CONFIG_FILE}")]
+    if has_agent:
+        found = [path for path in found if (path.parent / AGENT_FOLDER / DESCRIPTION_FILE).exists()]
+    if not found:
+        what = "run with an agent" if has_agent else "run"
+        raise ConfigurationError(f"latest: there is no {what} in {folder.resolve()}; name a run folder")
+    return max(found, key=lambda path: path.stat().st_mtime_ns).parent
+
+
 def remove_unused_folder(folder: Path) -> None:
     """Take away a run folder that a run did not come to write into."""
     with suppress(OSError):  # it is not empty, or was not made
+        if [path.name for path in folder.iterdir()] == [LOCK_FILE]:
+            (folder / LOCK_FILE).unlink()
         folder.rmdir()
         folder.parent.rmdir()
 

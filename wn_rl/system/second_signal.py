@@ -6,8 +6,8 @@ import threading
 import time
 from collections.abc import Callable, Collection
 
-SAME_WISH_SECONDS = 1.0
-"""timeout(1) sends its signal to the process and to its group: twice at the same moment, for one wish."""
+SAME_WISH_SECONDS = 2.0
+"""Within which signals are one wish: a key held down, or timeout(1), which sends to the process and to its group."""
 
 
 class SecondSignal:

@@ -1,6 +1,7 @@
-"""Where something may be drawn over: in a terminal alone; files, pipes and notebooks keep all that is written."""
+"""What may be drawn over, in a terminal alone, since files, pipes and notebooks keep it; commands to be pasted."""
 
 import os
+import shlex
 
 from rich.console import Console
 from rich.progress import Progress, ProgressColumn
@@ -22,3 +23,8 @@ def make_progress_bar(*columns: ProgressColumn, transient: bool) -> Progress:
     """A bar on stderr while its ``with`` lasts; nothing where it could not be redrawn. ``transient`` ones vanish."""
     console = Console(stderr=True)
     return Progress(*columns, console=console, transient=transient, disable=not can_be_redrawn(console))
+
+
+def quote_command(name: str, *words: str) -> str:
+    """``python -m wn_rl.<name>`` with its words, as it can be pasted into a shell, whatever the paths in it."""
+    return shlex.join(["python", "-m", f"wn_rl.{name}", *words])

@@ -56,6 +56,18 @@ def find_run_folders(folder: Path) -> list[Path]:
     return sorted(found)
 
 
+def find_linked_folders(folder: Path) -> list[Path]:
+    """The links to folders within the same depth: they are not followed, since they may lead anywhere."""
+    found = []
+    for path, names, _ in os.walk(folder):
+        here = Path(path)
+        found += [here / name for name in names if (here / name).is_symlink()]
+        if is_run_folder(here) or len(here.relative_to(folder).parts) >= MAX_DEPTH:
+            names.clear()
+        names[:] = [name for name in names if not name.startswith(".")]
+    return sorted(found)
+
+
 def write_gallery(folder: Path) -> Path:
     """Write ``index.html`` into a folder of runs, and the pages of its runs, to which it leads.
 

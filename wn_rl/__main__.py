@@ -1,0 +1,59 @@
+"""``python -m wn_rl``, installed as ``wn-rl``: the commands by their names, as in ``wn-rl train game=Breakout``."""
+
+import runpy
+import sys
+from difflib import get_close_matches
+
+import wn_rl
+from wn_rl.system.interrupts import EXIT_INTERRUPTED, listen, tell_interruption
+
+COMMANDS = {
+    "train": "train an agent on a game, or go on with a run that was stopped",
+    "evaluate": "play whole games with an agent and print its score",
+    "watch": "videos of an agent at play, live or recorded; pages of runs",
+    "games": "list the games, and the normalizers that networks are made with",
+}
+
+
+def main() -> None:
+    """Run the command that is named first; without one, list them all."""
+    listen()
+    name, *words = sys.argv[1:] or ["--help"]
+    if name == "--version":
+        print(f"wn_rl {wn_rl.__version__}")
+    elif name in ("--help", "-h", "help"):
+        print("\n".join(["Commands, each with --help of its own:", "", *_list_commands()]))
+    elif name == "games":
+        _list_games()
+    elif name in COMMANDS:
+        sys.argv[1:] = words
+        runpy.run_module(f"wn_rl.{name}", run_name="__main__", alter_sys=True)
+    else:
+        nearest = get_close_matches(name, COMMANDS, n=1)
+        hint = f"; did you mean {nearest[0]}?" if nearest else ""
+        print(f"error: {name!r} is no command; they are {', '.join(COMMANDS)}{hint}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _list_commands() -> list[str]:
+    return [f"  python -m wn_rl {name:<10}{what}" for name, what in COMMANDS.items()]
+
+
+def _list_games() -> None:
+    from wn_rl.envs.games import available_games
+    from wn_rl.errors import ConfigurationError
+    from wn_rl.nn.normalizers import NORMALIZERS
+
+    try:
+        print(f"game=...: {', '.join(available_games())}")
+        print(f"normalizer=...: {', '.join(NORMALIZERS)}")
+    except KeyboardInterrupt:
+        tell_interruption()
+        sys.exit(EXIT_INTERRUPTED)
+    except ConfigurationError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
