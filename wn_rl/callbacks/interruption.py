@@ -1,8 +1,9 @@
-"""Ctrl-C, SIGTERM and a closed terminal: the chunk in progress is finished, a checkpoint written, and the run ends."""
+"""Ctrl-C, SIGTERM, a closed terminal, a cluster's warning: a chunk is finished, a checkpoint written, the run ends."""
 
 import os
 import signal
 import sys
+import threading
 from types import FrameType
 from typing import Any
 
@@ -11,11 +12,16 @@ import lightning
 from wn_rl.callbacks.run_callback import RunCallback
 
 _HANG_UP = getattr(signal, "SIGHUP", None)  # Windows has none
-_SIGNALS = [signal.SIGINT, signal.SIGTERM] + ([_HANG_UP] if _HANG_UP is not None else [])
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")
+"""The last two are what clusters are told to send before a job's time is up: ``sbatch --signal=USR1@90``."""
+_SIGNALS = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
 
 
 class Interruption(RunCallback):
-    """Turns the first signal into a wish to stop, and the second into the default: stop at once."""
+    """Turns the first signal into a wish to stop, and the second into the default: stop at once.
+
+    Python lets the main thread alone listen to signals; in others a run is not interrupted.
+    """
 
     def __init__(self) -> None:
         self.is_requested = False
@@ -25,7 +31,8 @@ class Interruption(RunCallback):
     def setup(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
         """Remember the handlers of before: Lightning's, which come next, would keep the whole run in memory."""
         super().setup(trainer, pl_module, stage)
-        self._previous = {signal_number: signal.getsignal(signal_number) for signal_number in _SIGNALS}
+        if threading.current_thread() is threading.main_thread():
+            self._previous = {signal_number: signal.getsignal(signal_number) for signal_number in _SIGNALS}
 
     def on_begin(self) -> None:
         """Listen from here on (Lightning has installed its own handlers by now)."""
