@@ -115,8 +115,8 @@ OTHER_NUMBERS = {
 }  # fmt: skip
 # They say where and how results are written, and how the process is started: they have tests of their own.
 ELSEWHERE = {
-    "algorithm", "network.num_quantiles", "resume", "run_dir", "name", "accelerator", "optimizer._partial_", "env.name",
-    "env.id",
+    "algorithm", "network.num_quantiles", "resume", "run_dir", "sweep", "name", "accelerator", "optimizer._partial_",
+    "env.name", "env.id",
 }  # fmt: skip
 
 

@@ -13,7 +13,7 @@ class OneProcess(ClusterEnvironment):
     """
 
     def __init__(self) -> None:
-        rank_zero_only.rank = 0  # read from RANK, LOCAL_RANK or SLURM_PROCID when Lightning is imported
+        rank_zero_only.rank = 0  # type: ignore[attr-defined]  # read from RANK, LOCAL_RANK or SLURM_PROCID when Lightning is imported
 
     @property
     def creates_processes_externally(self) -> bool:
