@@ -1,7 +1,7 @@
 """``python -m wn_rl.train game=Breakout``: train an agent, or go on with ``resume=<run folder>``."""
 
-import sys
 from pathlib import Path
+from typing import Any
 
 from wn_rl.system.interrupts import listen
 
@@ -9,16 +9,18 @@ if __name__ == "__main__":
     listen()  # before what takes long to import
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from wn_rl.app.command_line import run_command
+from wn_rl.app.sweeps import tell_sweep, train_job
 from wn_rl.envs.games import resolve_game
 from wn_rl.errors import ConfigurationError
 from wn_rl.system.fields import text
 
 
-def main(config: DictConfig) -> None:
-    """Train one run, as configured."""
+def main(config: DictConfig) -> float | None:
+    """Train one run, as configured; its score, the mean return of the last evaluation, if there is one."""
     if config.resume is None and config.game is None and config.env.name == "atari":
         raise ConfigurationError("game is missing; name one, as in: python -m wn_rl.train game=Breakout")
     if config.resume is not None and config.run_dir is not None:
@@ -28,17 +30,22 @@ def main(config: DictConfig) -> None:
         )
     if config.game is not None:
         resolve_game(text("game", config.game))  # a misspelled game is told at once, before PyTorch is loaded
+    told: Any = HydraConfig.get()
+    if told.mode == RunMode.MULTIRUN:
+        return train_job(config, told)
+    if config.sweep is not None:
+        raise ConfigurationError(f"sweep={config.sweep} is the folder of several runs; say -m too, or name run_dir=...")
 
     from wn_rl.app import training as runs
+    from wn_rl.runs.outcome import read_progress
 
     if config.resume is None:
-        run = runs.start_run(config, preset=HydraConfig.get().runtime.choices.get("preset"))
+        run = runs.start_run(config, preset=told.runtime.choices.get("preset"))
     else:
         folder = Path(text("resume", config.resume))
-        run = runs.resume_run(config, overrides=list(HydraConfig.get().overrides.task), folder=folder)
-    if not run.train():
-        sys.exit(0)  # interrupted: several runs of one command (-m) are left alone too
+        run = runs.resume_run(config, overrides=list(told.overrides.task), folder=folder)
+    return read_progress(run.folder).mean_return if run.train() else None
 
 
 if __name__ == "__main__":
-    run_command("train", main)
+    run_command("train", main, tell_all=tell_sweep)

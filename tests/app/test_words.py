@@ -70,8 +70,8 @@ def test_what_is_meant_otherwise_is_refused(name: str, words: list[str], told: s
 @pytest.mark.parametrize(
     ("name", "words", "expected"),
     [
-        ("train", ["Pong"], ["game='Pong'"]),
-        ("train", ["--game", "Pong", "--learning-rate=1e-4"], ["game='Pong'", "learning_rate=1e-4"]),
+        ("train", ["Pong"], ["game=Pong"]),
+        ("train", ["--game", "Pong", "--learning-rate=1e-4"], ["game=Pong", "learning_rate=1e-4"]),
         ("train", ["."], ["resume='.'"]),
         ("train", ["game=3"], ["game='3'"]),
         ("train", ["total_agent_steps=1e6", "num_envs=1.6e1", "learning_rate=1e0"],
@@ -79,19 +79,20 @@ def test_what_is_meant_otherwise_is_refused(name: str, words: list[str], told: s
         ("train", ["total_agent_steps=1.5", "max_gradient_norm=1e1"],
          ["total_agent_steps=1.5", "max_gradient_norm=1e1"]),
         ("train", ["-m", "game=Pong,Boxing", "replay.capacity=1e4,2e4"],
-         ["-m", "game='Pong','Boxing'", "replay.capacity=10000,20000"]),
+         ["-m", "game=Pong,Boxing", "replay.capacity=10000,20000"]),
         ("train", ["-m", "seed=range(3)"], ["-m", "seed=range(3)"]),
         ("train", ["logger=null", "+seed=1", "env.kwargs.gravity=5.0", "++logger.offline=true"],
          ["logger=none", "seed=1", "++env.kwargs.gravity=5.0", "++logger.offline=true"]),
         ("train", ["learning_rate=[1", "hydra/launcher=joblib", "--cfg", "job"],
          ["learning_rate='[1'", "hydra/launcher=joblib", "--cfg", "job"]),
-        ("evaluate", ["checkpoints/Pong", "protocol=null"], ["agent='checkpoints/Pong'"]),
+        ("evaluate", ["checkpoints/Pong", "protocol=null"], ["agent=checkpoints/Pong"]),
         ("evaluate", ["output_dir=null"], ["output_dir=null"]),
-        ("watch", ["runs/", "open=true", "scale=2"], ["run='runs/'", "open=true", "scale=2"]),
+        ("watch", ["runs/", "open=true", "scale=2"], ["run=runs/", "open=true", "scale=2"]),
         ("watch", ["it's a\\b"], ["run='it\\'s a\\b'"]),
-        ("watch", ["a/003.npz"], ["episode='a/003.npz'"]),
-        ("watch", ["a/last.ckpt", "--run=b"], ["agent='a/last.ckpt'", "run='b'"]),
+        ("watch", ["a/003.npz"], ["episode=a/003.npz"]),
+        ("watch", ["a/last.ckpt", "--run=b"], ["agent=a/last.ckpt", "run=b"]),
         ("watch", ["run='a b'"], ["run='a b'"]),
+        ("train", ["name=null", "game=True"], ["name=null", "game='True'"]),
     ],
 )  # fmt: skip
 def test_what_people_write_is_understood(name: str, words: list[str], expected: list[str]) -> None:
@@ -140,8 +141,8 @@ def test_a_tilde_is_the_home_and_latest_the_newest_run(tmp_path: Path, monkeypat
         os.utime(folder / "config.yaml", (number, number))
         if has_agent:
             (folder / "agent" / "agent.json").touch()
-    assert translate("evaluate", "agent=latest") == ["agent='runs/Pong/new'"]
-    assert translate("train", "resume=latest") == ["resume='runs/Pong/begun'"]
+    assert translate("evaluate", "agent=latest") == ["agent=runs/Pong/new"]
+    assert translate("train", "resume=latest") == ["resume=runs/Pong/begun"]
 
 
 @pytest.mark.parametrize("name", ["train", "evaluate", "watch"])

@@ -63,8 +63,8 @@ PLANTED = [
     },
     {
         "number": 0, "file": "wn_rl/app/command_line.py",
-        "old": "        _exit_with_fault(error)\n\n\ndef _exit_with(",
-        "new": "        raise\n\n\ndef _exit_with(",
+        "old": "    except Exception as error:\n        _end_job(_explain_fault(error), EXIT_FAULT)\n",
+        "new": "",
         "test": _INTERRUPTS + "a_fault_of_the_program_is_one_line_and_a_file_with_the_traceback",
     },
     {

@@ -223,7 +223,7 @@ PLANTED = [
     },
     {
         "number": 0,
-        "file": _MEMORY,
+        "file": "wn_rl/system/control_groups.py",
         "old": "while folder != mount.parent:",
         "new": "if folder != mount.parent:",
         "test": "tests/system/test_memory.py::"

@@ -1,10 +1,14 @@
-"""Memory that an update frees serves the next one: without that it asks for 8,000 pages, a few with it."""
+"""How many processors are counted; and that memory that an update frees serves the next one."""
 
+import os
 import platform
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from wn_rl.system.cpu import count_cores
 
 MEASURE = """
 import resource
@@ -32,7 +36,53 @@ print(torch.get_num_threads(), (resource.getrusage(resource.RUSAGE_SELF).ru_minf
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
 def test_updates_do_not_ask_the_system_for_memory_again_and_again() -> None:
+    """Without that it asks for 8,000 pages, with it for a few."""
     command = [sys.executable, "-c", MEASURE.format(num_threads=1)]
     num_threads, new_pages = map(int, subprocess.check_output(command, text=True).split())
     assert num_threads == 1
     assert new_pages < 1000
+
+
+GROUP = "sys/fs/cgroup/user.slice"
+VERSION_1 = "sys/fs/cgroup/cpu"
+
+
+@pytest.mark.parametrize(
+    ("variables", "files", "expected"),
+    [
+        ({}, {}, 8),
+        ({"OMP_NUM_THREADS": "3"}, {}, 3),
+        ({"OMP_NUM_THREADS": "4,2"}, {}, 4),
+        ({"OMP_NUM_THREADS": "16"}, {}, 8),
+        ({"OMP_NUM_THREADS": "many"}, {}, 8),
+        ({"OMP_NUM_THREADS": "0"}, {}, 8),
+        ({"SLURM_CPUS_PER_TASK": "2", "OMP_NUM_THREADS": "3"}, {}, 2),
+        ({}, {"proc/self/cgroup": "0::/user.slice/job\n", f"{GROUP}/cpu.max": "250000 100000\n"}, 2),
+        ({}, {"proc/self/cgroup": "0::/user.slice/job\n", f"{GROUP}/job/cpu.max": "50000 100000\n"}, 1),
+        ({}, {"proc/self/cgroup": "0::/user.slice\n", f"{GROUP}/cpu.max": "max 100000\n"}, 8),
+        (
+            {},
+            {"proc/self/cgroup": "4:cpu,cpuacct:/docker/ab\n", f"{VERSION_1}/cpu.cfs_quota_us": "300000\n",
+             f"{VERSION_1}/cpu.cfs_period_us": "100000\n"},
+            3,
+        ),
+        (
+            {},
+            {"proc/self/cgroup": "4:cpu,cpuacct:/\n", f"{VERSION_1}/cpu.cfs_quota_us": "-1\n",
+             f"{VERSION_1}/cpu.cfs_period_us": "100000\n"},
+            8,
+        ),
+    ],
+)  # fmt: skip
+def test_processors_are_counted_as_a_container_or_the_user_limits_them(
+    variables: dict[str, str], files: dict[str, str], expected: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
+    for name in ("OMP_NUM_THREADS", "SLURM_CPUS_PER_TASK"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert count_cores(root=tmp_path) == expected

@@ -7,10 +7,13 @@ import signal
 import sys
 from collections.abc import Callable
 from functools import partial
-from typing import NoReturn
+from pathlib import Path
+from typing import Any, NoReturn
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import ConfigCompositionException, HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
@@ -23,14 +26,30 @@ from wn_rl.system.interrupts import EXIT_INTERRUPTED, tell_interruption
 
 EXIT_FAULT, EXIT_MISUSE = 1, 2
 EXIT_CLOSED_PIPE = 128 + 13  # as a shell counts a command that SIGPIPE ended
+USER_ERRORS = (ConfigurationError, HydraException, OmegaConfBaseException)
+"""What a command line, a configuration or the files that they name are to blame for."""
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO)
 
 
-def run_command(config_name: str, function: Callable[[DictConfig], None]) -> None:
+class JobError(ConfigurationError):
+    """One of several runs of a command (-m) stopped and has told why; Hydra lets the others begin all the same.
+
+    ``folder`` is the one that the command gave to all of them; ``status`` what the command is to end with at least.
+    """
+
+    def __init__(self, message: str, folder: Path | None = None, *, status: int = EXIT_MISUSE) -> None:
+        super().__init__(message)
+        self.folder, self.status = folder, status  # launchers send it between processes: made of its message alone
+
+
+def run_command(
+    config_name: str, function: Callable[[DictConfig], Any], *, tell_all: Callable[[Path], int] | None = None
+) -> None:
     """Parse the command line over ``configs/<config_name>.yaml`` and call ``function`` with what it says.
 
     Whatever stops it ends in one line on stderr: exit status 2 for what the user can mend (wrong key, word or value),
-    1 for a fault of the program, whose traceback goes to a file, and 130 for Ctrl-C.
+    1 for a fault of the program, whose traceback goes to a file, and 130 for Ctrl-C. Of several runs (-m) each tells
+    its own; after the last ``tell_all`` is given their folder, and says the exit status.
     """
     try:
         try:
@@ -44,13 +63,16 @@ def run_command(config_name: str, function: Callable[[DictConfig], None]) -> Non
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # told once, whatever is pressed while all is closed
         tell_interruption(str(interruption))
         sys.exit(EXIT_INTERRUPTED)
-    except (ConfigurationError, HydraException, OmegaConfBaseException) as error:
-        _exit_with(error)
+    except JobError as error:
+        told = 0 if tell_all is None or error.folder is None else tell_all(error.folder)
+        sys.exit(max(error.status, told))
+    except USER_ERRORS as error:
+        exit_with(error)
     except Exception as error:
-        _exit_with_fault(error)
+        exit_with(_explain_fault(error), EXIT_FAULT)
 
 
-def _run(config_name: str, function: Callable[[DictConfig], None]) -> None:
+def _run(config_name: str, function: Callable[[DictConfig], Any]) -> None:
     words = sys.argv[1:]
     if "--version" in words:
         print(f"wn_rl {wn_rl.__version__}")
@@ -85,32 +107,51 @@ def import_typed_environment(config: DictConfig) -> None:
         import_environment(str(config.env.id))
 
 
-def _run_job(function: Callable[[DictConfig], None], config: DictConfig) -> None:
-    """One run of a command; an error ends the process here, before Hydra adds a line of its own."""
+def _run_job(function: Callable[[DictConfig], Any], config: DictConfig) -> Any:
+    """One run of a command, and what it returns; an error ends it here, before Hydra adds a line of its own."""
     try:
-        function(config)
-    except (ConfigurationError, OmegaConfBaseException) as error:
-        _exit_with(error)
-    except BrokenPipeError:
+        return function(config)
+    except (JobError, BrokenPipeError):
         raise
+    except (ConfigurationError, OmegaConfBaseException) as error:
+        _end_job(error)
     except OSError as error:
-        if error.errno not in _DISK_ERRORS:
-            _exit_with_fault(error)
-        where = f"{error.filename}: " if error.filename else ""
-        _exit_with(ConfigurationError(f"{where}{error.strerror}; make room, or name another folder"))
+        if error.errno in _DISK_ERRORS:
+            _end_job(error)
+        _end_job(_explain_fault(error), EXIT_FAULT)
     except Exception as error:
-        _exit_with_fault(error)
+        _end_job(_explain_fault(error), EXIT_FAULT)
 
 
-def _exit_with(error: Exception, status: int = EXIT_MISUSE) -> NoReturn:
-    print(f"error: {_as_one_line(error)}", file=sys.stderr)
+def _end_job(error: Exception, status: int = EXIT_MISUSE) -> NoReturn:
+    """End the process; one of several runs is told beside what it was told, and raised, so that its launcher knows."""
+    if HydraConfig.get().mode != RunMode.MULTIRUN:
+        exit_with(error, status)
+    fixed = HydraConfig.get().job.config.override_dirname.exclude_keys
+    words = [word for word in HydraConfig.get().overrides.task if word.partition("=")[0] not in fixed]
+    told = f"{' '.join(words) or 'run'}: {describe_error(error)}"
+    print(f"error: {told}", file=sys.stderr, flush=True)
+    raise JobError(told, Path(HydraConfig.get().runtime.output_dir), status=status) from error
+
+
+def exit_with(error: Exception, status: int = EXIT_MISUSE) -> NoReturn:
+    """End the process with one line on stderr."""
+    print(f"error: {describe_error(error)}", file=sys.stderr)
     sys.exit(status)
 
 
-def _exit_with_fault(error: Exception) -> NoReturn:
+def _explain_fault(error: Exception) -> ConfigurationError:
     from wn_rl.app.failures import explain_fault  # which imports PyTorch
 
-    _exit_with(explain_fault(error), EXIT_FAULT)
+    return explain_fault(error)
+
+
+def describe_error(error: Exception) -> str:
+    """One line: what happened, and what to do."""
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return show_text(f"{where}{error.strerror}; make room, or name another folder")
+    return _as_one_line(error)
 
 
 def _as_one_line(error: Exception) -> str:

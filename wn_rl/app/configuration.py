@@ -31,6 +31,8 @@ AUTO_DURATIONS = (
     "learning_rate_decay_agent_steps", "replay.importance_exponent_agent_steps", "replay.gamma_agent_steps"
 )  # fmt: skip
 """Settings that are as long as the run where they say auto."""
+PLACES = ("run_dir", "resume", "sweep")
+"""Settings that say where a run lies, and not what it is."""
 
 
 def resolve_configuration(config: DictConfig) -> DictConfig:
@@ -142,16 +144,19 @@ def resume_configuration(given: DictConfig, overrides: list[str], run_dir: Path)
         given.env.id = import_environment(text("env.id", given.env.id))
     for override in overrides:
         key = override.partition("=")[0].lstrip("+~")
-        if key in ("resume", "run_dir"):
+        if key in PLACES:
             continue
         new, old = (_to_plain(OmegaConf.select(config, key)) for config in (given, saved))
         if key == "game":
             new = resolve_game(str(new))
         if key == "preset":  # a choice of settings, and none itself
             new = override.partition("=")[2]
+        is_changeable = bool({key, key.partition(".")[0]} & set(changeable))
+        if not is_changeable:
+            new = _find_automatic(new, old)
         if new == old:
             continue
-        if not {key, key.partition(".")[0]} & set(changeable):
+        if not is_changeable:
             raise ConfigurationError(
                 f"{key} was {show_value(old)} when this run began and cannot become {show_value(new)} on resume;"
                 f" leave it out, or start a new run (may change: {', '.join(changeable)})"
@@ -167,6 +172,13 @@ def resume_configuration(given: DictConfig, overrides: list[str], run_dir: Path)
     resolve_accelerator(saved.accelerator)
     resolve_storage(saved, observation)
     return saved
+
+
+def _find_automatic(new: Any, old: Any) -> Any:
+    """What is asked for, where ``auto`` is what the run found when it began."""
+    if isinstance(new, dict) and isinstance(old, dict):
+        return {key: _find_automatic(value, old.get(key)) for key, value in new.items()}
+    return old if new == "auto" else new
 
 
 def _check_logger(saved: DictConfig, overrides: list[str], run_dir: Path) -> None:
@@ -206,7 +218,7 @@ def select_fixed_settings(values: DictConfig | Mapping[str, Any]) -> dict[str, A
     kinds = find_kinds(fixed)
     complete(fixed, {}, *kinds)
     remove_changeable(fixed, *kinds)
-    for key in ("run_dir", "resume"):
+    for key in PLACES:
         fixed.pop(key, None)
     return fixed
 

@@ -38,7 +38,7 @@ def explain_failure(
         where = f" ({error.filename})" if error.filename else ""
         advice = f"a file cannot be written or read: {error.strerror or error}{where}; make room, or make it writable"
     else:
-        advice = f"{type(error).__name__}: {summarize_error(error)}{_write_traceback(error, folder)}"
+        advice = f"{type(error).__name__}: {summarize_error(error)}{write_traceback(error, folder)}"
     return ConfigurationError(f"training stopped after {agent_steps:,} agent steps: {advice}. {going_on}")
 
 
@@ -59,7 +59,8 @@ def summarize_error(error: Exception) -> str:
     return " ".join(str(error).split())[:300] or type(error).__name__
 
 
-def _write_traceback(error: Exception, folder: Path) -> str:
+def write_traceback(error: Exception, folder: Path) -> str:
+    """Write a traceback into a run folder, if that is possible, and say where it is."""
     try:
         write_whole(folder / ERROR_FILE, "".join(traceback.format_exception(error)).encode())
     except OSError:

@@ -16,6 +16,7 @@ from omegaconf import DictConfig
 
 from wn_rl.algorithms.algorithm import Algorithm
 from wn_rl.app.configuration import select_fixed_settings
+from wn_rl.app.one_process import OneProcess
 from wn_rl.errors import ConfigurationError, show_text
 from wn_rl.runs.checkpoint_file import read_checkpoint
 from wn_rl.runs.checkpoint_folder import list_checkpoints, promote_next_checkpoint, set_aside
@@ -140,7 +141,7 @@ def _check_progress(checkpoint: dict[str, Any]) -> None:
     if checkpoint["lr_schedulers"] != []:
         raise ValueError("it has schedules of the learning rate, which no run has")
     fit_loop = checkpoint["loops"]["fit_loop"]
-    own = Trainer(**_BARE).fit_loop.state_dict()
+    own = Trainer(**_BARE, plugins=[OneProcess()]).fit_loop.state_dict()
     _check_counts(fit_loop, own, "loops")
     epoch, agent_steps = checkpoint["epoch"], checkpoint["agent"]["agent_steps"]
     counts = [*fit_loop["epoch_progress"]["current"].values(), *fit_loop["epoch_progress"]["total"].values()]

@@ -103,6 +103,7 @@ class RunSettings:
     name: str = setting(_folder_word)
     run_dir: str | None = setting(text_or_null)
     resume: str | None = setting(text_or_null)
+    sweep: str | None = setting(text_or_null, before=None)
     evaluation: EvaluationSettings = section(EvaluationSettings)
     video: VideoSettings = section(VideoSettings, changeable=True)
     checkpoint: CheckpointSettings = section(CheckpointSettings, changeable=True)

@@ -19,6 +19,7 @@ from wn_rl.algorithms.algorithm import Algorithm
 from wn_rl.app import build
 from wn_rl.app.configuration import resolve_configuration, resume_configuration, save_configuration
 from wn_rl.app.failures import MEMORY_ADVICE, explain_failure, summarize_error
+from wn_rl.app.one_process import OneProcess
 from wn_rl.app.resume import check_length, find_checkpoint
 from wn_rl.callbacks.checkpoint import DurableCheckpointIO, RunCheckpoint
 from wn_rl.callbacks.evaluation import Evaluation
@@ -184,6 +185,7 @@ def _make_run(
     checkpoint: Path | None = None, agent_steps: int | None = None,
 ) -> Run:  # fmt: skip
     """The run with its trainer, from the beginning or from a checkpoint that was written after ``agent_steps``."""
+    process = OneProcess()  # before the loggers, which else may take this process for another's
     metrics_csv = MetricsCSV(folder)
     if checkpoint is None:  # it may have been killed before its first
         metrics_csv.keep_rows(0)
@@ -200,7 +202,7 @@ def _make_run(
     trainer = lightning.Trainer(
         accelerator=config.accelerator, devices=1, precision=config.precision, deterministic=config.deterministic,
         max_epochs=algorithm.run_length.num_iterations,
-        logger=loggers, plugins=[DurableCheckpointIO()],
+        logger=loggers, plugins=[DurableCheckpointIO(), process],
         callbacks=_make_callbacks(config, folder, environments, metrics_csv, interruption, saving),
         enable_progress_bar=config.progress, enable_model_summary=False, num_sanity_val_steps=0,
         log_every_n_steps=1, default_root_dir=folder,

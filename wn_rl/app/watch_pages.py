@@ -21,6 +21,7 @@ from wn_rl.viewing.pages.gallery import find_linked_folders, write_gallery
 from wn_rl.viewing.pages.run_page import write_run_page
 from wn_rl.viewing.pages.run_reader import is_run_folder, read_run_folder
 from wn_rl.viewing.pages.server import LOCAL_HOSTS, make_page_server
+from wn_rl.viewing.sweep_table import is_sweep_folder, print_sweep, read_sweep
 
 DEFAULT_MAX_SECONDS = 60
 """Of game time in a video, where the run's settings are lost."""
@@ -31,6 +32,8 @@ BROWSER_SECONDS = 2.0
 
 def show_pages(config: DictConfig) -> Path:
     """Write the page of a run folder, or the gallery of a folder of runs; open and serve it where asked to.
+
+    What came of the runs of a sweep is printed, too.
 
     Returns:
         the page; after Ctrl-C where it is served.
@@ -47,6 +50,8 @@ def show_pages(config: DictConfig) -> Path:
     for link in [] if is_run else find_linked_folders(folder):
         print(show_text(f"warning: {link} is a link, which no gallery follows; move the run here"), file=sys.stderr)
     page = write_run_page(folder) if is_run else write_gallery(folder)
+    if not is_run and is_sweep_folder(folder):
+        print_sweep(folder, read_sweep(folder))
     if config.serve:
         _serve(folder, host=text("host", config.host), port=config.port, opens=config.open)
     elif config.open:

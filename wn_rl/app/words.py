@@ -21,7 +21,7 @@ from wn_rl.runs.folder import find_latest_run
 from wn_rl.runs.layout import DESCRIPTION_FILE
 from wn_rl.system.terminals import quote_command
 
-PATHS = frozenset({"agent", "run", "episode", "episodes_dir", "output_dir", "run_dir", "resume"})
+PATHS = frozenset({"agent", "run", "episode", "episodes_dir", "output_dir", "run_dir", "resume", "sweep"})
 """Settings that are a path, taken as it is written."""
 TEXTS = frozenset({"game", "name", "env.id", "host"})
 """Others that are a text, also where it looks like a number or a list."""
@@ -33,6 +33,8 @@ _FLAGS_WITH_VALUE = {"--cfg", "-c", "--info", "-i", "--package", "-p", "--config
 _MULTIRUN = {"--multirun", "-m"}
 _FLOAT = re.compile(r"[+-]?(\d[\d_]*\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _SWEEP = re.compile(r"(choice|range|interval|glob|sort|shuffle|tag)\(.*\)")
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
+_KEYWORDS = ("null", "true", "false", "nan", "inf")
 _SEVERAL = re.compile(r"[^\[\]{}()'\"]+,[^\[\]{}()'\"]+")
 
 
@@ -201,6 +203,11 @@ def _to_whole(value: str) -> str:
 
 
 def quote_for_hydra(value: str) -> str:
-    """A text between quotes: Hydra halves the backslashes before a quote, and leaves the others."""
+    """A text that Hydra takes for this one: between quotes, unless it is a word that means nothing else.
+
+    Hydra halves the backslashes before a quote, and leaves the others.
+    """
+    if _PLAIN.fullmatch(value) and value.lower() not in _KEYWORDS:
+        return value
     inner = re.sub(r"(\\*)'", r"\1\1\\'", value)
     return "'" + re.sub(r"(\\+)$", r"\1\1", inner) + "'"

@@ -1,8 +1,9 @@
-"""Ctrl-C, SIGTERM and a closed terminal: the chunk in progress is finished, a checkpoint written, and the run ends."""
+"""Ctrl-C, SIGTERM, a closed terminal, a cluster's warning: a chunk is finished, a checkpoint written, the run ends."""
 
 import os
 import signal
 import sys
+import threading
 from types import FrameType
 from typing import Any
 
@@ -14,7 +15,9 @@ from wn_rl.system.second_signal import SecondSignal
 from wn_rl.system.terminals import quote_command
 
 _HANG_UP = getattr(signal, "SIGHUP", None)  # Windows has none
-_SIGNALS = [signal.SIGINT, signal.SIGTERM] + ([_HANG_UP] if _HANG_UP is not None else [])
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")
+"""The last two are what clusters are told to send before a job's time is up: ``sbatch --signal=USR1@90``."""
+_SIGNALS = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
 
 _STOPPING = (
     "stopping: what is under way is finished, then a checkpoint is written; Ctrl-C once more ends it at once, and what"
@@ -23,7 +26,10 @@ _STOPPING = (
 
 
 class Interruption(RunCallback):
-    """Turns the first signal into a wish to stop, and ends the process at the second."""
+    """Turns the first signal into a wish to stop, and ends the process at the second.
+
+    Python lets the main thread alone listen to signals; in others a run is not interrupted.
+    """
 
     def __init__(self) -> None:
         self.is_requested = False
@@ -34,7 +40,8 @@ class Interruption(RunCallback):
     def setup(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
         """Remember the handlers of before: Lightning's, which come next, would keep the whole run in memory."""
         super().setup(trainer, pl_module, stage)
-        self._previous = {signal_number: signal.getsignal(signal_number) for signal_number in _SIGNALS}
+        if threading.current_thread() is threading.main_thread():
+            self._previous = {signal_number: signal.getsignal(signal_number) for signal_number in _SIGNALS}
 
     def on_begin(self) -> None:
         """Listen from here on (Lightning has installed its own handlers by now)."""
@@ -42,8 +49,8 @@ class Interruption(RunCallback):
         for signal_number, handler in self._previous.items():
             if handler is not signal.SIG_IGN:  # as nohup has it
                 signal.signal(signal_number, self._on_signal)
-        impatient = [signal_number for signal_number in self._previous if signal_number != _HANG_UP]
-        if impatient:  # a shell sends SIGHUP twice, and nobody is there to be impatient
+        impatient = {signal.SIGINT, signal.SIGTERM} & self._previous.keys()
+        if impatient:  # a shell sends SIGHUP twice, and a cluster SIGTERM after its warning: nobody is impatient there
             self._second = SecondSignal(impatient, self._say_that_it_ends)
 
     def close(self) -> None:

@@ -12,6 +12,7 @@ REPLAY_FOLDER = "replay"
 TENSORBOARD_FOLDER = "tensorboard"
 PAGE_FILE = "index.html"
 ERROR_FILE = "error.log"
+FAILURE_FILE = "failure.txt"
 LOCK_FILE = ".lock"
 
 # in CHECKPOINT_FOLDER; runs/checkpoint_folder.py says in which order they come and go

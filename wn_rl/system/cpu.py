@@ -3,11 +3,14 @@
 import ctypes
 import os
 import platform
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from wn_rl.errors import ConfigurationError, show_value
+from wn_rl.system.control_groups import list_control_groups, read_text
 
 # glibc's malloc.h
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
@@ -15,9 +18,28 @@ _LARGEST_MMAP_THRESHOLD = 2**25  # that glibc accepts
 _KEPT_BYTES = 2**30
 
 
-def count_cores() -> int:
-    """The processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def count_cores(*, root: Path = Path("/")) -> int:
+    """The processors that this process may keep busy, at least one.
+
+    The least of those that it may run on, of the quotas of its containers (whole processors: what is beyond is taken
+    from all its threads at once), of ``OMP_NUM_THREADS``, which users, joblib and Ray set for processes side by side,
+    and of ``SLURM_CPUS_PER_TASK``. ``root`` is where /proc and /sys lie.
+    """
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    told = [os.environ.get(name, "").split(",")[0].strip() for name in ("OMP_NUM_THREADS", "SLURM_CPUS_PER_TASK")]
+    counts = [allowed, *(int(count) for count in told if count.isdecimal() and int(count)), *_list_quotas(root)]
+    return max(1, int(min(counts)))
+
+
+def _list_quotas(root: Path) -> Iterator[float]:
+    """Processors that each of this process's control groups may keep busy, where it has a limit."""
+    for folder, version in list_control_groups("cpu", root=root):
+        if version == 2:
+            quota, _, period = read_text(folder / "cpu.max").strip().partition(" ")  # "150000 100000" or "max 100000"
+        else:
+            quota, period = (read_text(folder / f"cpu.cfs_{name}_us").strip() for name in ("quota", "period"))
+        if quota.isdecimal() and period.isdecimal() and int(period) > 0:  # version 1 writes -1 where there is none
+            yield int(quota) / int(period)
 
 
 def thread_count(key: str, value: Any) -> Any:

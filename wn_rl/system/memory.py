@@ -4,6 +4,8 @@ from pathlib import Path
 
 import torch
 
+from wn_rl.system.control_groups import list_control_groups, read_text
+
 _MEMORY_WORDS = ("allocate memory", "not enough memory", "out of memory")
 
 
@@ -26,53 +28,35 @@ def describe_need(num_bytes: int, *, free: int | None, device: torch.device) -> 
     return f"{num_bytes / 1e9:.2f} GB on {device}, where {known} free"
 
 
-def _read_text(path: Path) -> str:
-    """The file's text, empty where there is none."""
-    try:
-        return path.read_text()
-    except OSError:
-        return ""
-
-
 def _read_available(meminfo: Path) -> int | None:
     """MemAvailable in bytes."""
-    for line in _read_text(meminfo).splitlines():
+    for line in read_text(meminfo).splitlines():
         if line.startswith("MemAvailable:"):
             return int(line.split()[1]) * 1024  # "MemAvailable:   24123456 kB"
     return None
 
 
+_FILES = {
+    1: ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+    2: ("memory.max", "memory.current", "inactive_file"),
+}
+"""Limit, usage, and the row of memory.stat that says what is cache, by the version of control groups."""
+
+
 def _list_group_bytes(root: Path) -> list[int | None]:
-    """Free bytes in this process's control groups, innermost first up to the root of each hierarchy."""
-    free: list[int | None] = []
-    for line in _read_text(root / "proc/self/cgroup").splitlines():
-        fields = line.split(":", 2)  # "0::/user.slice" (v2) or "5:memory:/docker/ab12" (v1)
-        if len(fields) != 3:
-            continue
-        _, controllers, group = fields
-        if controllers == "":
-            mount, names = root / "sys/fs/cgroup", ("memory.max", "memory.current", "inactive_file")
-        elif "memory" in controllers.split(","):
-            mount = root / "sys/fs/cgroup/memory"
-            names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
-        else:
-            continue
-        # Inside a container the path may be the host's and not exist here; the mount's own root then binds.
-        folder = mount / group.lstrip("/")
-        while folder != mount.parent:
-            free.append(_read_group_bytes(folder, *names))
-            folder = folder.parent
-    return free
+    """Free bytes in each of this process's control groups."""
+    groups = list_control_groups("memory", root=root)
+    return [_read_group_bytes(group.folder, *_FILES[group.version]) for group in groups]
 
 
 def _read_group_bytes(folder: Path, limit_name: str, usage_name: str, cache_name: str) -> int | None:
     """Limit minus usage plus reclaimable cache of one control group; None where it has no limit."""
-    limit = _read_text(folder / limit_name).strip()
-    usage = _read_text(folder / usage_name).strip()
+    limit = read_text(folder / limit_name).strip()
+    usage = read_text(folder / usage_name).strip()
     if not limit.isdigit() or not usage.isdigit():  # v2 writes "max" where there is no limit
         return None
     cache = 0
-    for line in _read_text(folder / "memory.stat").splitlines():
+    for line in read_text(folder / "memory.stat").splitlines():
         name, _, value = line.partition(" ")
         if name == cache_name and value.isdigit():
             cache = int(value)

@@ -49,7 +49,7 @@ class EvaluationLine:
         pieces += [
             f"{self.minutes:.1f} min",
             f"{row['agent_steps']:,} agent steps",
-            _count_games(row["episodes"]),
+            count_games(row["episodes"]),
             f"{row['protocol']}",
             f"epsilon {row['epsilon']:g}",
         ]
@@ -71,7 +71,7 @@ def print_evaluation_table(row: Mapping[str, Any], console: Console | None = Non
     for name, value, remark in _make_rows(row):
         table.add_row(name, value, remark)
     console.print()
-    console.print(Text(f"{row['game']}, {_count_games(row['episodes'])}", style="bold"))
+    console.print(Text(f"{row['game']}, {count_games(row['episodes'])}", style="bold"))
     console.print(table)
     console.print()
 
@@ -101,5 +101,6 @@ def _format_interval(row: Mapping[str, Any]) -> str:
     return f"[{format_return(row['ci95_low'])}, {format_return(row['ci95_high'])}]"
 
 
-def _count_games(num_episodes: int) -> str:
+def count_games(num_episodes: int) -> str:
+    """1 game, 10 games."""
     return "1 game" if num_episodes == 1 else f"{num_episodes} games"

@@ -19,7 +19,7 @@ from wn_rl.viewing.pages.video_files import Video, VideoGroups, group_videos
 
 GROUPS = {"": "Run", "protocol": "Protocol", "network": "Network", "optimizer": "Optimizer", "replay": "Replay",
           "exploration": "Exploration", "evaluation": "Evaluation", "video": "Videos"}  # fmt: skip
-PLACES = ("run_dir", "resume", "logger.run_dir", "logger.save_dir", "logger.tracking_uri")
+PLACES = ("run_dir", "resume", "sweep", "logger.run_dir", "logger.save_dir", "logger.tracking_uri")
 """Settings that say where the run lay on its machine: nobody else's business, and wrong where it was moved."""
 
 SCRIPTS = ["plotting.js", "chart.js", "refresh.js", "run.js"]

@@ -101,13 +101,23 @@ def read_run_folder(folder: Path) -> RunFolder:
     problems: list[str] = []
     return RunFolder(
         folder=folder,
-        settings=_read(folder / CONFIG_FILE, _parse_settings, {}, problems),
+        settings=read_settings(folder, problems),
         metrics=_read(folder / METRICS_FILE, lambda path: _parse_metrics(path, problems), {}, problems),
-        evaluations=_read(folder / EVALUATIONS_FILE, lambda path: _parse_evaluations(path, problems), [], problems),
+        evaluations=read_evaluations(folder, problems),
         provenance=_read(folder / PROVENANCE_FILE, _parse_provenance, {}, problems),
         videos=find_videos(folder / VIDEOS_FOLDER),
         problems=problems,
     )
+
+
+def read_settings(folder: Path, problems: list[str]) -> dict[str, Any]:
+    """config.yaml alone, flat; what is wrong with it is added to ``problems``."""
+    return _read(folder / CONFIG_FILE, _parse_settings, {}, problems)
+
+
+def read_evaluations(folder: Path, problems: list[str]) -> list[Evaluation]:
+    """evaluations.jsonl alone, in the order of agent steps; what is wrong with it is added to ``problems``."""
+    return _read(folder / EVALUATIONS_FILE, lambda path: _parse_evaluations(path, problems), [], problems)
 
 
 def make_unreadable(folder: Path, error: Exception) -> RunFolder:
