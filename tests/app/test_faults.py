@@ -222,6 +222,28 @@ def test_a_run_that_ended_leaves_no_signal_handler_and_no_memory(tmp_path: Path)
     assert module() is None
 
 
+class Remove(Callback):
+    """Takes the run folder, or one in it, away while it trains."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, *args: Any) -> None:
+        if pl_module.agent_steps >= 300:
+            shutil.rmtree(self._path, ignore_errors=True)
+
+
+@pytest.mark.parametrize(("name", "told"), [("", "was removed meanwhile"), ("checkpoints", "copy one back there")])
+def test_a_run_whose_folder_is_removed_while_it_trains_is_not_told_to_go_on_from_there(
+    name: str, told: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "run"
+    failing = FailingEnvironments(RuntimeError("no"), 380)
+    assert told in train_refused(folder, callbacks=[Remove(folder / name)], environments=failing)
+    assert "Traceback" not in capfd.readouterr().err
+    assert folder.is_dir() == bool(name)  # nothing is written where a run was
+
+
 class StopBeforeTheFirstChunk(Callback):
     """Ctrl-C in the moment after the warm-up."""
 

@@ -4,6 +4,7 @@ import traceback
 from pathlib import Path
 
 from wn_rl.errors import ConfigurationError
+from wn_rl.runs.checkpoint_folder import list_checkpoints
 from wn_rl.runs.layout import ERROR_FILE
 from wn_rl.system.files import write_whole
 from wn_rl.system.memory import is_memory_error
@@ -22,7 +23,11 @@ def explain_failure(
         agent_steps: how far the run was.
         saved_agent_steps: how far its last checkpoint is, None if it has none yet.
     """
-    if saved_agent_steps is None:
+    if not folder.is_dir():
+        going_on = f"{folder} was removed meanwhile, with all that the run could go on from; start a new run"
+    elif saved_agent_steps is not None and not list_checkpoints(folder):
+        going_on = f"its checkpoints were removed from {folder}; copy one back there, or start a new run"
+    elif saved_agent_steps is None:
         going_on = f"it had no checkpoint yet; begin anew with: python -m wn_rl.train resume={folder}"
     else:
         going_on = (

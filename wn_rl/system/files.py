@@ -30,20 +30,37 @@ def write_whole(path: Path, content: bytes | memoryview) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except OSError:
+    except BaseException:  # an impatient Ctrl-C included
         remove_if_possible(temporary)
         raise
     sync_folder(path.parent)
 
 
-def append_durably(path: Path, content: bytes) -> None:
-    """Append to a plain file, which is made where there is none, and force it to disk; a link is not followed.
+def adopt_written(temporary: Path, path: Path) -> None:
+    """Force a file that somebody else wrote to disk, and give it its name: whoever finds that, finds all of it.
+
+    Raises:
+        OSError: it cannot be done.
+    """
+    with temporary.open("rb+") as file:
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    sync_folder(path.parent)
+
+
+def append_line(path: Path, content: bytes) -> None:
+    """Append a line to a plain file, which is made where there is none, and force it to disk; no link is followed.
+
+    What a killed writer, or a full disk, left without its end stays a line of its own, and takes no other along.
 
     Raises:
         OSError: it cannot be written, or it is a link.
     """
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | _NO_LINKS | _NO_WAITING, 0o666)
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | _NO_LINKS | _NO_WAITING, 0o666)
     with os.fdopen(descriptor, "ab") as file:
+        size = os.fstat(descriptor).st_size
+        if size > 0 and os.pread(descriptor, 1, size - 1) != b"\n":
+            file.write(b"\n")
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
