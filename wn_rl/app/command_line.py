@@ -3,6 +3,7 @@
 import errno
 import os
 import sys
+import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -31,6 +32,7 @@ def run_command(config_name: str, function: Callable[[DictConfig], None]) -> Non
     What the user can mend (wrong key, word or value) ends in one line on stderr and exit status 2.
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing several lines
+    threading.excepthook = tell_failed_thread
     job = partial(_run_job, function)
     try:
         try:
@@ -43,6 +45,13 @@ def run_command(config_name: str, function: Callable[[DictConfig], None]) -> Non
         sys.exit(EXIT_CLOSED_PIPE)
     except (ConfigurationError, HydraException, OmegaConfBaseException) as error:
         _exit_with(error)
+
+
+def tell_failed_thread(failure: threading.ExceptHookArgs) -> None:
+    """One line instead of a traceback, as where a logger's own thread meets a full disk; what needs it fails next."""
+    name = "of something that is gone" if failure.thread is None else failure.thread.name
+    told = f"{failure.exc_type.__name__}: {failure.exc_value}"
+    print(show_text(f"warning: the thread {name} failed: {told}"), file=sys.stderr)
 
 
 def import_typed_environment(config: DictConfig) -> None:
@@ -62,7 +71,7 @@ def _run_job(function: Callable[[DictConfig], None], config: DictConfig) -> None
     except OSError as error:
         if error.errno not in _DISK_ERRORS:
             raise
-        where = f"{error.filename}: " if error.filename else ""
+        where = f"{os.fsdecode(error.filename)}: " if error.filename else ""
         _exit_with(ConfigurationError(f"{where}{error.strerror}; make room, or name another folder"))
 
 

@@ -1,5 +1,6 @@
 """Why training stopped, and what the user can do: one line, whatever was raised; the traceback goes to a file."""
 
+import os
 import traceback
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def explain_failure(
     if is_memory_error(error):
         advice = f"memory is short: {summarize_error(error)}; {MEMORY_ADVICE}"
     elif isinstance(error, OSError):
-        where = f" ({error.filename})" if error.filename else ""
+        where = f" ({os.fsdecode(error.filename)})" if error.filename else ""
         advice = f"a file cannot be written or read: {error.strerror or error}{where}; make room, or make it writable"
     else:
         advice = f"{type(error).__name__}: {summarize_error(error)}{_write_traceback(error, folder)}"
