@@ -3,6 +3,7 @@
 docs/reliability.md lists the faults with the tests of this file.
 """
 
+import errno
 import gc
 import json
 import multiprocessing
@@ -11,6 +12,7 @@ import re
 import shutil
 import signal
 import subprocess
+import threading
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +25,8 @@ from lightning.pytorch.callbacks import Callback
 from tests.helpers.chain import ChainEnvironments
 from tests.helpers.killed_runs import TOTAL, assert_equal, describe_folder, make_module, make_run
 from tests.helpers.toy_runs import FRAME_SHAPE, NUM_STATES
+from wn_rl.app.command_line import tell_failed_thread
+from wn_rl.app.failures import explain_failure
 from wn_rl.app.resume import find_checkpoint
 from wn_rl.errors import ConfigurationError
 from wn_rl.replay.persistence import list_segment_names
@@ -290,6 +294,25 @@ def test_what_diverged_never_replaces_a_good_checkpoint(
 
 
 # --- disks
+
+
+def test_a_thread_that_fails_is_told_in_a_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TensorBoard's writer, say, on a full disk: its traceback would come before the line that says what to do."""
+    monkeypatch.setattr(threading, "excepthook", tell_failed_thread)
+    writer = threading.Thread(target=os.mkdir, args=("/nowhere/at\nall",), name="writer")
+    writer.start()
+    writer.join()
+    told = capsys.readouterr().err
+    assert told.startswith("warning: the thread writer failed: FileNotFoundError: [Errno 2] No such file or directory")
+    assert len(told.splitlines()) == 1
+
+
+def test_a_file_whose_name_is_bytes_is_told_as_text(tmp_path: Path) -> None:
+    error = OSError(errno.ENOSPC, "No space left on device", b"/runs/events")
+    told = str(explain_failure(error, folder=tmp_path, agent_steps=1, saved_agent_steps=None))
+    assert "No space left on device (/runs/events); make room" in told
 
 
 @pytest.fixture

@@ -245,6 +245,8 @@ def _count_plain_bytes(description: dict[str, Any]) -> int:
 
 def _make_network(description: dict[str, Any], weights: dict[str, Tensor], *, is_folded: bool) -> nn.Module:
     """The network of a description with these weights; ValueError, before it takes memory, where it is far larger."""
+    if any(value.is_complex() for value in weights.values()):
+        raise ValueError("its weights are complex numbers")  # of which PyTorch would drop a part, with a warning
     num_bytes = sum(value.untyped_storage().nbytes() for value in weights.values())
     if _count_plain_bytes(description) > 2 * num_bytes:
         raise ValueError("its weights are of a smaller network than its description")
