@@ -203,7 +203,7 @@ def make_agent_case(work: Path) -> Case:
         "normalizer": "weight_norm", "agent_steps": 1000, "updates": 100, "config": OmegaConf.to_container(config),
     }  # fmt: skip
     save_agent(folder, network, description)
-    weights = load_file(folder / "weights.safetensors")
+    weights = {name: value.clone() for name, value in load_file(folder / "weights.safetensors").items()}  # no map of it
     told = json.loads((folder / "agent.json").read_text())
     shown = {key: told[key] for key in ("format", "game", "protocol", "network", "agent_steps", "sha256")}
 
@@ -252,7 +252,9 @@ def make_checkpoint_case(work: Path) -> Case:
 def make_game_case(work: Path) -> Case:
     folder = work / "played" / "episodes" / "000000100"
     folder.mkdir(parents=True)
-    protocol = OmegaConf.to_container(resolve_configuration(compose_config("train", "game=Pong", "num_envs=8")).protocol)
+    protocol = OmegaConf.to_container(
+        resolve_configuration(compose_config("train", "game=Pong", "num_envs=8")).protocol
+    )
     values: Any = {
         "game": "Pong", "protocol_name": "machado", "protocol_values": protocol, "seed": 3, "episode_return": -1.0,
         "num_agent_steps": 5, "num_frames": 20, "ended_by": "terminated",

@@ -5,6 +5,24 @@ _KILLS = "tests/app/test_kills.py::test_a_run_killed_between_any_two_changes_of_
 
 PLANTED = [
     {
+        "number": 0, "file": "wn_rl/viewing/video.py",
+        "old": "        remove_if_possible(temporary)\n",
+        "new": "        temporary.unlink(missing_ok=True)\n",
+        "test": "tests/viewing/test_video.py::test_a_video_that_cannot_be_written_says_which",
+    },
+    {
+        "number": 0, "file": "wn_rl/system/files.py",
+        "old": "        raise OSError(error.errno, error.strerror, str(path)) from error\n",
+        "new": "        raise\n",
+        "test": "tests/system/test_files.py::test_an_error_says_of_which_file_it_is",
+    },
+    {
+        "number": 0, "file": "wn_rl/viewing/video.py",
+        "old": "with name_errors(path), av.open(",
+        "new": "with av.open(",
+        "test": "tests/viewing/test_video.py::test_a_video_that_cannot_be_written_says_which",
+    },
+    {
         "number": 0, "file": "wn_rl/runs/agent.py",
         "old": "    if any(value.is_complex() for value in weights.values()):\n",
         "new": "    if False:\n",
@@ -68,7 +86,7 @@ PLANTED = [
     },
     {
         "number": 0, "file": "wn_rl/system/files.py",
-        "old": '    with temporary.open("rb+") as file:\n        os.fsync(file.fileno())\n',
+        "old": '    with name_errors(path), temporary.open("rb+") as file:\n        os.fsync(file.fileno())\n',
         "new": "",
         "test": "tests/system/test_files.py::test_a_file_of_another_writer_is_on_disk_before_it_has_its_name",
     },

@@ -1,5 +1,6 @@
 """Files that are there whole or not at all, and lines that stay lines, whatever stopped the writer before."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -34,6 +35,19 @@ def test_a_file_of_another_writer_is_on_disk_before_it_has_its_name(
     (tmp_path / "temporary").write_bytes(b"frames")
     adopt_written(tmp_path / "temporary", tmp_path / "video")
     assert forced == [((tmp_path / "video").stat().st_ino, False), (tmp_path.stat().st_ino, True)]
+
+
+def test_an_error_says_of_which_file_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a descriptor the system says only that the disk is full."""
+
+    def fail(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    for write in (write_whole, append_line):
+        with pytest.raises(OSError, match="No space left") as caught:
+            write(tmp_path / "file", b"content")
+        assert caught.value.filename == str(tmp_path / "file")
 
 
 def test_an_impatient_user_leaves_no_temporary_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
