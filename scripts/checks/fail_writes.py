@@ -3,9 +3,9 @@
     python -m scripts.checks.fail_writes              every one of them, with each error in turn
     python -m scripts.checks.fail_writes 10           every tenth
 
-Each case is a whole run of ``python -m wn_rl.train``, from the command line on, whose disk fails once: it must end well,
-or in one line with exit status 2. Then the same run with a disk that is well must end bit for bit as the one that was
-never disturbed. Calls are counted in C, below Python and FFmpeg (failing_disk.c, compiled with gcc). Exit status 1
+Each case is a whole run of ``python -m wn_rl.train``, from the command line on, whose disk fails once: it must end
+well, or in one line with exit status 2. Then the same run with a disk that is well must end bit for bit as the one that
+was never disturbed. Calls are counted in C, below Python and FFmpeg (failing_disk.c, compiled with gcc). Exit status 1
 if a case fails.
 """
 

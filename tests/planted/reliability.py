@@ -18,8 +18,8 @@ PLANTED = [
     },
     {
         "number": 0, "file": "wn_rl/viewing/video.py",
-        "old": "with name_errors(path), av.open(",
-        "new": "with av.open(",
+        "old": "            name_errors(path),\n",
+        "new": "",
         "test": "tests/viewing/test_video.py::test_a_video_that_cannot_be_written_says_which",
     },
     {
