@@ -31,6 +31,7 @@ from tests.helpers.killed_runs import assert_equal
 from wn_rl.app import training  # noqa: F401 - loaded once, and not by every case
 from wn_rl.app.command_line import run_command
 from wn_rl.runs.checkpoint_file import read_checkpoint
+from wn_rl.runs.provenance import describe_provenance
 from wn_rl.train import main as train
 
 SOURCE = Path(__file__).with_name("failing_disk.c")
@@ -135,6 +136,7 @@ class Attack:
         self._folder.parent.mkdir()
         os.chdir(self._folder.parent)
         self._expected = work / "expected"
+        describe_provenance()  # whatever is committed meanwhile, all cases have the same commit
 
     def count_calls(self) -> dict[str, int]:
         """Of each kind, in a run without a fault, which is kept to be compared with."""

@@ -57,9 +57,8 @@ NUMBERS = st.one_of(
 )  # fmt: skip
 LEAVES = st.one_of(st.none(), st.booleans(), NUMBERS, TEXTS)
 KEYS = st.one_of(st.sampled_from(["_target_", "__class__", "name", "0", "", "a.b", "${x}"]), st.text(max_size=5))
-VALUES = st.recursive(
-    LEAVES, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4), max_leaves=8
-)
+FLAT = LEAVES | st.lists(LEAVES, max_size=4) | st.dictionaries(KEYS, LEAVES, max_size=4)
+VALUES = FLAT | st.lists(FLAT, max_size=3) | st.dictionaries(KEYS, FLAT, max_size=3)
 TENSORS = st.builds(
     lambda shape, dtype, value: torch.full(shape, value).to(dtype),
     st.lists(st.integers(0, 6), max_size=3),
