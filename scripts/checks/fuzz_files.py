@@ -9,6 +9,7 @@ two seconds of the processor; no file changed but in the run folder; no secret o
 shown. Exit status 1, with an example of every failure, where one is not.
 """
 
+import logging
 import os
 import sys
 import tempfile
@@ -126,5 +127,6 @@ def main(num_files: int, kinds: list[str]) -> int:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     words = sys.argv[1:]
     sys.exit(main(int(words[0]) if words else 1000, words[1:] or list(KINDS)))
