@@ -3,6 +3,7 @@
 docs/reliability.md lists the faults with the tests of this file.
 """
 
+import errno
 import gc
 import json
 import multiprocessing
@@ -11,6 +12,7 @@ import re
 import shutil
 import signal
 import subprocess
+import threading
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +25,8 @@ from lightning.pytorch.callbacks import Callback
 from tests.helpers.chain import ChainEnvironments
 from tests.helpers.killed_runs import TOTAL, assert_equal, describe_folder, make_module, make_run
 from tests.helpers.toy_runs import FRAME_SHAPE, NUM_STATES
+from wn_rl.app.command_line import tell_failed_thread
+from wn_rl.app.failures import explain_failure
 from wn_rl.app.resume import find_checkpoint
 from wn_rl.errors import ConfigurationError
 from wn_rl.replay.persistence import list_segment_names
@@ -222,6 +226,28 @@ def test_a_run_that_ended_leaves_no_signal_handler_and_no_memory(tmp_path: Path)
     assert module() is None
 
 
+class Remove(Callback):
+    """Takes the run folder, or one in it, away while it trains."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, *args: Any) -> None:
+        if pl_module.agent_steps >= 300:
+            shutil.rmtree(self._path, ignore_errors=True)
+
+
+@pytest.mark.parametrize(("name", "told"), [("", "was removed meanwhile"), ("checkpoints", "copy one back there")])
+def test_a_run_whose_folder_is_removed_while_it_trains_is_not_told_to_go_on_from_there(
+    name: str, told: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "run"
+    failing = FailingEnvironments(RuntimeError("no"), 380)
+    assert told in train_refused(folder, callbacks=[Remove(folder / name)], environments=failing)
+    assert "Traceback" not in capfd.readouterr().err
+    assert folder.is_dir() == bool(name)  # nothing is written where a run was
+
+
 class StopBeforeTheFirstChunk(Callback):
     """Ctrl-C in the moment after the warm-up."""
 
@@ -268,6 +294,25 @@ def test_what_diverged_never_replaces_a_good_checkpoint(
 
 
 # --- disks
+
+
+def test_a_thread_that_fails_is_told_in_a_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TensorBoard's writer, say, on a full disk: its traceback would come before the line that says what to do."""
+    monkeypatch.setattr(threading, "excepthook", tell_failed_thread)
+    writer = threading.Thread(target=os.mkdir, args=("/nowhere/at\nall",), name="writer")
+    writer.start()
+    writer.join()
+    told = capsys.readouterr().err
+    assert told.startswith("warning: the thread writer failed: FileNotFoundError: [Errno 2] No such file or directory")
+    assert len(told.splitlines()) == 1
+
+
+def test_a_file_whose_name_is_bytes_is_told_as_text(tmp_path: Path) -> None:
+    error = OSError(errno.ENOSPC, "No space left on device", b"/runs/events")
+    told = str(explain_failure(error, folder=tmp_path, agent_steps=1, saved_agent_steps=None))
+    assert "No space left on device (/runs/events); make room" in told
 
 
 @pytest.fixture

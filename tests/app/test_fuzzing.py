@@ -41,6 +41,7 @@ from wn_rl.runs.agent import _finish_saving, load_agent, save_agent
 from wn_rl.runs.checkpoint_file import read_checkpoint, write_checkpoint
 from wn_rl.runs.layout import LAST_CHECKPOINT
 from wn_rl.system.fields import list_changeable
+from wn_rl.system.files import read_limited
 
 CHANGEABLE = list_changeable(RunSettings, DQNSettings)
 
@@ -174,7 +175,7 @@ def test_a_forged_agent_with_true_checksums_is_refused(path: tuple[str, ...], va
     assert check_refused_or_same(lambda: read_agent(agent_folder), None)
 
 
-@pytest.mark.parametrize("change", ["shape", "missing", "more", "huge file", "diverged"])
+@pytest.mark.parametrize("change", ["shape", "missing", "more", "huge file", "diverged", "complex"])
 def test_weights_of_another_network_are_refused(change: str, agent_folder: Path) -> None:
     path = agent_folder / "weights.safetensors"
     weights = load_file(path)
@@ -184,6 +185,7 @@ def test_weights_of_another_network_are_refused(change: str, agent_folder: Path)
         "missing": {key: value for key, value in weights.items() if key != name},
         "more": weights | {"more": torch.zeros(3)},
         "diverged": {key: torch.full_like(value, torch.nan) for key, value in weights.items()},
+        "complex": {key: value.to(torch.complex64) for key, value in weights.items()},
         "huge file": weights | {"more": torch.zeros(2**20)},
     }
     content = save(changed[change])
@@ -212,6 +214,35 @@ def test_the_agent_is_one_of_the_two_whenever_its_writer_is_killed(agent_folder:
     (agent_folder / "weights.safetensors.next").write_bytes(after["weights.safetensors"])
     (agent_folder / "agent.json").write_bytes(before["agent.json"])
     assert_equal(read_agent(agent_folder), old)  # killed before the description was there
+
+
+@pytest.mark.parametrize("moment", ["weights.safetensors", "weights.safetensors.next"])
+def test_an_agent_that_is_written_while_it_is_read_is_read_again(
+    moment: str, agent_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The description of one agent and the weights of the next, or of the one before, are no agent."""
+    before, description = {path.name: path.read_bytes() for path in agent_folder.iterdir()}, read_agent(agent_folder)
+    network = make_q_network(
+        **{**NETWORK, "observation": OBSERVATION}, generator=torch.Generator().manual_seed(1)  # type: ignore[arg-type]
+    )  # fmt: skip
+    save_agent(agent_folder, network, {**description["description"], "agent_steps": 2000})
+    after, new = {path.name: path.read_bytes() for path in agent_folder.iterdir()}, read_agent(agent_folder)
+    if moment == "weights.safetensors":
+        (agent_folder / "agent.json").write_bytes(before["agent.json"])
+        (agent_folder / moment).write_bytes(before[moment])
+    else:  # the new description is there, and its weights have no name yet
+        (agent_folder / "weights.safetensors").write_bytes(before["weights.safetensors"])
+        (agent_folder / moment).write_bytes(after["weights.safetensors"])
+
+    def read(path: Path, max_bytes: int) -> bytes:
+        if path.name == moment:  # now the writer goes on
+            (agent_folder / "weights.safetensors.next").unlink(missing_ok=True)
+            for name, content in after.items():
+                (agent_folder / name).write_bytes(content)
+        return read_limited(path, max_bytes)
+
+    monkeypatch.setattr("wn_rl.runs.agent.read_limited", read)
+    assert_equal(read_agent(agent_folder), new)
 
 
 # --- checkpoints and segments

@@ -32,6 +32,20 @@ def test_a_folder_that_nothing_was_written_into_is_taken_away_and_no_other(
     assert not unused.exists()
 
 
+@pytest.mark.parametrize("name", ["checkpoints/last.ckpt", "replay/segment-000000-0.zst", "metrics.csv"])
+def test_a_new_run_does_not_begin_among_the_files_of_another(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).touch()
+    config = OmegaConf.create({"run_dir": str(tmp_path), "game": "Pong", "name": "weight_norm"})
+    with pytest.raises(ConfigurationError, match=f"holds {name.split('/')[0]} of another run, .*; name another"):
+        choose_run_folder(config)
+    (tmp_path / name).rename(tmp_path / "notes.txt")
+    for path in ("checkpoints", "replay"):
+        if (tmp_path / path).exists():
+            (tmp_path / path).rmdir()
+    assert choose_run_folder(config) == tmp_path
+
+
 def test_a_place_where_no_folder_can_be_made_is_told_in_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs").touch()

@@ -53,6 +53,9 @@ def test_the_newest_evaluation_shows_its_best_and_worst_game_too(tmp_path: Path)
     (tmp_path / "videos").mkdir()
     for name in names:
         (tmp_path / name).touch()
+    assert len(find_missing_videos(tmp_path)) == len(names)  # killed before the posters, which come last
+    for name in names:
+        (tmp_path / name).with_suffix(".png").touch()
     assert find_missing_videos(tmp_path) == {}
     (tmp_path / "videos" / "000000200-worst-4.mp4").unlink()
     assert [path.name for path in find_missing_videos(tmp_path)] == ["000000200-worst-4.mp4"]

@@ -33,6 +33,13 @@ def read_box_names(path: Path) -> list[bytes]:
     return names
 
 
+def test_a_video_that_cannot_be_written_says_which(tmp_path: Path) -> None:
+    path = tmp_path / f"{'x' * 245}.mp4"  # with what is temporary behind it more than a file system's 255
+    with pytest.raises(OSError, match="name too long") as caught:
+        write_video(path, make_frames(3), frames_per_second=60)
+    assert caught.value.filename == str(path)
+
+
 def test_a_video_is_h264_of_the_given_size_rate_and_length(tmp_path: Path) -> None:
     path = tmp_path / "game.mp4"
     counts: list[int] = []

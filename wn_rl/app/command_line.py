@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -51,6 +52,7 @@ def run_command(
     1 for a fault of the program, whose traceback goes to a file, and 130 for Ctrl-C. Of several runs (-m) each tells
     its own; after the last ``tell_all`` is given their folder, and says the exit status.
     """
+    threading.excepthook = tell_failed_thread
     try:
         try:
             _run(config_name, function)
@@ -97,6 +99,13 @@ def _run(config_name: str, function: Callable[[DictConfig], Any]) -> None:
         ) from error
     finally:
         sys.argv[1:] = given
+
+
+def tell_failed_thread(failure: threading.ExceptHookArgs) -> None:
+    """One line instead of a traceback, as where a logger's own thread meets a full disk; what needs it fails next."""
+    name = "of something that is gone" if failure.thread is None else failure.thread.name
+    told = f"{failure.exc_type.__name__}: {failure.exc_value}"
+    print(show_text(f"warning: the thread {name} failed: {told}"), file=sys.stderr)
 
 
 def import_typed_environment(config: DictConfig) -> None:
@@ -149,7 +158,7 @@ def _explain_fault(error: Exception) -> ConfigurationError:
 def describe_error(error: Exception) -> str:
     """One line: what happened, and what to do."""
     if isinstance(error, OSError):
-        where = f"{error.filename}: " if error.filename else ""
+        where = f"{os.fsdecode(error.filename)}: " if error.filename else ""
         return show_text(f"{where}{error.strerror}; make room, or name another folder")
     return _as_one_line(error)
 

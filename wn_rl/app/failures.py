@@ -6,6 +6,7 @@ import traceback
 from pathlib import Path
 
 from wn_rl.errors import ConfigurationError
+from wn_rl.runs.checkpoint_folder import list_checkpoints
 from wn_rl.runs.layout import ERROR_FILE
 from wn_rl.system.files import write_whole
 from wn_rl.system.memory import is_memory_error
@@ -26,7 +27,11 @@ def explain_failure(
         saved_agent_steps: how far its last checkpoint is, None if it has none yet.
     """
     command = quote_command("train", f"resume={folder}")
-    if saved_agent_steps is None:
+    if not folder.is_dir():
+        going_on = f"{folder} was removed meanwhile, with all that the run could go on from; start a new run"
+    elif saved_agent_steps is not None and not list_checkpoints(folder):
+        going_on = f"its checkpoints were removed from {folder}; copy one back there, or start a new run"
+    elif saved_agent_steps is None:
         going_on = f"it had no checkpoint yet; begin anew with: {command}"
     else:
         going_on = f"its checkpoint of {saved_agent_steps:,} agent steps is whole; go on from there with: {command}"
@@ -35,7 +40,7 @@ def explain_failure(
     if is_memory_error(error):
         advice = f"memory is short: {summarize_error(error)}; {MEMORY_ADVICE}"
     elif isinstance(error, OSError):
-        where = f" ({error.filename})" if error.filename else ""
+        where = f" ({os.fsdecode(error.filename)})" if error.filename else ""
         advice = f"a file cannot be written or read: {error.strerror or error}{where}; make room, or make it writable"
     else:
         advice = f"{type(error).__name__}: {summarize_error(error)}{write_traceback(error, folder)}"

@@ -114,7 +114,7 @@ def _compress_frames(lanes: list[Num[np.ndarray, "_ *frame"]]) -> Iterator[bytes
 def _write_durably(path: Path, content: bytes) -> None:
     """After this returns, the file survives a power failure; until then its name does not exist."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(exist_ok=True)
         write_whole(path, content)
     except OSError as error:
         raise ConfigurationError(

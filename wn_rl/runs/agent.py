@@ -10,6 +10,7 @@ name: whenever the writer is killed, the description fits one of the two.
 
 import hashlib
 import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,8 @@ from wn_rl.types import ObservationSpec
 
 FORMAT = 1
 MAX_DESCRIPTION_BYTES = 2**20
+MAX_READINGS, READING_PAUSE_S = 3, 0.05
+"""Of an agent that may just be written: its two files change their names within milliseconds."""
 
 DESCRIPTION_CHECKSUM = "description_sha256"
 # What building a network of a stranger's description may raise.
@@ -101,7 +104,7 @@ def save_agent(
     Raises:
         OSError: the disk is full, or the folder cannot be written to.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(exist_ok=True)
     _finish_saving(folder)
     folded = make_folded(network).to(dtype)
     weights = save_safetensors({name: value.contiguous() for name, value in folded.state_dict().items()})
@@ -150,27 +153,42 @@ def load_agent(path: Path) -> Agent:
 
 def _load_from_folder(folder: Path) -> Agent:
     try:
-        description = json.loads(read_limited(folder / DESCRIPTION_FILE, MAX_DESCRIPTION_BYTES))
-        _check_description(description)
-        checksum = _compute_description_checksum(description)
-        if description.get(DESCRIPTION_CHECKSUM, checksum) != checksum:
-            raise ValueError(f"{DESCRIPTION_FILE} does not have the sha256 that it states: it is damaged")
-        weights = load_safetensors(_read_weights(folder, description))
-        network = _make_network(description, weights, is_folded=True)
+        description, content = _read_pair(folder)
+        network = _make_network(description, load_safetensors(content), is_folded=True)
     except (OSError, SafetensorError, *_WRONG_CONTENT) as error:
         raise _as_unreadable(folder, error) from error
     return Agent(description=description, network=network, source=folder)
 
 
-def _read_weights(folder: Path, description: dict[str, Any]) -> bytes:
-    """The weights' file that the description is of; a file larger than the network is not read."""
+def _read_pair(folder: Path) -> tuple[dict[str, Any], bytes]:
+    """The description and the weights' file that it is of.
+
+    Training may write the next agent meanwhile, so that one is of the agent before: then both are read again.
+    """
+    for num_left in reversed(range(MAX_READINGS)):
+        description = json.loads(read_limited(folder / DESCRIPTION_FILE, MAX_DESCRIPTION_BYTES))
+        _check_description(description)
+        checksum = _compute_description_checksum(description)
+        if description.get(DESCRIPTION_CHECKSUM, checksum) != checksum:
+            raise ValueError(f"{DESCRIPTION_FILE} does not have the sha256 that it states: it is damaged")
+        content = _find_weights(folder, description)
+        if content is not None:
+            return description, content
+        time.sleep(READING_PAUSE_S if num_left else 0)
+    raise ValueError(f"{WEIGHTS_FILE} does not have the sha256 that {DESCRIPTION_FILE} states")
+
+
+def _find_weights(folder: Path, description: dict[str, Any]) -> bytes | None:
+    """The weights' file that the description is of, None if neither is; one larger than the network is not read."""
     max_bytes = _count_plain_bytes(description) + 2**20  # and a header
     for name in (WEIGHTS_FILE, NEXT_WEIGHTS_FILE):
-        if name == WEIGHTS_FILE or (folder / name).exists():
+        try:
             content = read_limited(folder / name, max_bytes)
-            if hashlib.sha256(content).hexdigest() == description["sha256"]:
-                return content
-    raise ValueError(f"{WEIGHTS_FILE} does not have the sha256 that {DESCRIPTION_FILE} states")
+        except FileNotFoundError:  # it may just have got its name
+            continue
+        if hashlib.sha256(content).hexdigest() == description["sha256"]:
+            return content
+    return None
 
 
 def _load_from_checkpoint(path: Path) -> Agent:
@@ -240,6 +258,8 @@ def _count_plain_bytes(description: dict[str, Any]) -> int:
 
 def _make_network(description: dict[str, Any], weights: dict[str, Tensor], *, is_folded: bool) -> nn.Module:
     """The network of a description with these weights; ValueError, before it takes memory, where it is far larger."""
+    if any(value.is_complex() for value in weights.values()):
+        raise ValueError("its weights are complex numbers")  # of which PyTorch would drop a part, with a warning
     num_bytes = sum(value.untyped_storage().nbytes() for value in weights.values())
     if _count_plain_bytes(description) > 2 * num_bytes:
         raise ValueError("its weights are of a smaller network than its description")

@@ -104,7 +104,7 @@ class CheckpointFolder:
     @property
     def next_path(self) -> Path:
         """Where a new checkpoint is to be written; its folder exists on return."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._folder.mkdir(exist_ok=True)
         return self._folder / NEXT
 
     def adopt_next(self, list_files: ListFiles) -> set[str]:

@@ -9,7 +9,7 @@ from wn_rl.acting.evaluator import EvaluationSummary
 from wn_rl.envs.rendering import EpisodeRecord, save_episode
 from wn_rl.errors import ConfigurationError
 from wn_rl.runs.scores import compute_human_normalized_score
-from wn_rl.system.files import append_durably, read_limited, write_whole
+from wn_rl.system.files import append_line, read_limited, write_whole
 
 MAX_BYTES = 2**26
 
@@ -49,7 +49,7 @@ def append_json_line(path: Path, row: dict[str, Any]) -> None:
         ConfigurationError: the disk is full, or the file cannot be written to.
     """
     try:
-        append_durably(path, (json.dumps(row) + "\n").encode())
+        append_line(path, (json.dumps(row) + "\n").encode())
     except OSError as error:
         raise ConfigurationError(
             f"{path} cannot be written: {error.strerror}; name another folder with output_dir=..., or make room"
@@ -92,6 +92,7 @@ def _read_source(line: str) -> str | None:
 
 def save_episodes(folder: Path, records: list[EpisodeRecord]) -> None:
     """Write each game as its seed and actions, some kilobytes, under its number in the evaluation."""
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.parent.mkdir(exist_ok=True)
+    folder.mkdir(exist_ok=True)
     for number, record in enumerate(records):
         save_episode(folder / f"{number:03d}.npz", record)

@@ -9,9 +9,25 @@ from filelock import FileLock, Timeout
 from omegaconf import DictConfig
 
 from wn_rl.errors import ConfigurationError
-from wn_rl.runs.layout import AGENT_FOLDER, CONFIG_FILE, DESCRIPTION_FILE, LOCK_FILE
+from wn_rl.runs.layout import (
+    AGENT_FOLDER,
+    CHECKPOINT_FOLDER,
+    CONFIG_FILE,
+    DESCRIPTION_FILE,
+    EPISODES_FOLDER,
+    EVALUATIONS_FILE,
+    LOCK_FILE,
+    METRICS_FILE,
+    REPLAY_FOLDER,
+    VIDEOS_FOLDER,
+)
 from wn_rl.system.files import TEMPORARY_SUFFIX, find_outward_links, remove_if_possible
 from wn_rl.system.terminals import quote_command
+
+OF_A_RUN = (
+    CHECKPOINT_FOLDER, REPLAY_FOLDER, AGENT_FOLDER, METRICS_FILE, EVALUATIONS_FILE, EPISODES_FOLDER, VIDEOS_FOLDER,
+)  # fmt: skip
+"""What a run reads again that goes on, or shows as its own."""
 
 
 def choose_run_folder(config: DictConfig) -> Path:
@@ -28,6 +44,11 @@ def choose_run_folder(config: DictConfig) -> Path:
             raise ConfigurationError(
                 f"run_dir={folder} holds a run already; name another, or go on with:"
                 f" {quote_command('train', f'resume={folder}')}"
+            )
+        if left := [name for name in OF_A_RUN if (folder / name).exists()]:
+            raise ConfigurationError(
+                f"run_dir={folder} holds {', '.join(left)} of another run, which a new one would mix with its own;"
+                " name another"
             )
         return folder
     stem = Path("runs") / config.game / f"{datetime.now():%Y-%m-%d_%H-%M-%S}-{config.name}"

@@ -11,7 +11,7 @@ from lightning.pytorch.loggers import Logger
 
 from wn_rl.errors import ConfigurationError
 from wn_rl.runs.layout import METRICS_FILE
-from wn_rl.system.files import read_limited, write_whole
+from wn_rl.system.files import name_errors, read_limited, write_whole
 
 MAX_BYTES = 2**30
 """Longer than that of any run."""
@@ -56,7 +56,7 @@ class MetricsCSV(Logger):
             self._columns += new_columns
             self._write_all([*rows, row])
         else:
-            with self._path.open("a", newline="") as file:
+            with name_errors(self._path), self._path.open("a", newline="") as file:
                 csv.DictWriter(file, self._columns).writerow(row)
             self.num_rows += 1
 

@@ -4,6 +4,7 @@ import os
 import secrets
 import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 TEMPORARY_SUFFIX = ".tmp"
@@ -17,6 +18,15 @@ def name_temporary(path: Path) -> Path:
     return path.with_name(f"{path.name}.{secrets.token_hex(6)}{TEMPORARY_SUFFIX}")
 
 
+@contextmanager
+def name_errors(path: Path) -> Iterator[None]:
+    """Errors say of which file they are; the system's, of a descriptor on a full disk, say none, or a temporary one."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
 def write_whole(path: Path, content: bytes | memoryview) -> None:
     """Write a file under a temporary name, force it to disk, and rename it: never half-written.
 
@@ -25,25 +35,42 @@ def write_whole(path: Path, content: bytes | memoryview) -> None:
     """
     temporary = name_temporary(path)
     try:
-        with temporary.open("xb") as file:
+        with name_errors(path), temporary.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except OSError:
+    except BaseException:  # an impatient Ctrl-C included
         remove_if_possible(temporary)
         raise
     sync_folder(path.parent)
 
 
-def append_durably(path: Path, content: bytes) -> None:
-    """Append to a plain file, which is made where there is none, and force it to disk; a link is not followed.
+def adopt_written(temporary: Path, path: Path) -> None:
+    """Force a file that somebody else wrote to disk, and give it its name: whoever finds that, finds all of it.
+
+    Raises:
+        OSError: it cannot be done.
+    """
+    with name_errors(path), temporary.open("rb+") as file:
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    sync_folder(path.parent)
+
+
+def append_line(path: Path, content: bytes) -> None:
+    """Append a line to a plain file, which is made where there is none, and force it to disk; no link is followed.
+
+    What a killed writer, or a full disk, left without its end stays a line of its own, and takes no other along.
 
     Raises:
         OSError: it cannot be written, or it is a link.
     """
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | _NO_LINKS | _NO_WAITING, 0o666)
-    with os.fdopen(descriptor, "ab") as file:
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | _NO_LINKS | _NO_WAITING, 0o666)
+    with name_errors(path), os.fdopen(descriptor, "ab") as file:
+        size = os.fstat(descriptor).st_size
+        if size > 0 and os.pread(descriptor, 1, size - 1) != b"\n":
+            file.write(b"\n")
         file.write(content)
         file.flush()
         os.fsync(file.fileno())

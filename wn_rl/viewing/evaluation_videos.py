@@ -22,7 +22,7 @@ def make_video_name(agent_steps: int, rank: str, episode_return: float) -> str:
 
 def record_game(record: EpisodeRecord, path: Path, *, max_seconds: int, scale: int) -> Path:
     """Write a game as a video, without an overlay, at most ``max_seconds`` of game time; return its path."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(exist_ok=True)
     record_episode(record, path, scale=scale, view=None, max_seconds=max_seconds)
     return path
 
@@ -66,7 +66,7 @@ def find_missing_videos(run_dir: Path) -> dict[Path, EpisodeRecord]:
             wanted |= {rank: games[rank] for rank in ("best", "worst")}
         for rank, record in wanted.items():
             missing[run_dir / VIDEOS_FOLDER / make_video_name(agent_steps, rank, record.episode_return)] = record
-    return {path: record for path, record in missing.items() if not path.is_file()}
+    return {path: record for path, record in missing.items() if not _is_complete(path)}
 
 
 def choose_missing_stages(evaluated: list[int], shown: set[int]) -> list[int]:
@@ -96,7 +96,12 @@ def _find_evaluations(run_dir: Path) -> dict[int, Path]:
 
 def _find_shown_stages(folder: Path) -> set[int]:
     """Agent steps of the median games that have a video."""
-    names = [path.stem.partition("-") for path in folder.glob("[0-9]*.mp4")]
+    names = [path.stem.partition("-") for path in folder.glob("[0-9]*.mp4") if _is_complete(path)]
     return {
         int(steps) for steps, _, rest in names if _STEPS.fullmatch(steps) and not rest.startswith(("best", "worst"))
     }
+
+
+def _is_complete(video: Path) -> bool:
+    """Whether its poster, which is written last, is there too; else its writer was killed in between."""
+    return video.is_file() and video.with_suffix(".png").is_file()

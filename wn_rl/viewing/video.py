@@ -12,7 +12,7 @@ from av.container import OutputContainer
 from av.video.stream import VideoStream
 from jaxtyping import UInt8
 
-from wn_rl.system.files import name_temporary, write_whole
+from wn_rl.system.files import adopt_written, name_errors, name_temporary, remove_if_possible, write_whole
 
 ENCODER_OPTIONS = {
     # On one core 2 to 4 times faster than real time at 640x840; slower presets make a game's file no smaller.
@@ -70,11 +70,14 @@ def write_video(
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = name_temporary(path)
     try:
-        with av.open(str(temporary), "w", format="mp4", options={"movflags": "+faststart"}) as container:
+        with (
+            name_errors(path),
+            av.open(str(temporary), "w", format="mp4", options={"movflags": "+faststart"}) as container,
+        ):
             num_frames = _encode(container, frames, frames_per_second, on_frame)
-        temporary.replace(path)
+        adopt_written(temporary, path)
     finally:
-        temporary.unlink(missing_ok=True)
+        remove_if_possible(temporary)
     return num_frames
 
 
