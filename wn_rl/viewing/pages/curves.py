@@ -3,7 +3,7 @@
 import itertools
 from typing import Any
 
-from wn_rl.runs.scores import REFERENCE_RETURNS, compute_human_normalized_score
+from wn_rl.runs.scores import MIN_INTERVAL_GAMES, REFERENCE_RETURNS, compute_human_normalized_score
 from wn_rl.viewing.pages.run_reader import STEPS_COLUMN, Columns, Evaluation, RunFolder
 
 SPEED_COLUMN, EVALUATION_SECONDS_COLUMN = "speed/agent_steps_per_second", "speed/evaluation_seconds"
@@ -78,14 +78,14 @@ def make_training_series(metrics: Columns, column: str, name: str, max_points: i
 
 
 def make_evaluation_series(evaluations: list[Evaluation], name: str) -> Series:
-    """Means with their intervals."""
+    """Means with their intervals, None where there is none."""
     return {
         "name": name,
         "marks": True,
         "steps": [row.agent_steps for row in evaluations],
         "y": [_round(row.mean) for row in evaluations],
-        "low": [_round(row.mean if row.ci95_low is None else row.ci95_low) for row in evaluations],
-        "high": [_round(row.mean if row.ci95_high is None else row.ci95_high) for row in evaluations],
+        "low": [None if row.ci95_low is None else _round(row.ci95_low) for row in evaluations],
+        "high": [None if row.ci95_high is None else _round(row.ci95_high) for row in evaluations],
     }
 
 
@@ -95,7 +95,10 @@ def make_human_series(game: str, evaluations: list[Evaluation], name: str) -> Se
     if compute_human_normalized_score(game, 0.0) is None:
         return {**series, "steps": [], "y": [], "low": [], "high": []}
     for key in ("y", "low", "high"):
-        series[key] = [_round(100 * (compute_human_normalized_score(game, value) or 0.0)) for value in series[key]]
+        series[key] = [
+            None if value is None else _round(100 * (compute_human_normalized_score(game, value) or 0.0))
+            for value in series[key]
+        ]
     return series
 
 
@@ -134,8 +137,9 @@ def _make_learning_chart(run: RunFolder) -> dict[str, Any]:
     references = REFERENCE_RETURNS.get(run.game)
     return {
         "id": "learning",
-        "title": "Return per agent step",
-        "note": "undiscounted, unclipped score of whole games; bars and band: 95 % bootstrap interval of the mean",
+        "title": "Return",
+        "note": "undiscounted, unclipped score of whole games; bars and band: 95 % bootstrap interval of the mean,"
+        f" from {MIN_INTERVAL_GAMES} games on",
         "series": [
             {**make_evaluation_series(while_training, "evaluation mean")},
             {**training, "color": 1},

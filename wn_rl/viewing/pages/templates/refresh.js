@@ -3,6 +3,7 @@
   const seconds = Number(document.querySelector('meta[name="refresh-seconds"]')?.content);
   if (!seconds) return;
   const served = new Map();
+  let tag = null;
   const remember = (from) => {
     for (const part of from.querySelectorAll("[data-live]")) served.set(part.id, part.innerHTML);
   };
@@ -46,7 +47,8 @@
 
   async function refresh() {
     try {
-      const answer = await fetch(location.href, { cache: "no-store" });
+      const answer = await fetch(location.href, { cache: "no-store", headers: tag ? { "If-None-Match": tag } : {} });
+      if (answer.ok) tag = answer.headers.get("ETag");  // else 304: nothing has changed
       if (answer.ok) takeOver(new DOMParser().parseFromString(await answer.text(), "text/html"));
     } catch {
       // The server was stopped: what is shown stays.
