@@ -231,13 +231,13 @@ def test_videos_are_grouped_by_what_their_names_say(tmp_path: Path) -> None:
     assert find_videos(tmp_path / "nothing") == []
 
 
-def test_settings_that_differ_are_told_from_those_that_most_have() -> None:
-    settings = [{"seed": 0, "lr": 1e-3, "same": True, "run_dir": "a"}, {"seed": 1, "lr": 1e-3, "same": True},
-                {"seed": 2, "lr": 1e-4, "same": True, "new": None}]  # fmt: skip
+def test_settings_that_differ_are_told_from_those_that_all_have() -> None:
+    settings = [{"seed": "0", "lr": "0.001", "same": "true"}, {"seed": "1", "lr": "0.001", "same": "true"},
+                {"seed": "2", "lr": "0.0001", "same": "true", "new": "null"}]  # fmt: skip
     assert compare_settings(settings) == [
-        {"key": "seed", "values": ["0", "1", "2"], "is_unusual": [False, True, True]},
-        {"key": "lr", "values": ["0.001", "0.001", "0.0001"], "is_unusual": [False, False, True]},
-        {"key": "new", "values": [None, None, "null"], "is_unusual": [False, False, True]},
+        {"key": "seed", "texts": ["0", "1", "2"], "of": [0, 1, 2]},
+        {"key": "lr", "texts": ["0.001", "0.0001"], "of": [0, 0, 1]},
+        {"key": "new", "texts": ["null"], "of": [-1, -1, 0]},
     ]
 
 
@@ -249,9 +249,12 @@ def test_a_gallery_finds_runs_below_and_leads_to_their_pages(tmp_path: Path) -> 
     (tmp_path / ".hidden").mkdir()
     (tmp_path / ".hidden" / "config.yaml").touch()
     assert [path.name for path in find_run_folders(tmp_path)] == ["one", "a b#?%"]
-    page = Page(write_gallery(tmp_path).read_text())
-    links = [attributes["href"] for tag, attributes in page.tags if tag == "a"]
-    assert links == ["./Pong/one/index.html", "./sweeps/today/a%20b%23%3F%25/index.html"]
+    written = write_gallery(tmp_path, with_pages=True)
+    assert written[1:] == (2, 0)
+    assert sorted(run["url"] for run in Page(written.page.read_text()).data["runs"]) == [
+        "./Pong/one/index.html",
+        "./sweeps/today/a%20b%23%3F%25/index.html",
+    ]
     assert (tmp_path / "sweeps" / "today" / "a b#?%" / "index.html").is_file()
     with pytest.raises(ConfigurationError, match="no run in it"):
         find_run_folders(tmp_path / "Pong" / "one" / "videos")

@@ -38,7 +38,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         add_video(first, name)
     make_run_folder(folder / "Pong" / "b", shift=5.0, seed=1)
     make_run_folder(folder / "Pong" / "c-with-a-long-name-that-has-no-space-at-all", shift=-3.0, learning_rate=0.001)
-    write_gallery(folder)
+    write_gallery(folder, with_pages=True)
     return folder
 
 

@@ -1,4 +1,4 @@
-"""Are the eight colors of curves eight to everybody, on both grounds? Color blindness is simulated by another's model."""
+"""Are the eight colors of curves eight to everybody, on both grounds? Color blindness is simulated."""
 
 import itertools
 import re

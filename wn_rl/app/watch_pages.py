@@ -44,11 +44,25 @@ def show_pages(config: DictConfig) -> Path:
     is_run = is_run_folder(folder)
     if is_run and config.record:
         _record_missing_videos(folder, scale=config.scale)
-    page = write_run_page(folder) if is_run else write_gallery(folder)
+    page = write_run_page(folder) if is_run else _write_gallery(folder, with_pages=config.pages is True)
     if config.serve:
         _serve(folder, host=text("host", config.host), port=config.port, opens=config.open)
     elif config.open:
         _open_or_tell(page.resolve().as_uri())
+    return page
+
+
+def _write_gallery(folder: Path, *, with_pages: bool) -> Path:
+    """The gallery, and where asked for the page of each run; says how far it has come, and then what was found."""
+    with make_progress_bar(SpinnerColumn(), TextColumn("{task.description}", markup=False), transient=True) as progress:
+        task = progress.add_task("", total=None)
+        page, num_runs, num_without_page = write_gallery(
+            folder, with_pages=with_pages, tell=lambda text: progress.update(task, description=text)
+        )
+    hint = (
+        f"; {num_without_page:,} of them without a page of their own: pages=true writes it" if num_without_page else ""
+    )
+    print(f"{folder}: {num_runs:,} run{'' if num_runs == 1 else 's'}{hint}", file=sys.stderr)
     return page
 
 

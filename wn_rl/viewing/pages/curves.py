@@ -62,6 +62,15 @@ def make_charts(run: RunFolder) -> list[dict[str, Any]]:
     return [chart for chart in charts if any(series["steps"] for series in chart["series"])]
 
 
+def describe_metric(column: str) -> str:
+    """A metric's name for readers: of ``train/loss`` "Loss", of ``weights/conv1/v_norm_mean`` "‖v‖, mean: conv1"."""
+    if not column.startswith("weights/"):
+        return TITLES.get(column, (column, ""))[0]
+    layer, _, statistic = column.removeprefix("weights/").rpartition("/")
+    title = WEIGHT_TITLES.get(statistic, (statistic.replace("_", " ").capitalize(), ""))[0]
+    return f"{title}: {layer}" if layer else title
+
+
 def make_training_series(metrics: Columns, column: str, name: str, max_points: int = MAX_POINTS) -> Series:
     """One column over agent steps; beyond ``max_points`` each point is the mean of as many neighbors as needed."""
     pairs = [

@@ -39,7 +39,10 @@ class PageCache:
             state = [(path, identify(path)) for path in ([folder] if is_run else find_run_folders(folder))]
             kept = self._pages.pop(folder, None)
             if kept is None or kept[0] != state:
-                kept = state, _make_page(render_run_page(folder, live=True) if is_run else render_gallery(folder, live=True))
+                kept = (
+                    state,
+                    _make_page(render_run_page(folder, live=True) if is_run else render_gallery(folder, live=True)),
+                )
             self._pages[folder] = kept
             while len(self._pages) > MAX_PAGES:
                 self._pages.popitem(last=False)
