@@ -116,7 +116,7 @@
     const words = new URLSearchParams();
     for (const key of ["curve", "axis", "group", "filter", "smoothing"]) words.set(key, state[key]);
     words.set("sort", `${state.sort[1] ? "-" : ""}${state.sort[0]}`);
-    for (const column of state.columns) words.append("column", column);
+    for (const column of state.columns.length > 0 ? state.columns : [""]) words.append("column", column);
     if (state.range) words.set("range", state.range.map((x) => +x.toPrecision(6)).join("~"));
     for (const [name, number] of state.picked) words.append("run", `${number}~${name}`);
     return words;
@@ -135,7 +135,7 @@
     state.filter = words.get("filter") ?? "";
     const [, sign, column] = (words.get("sort") ?? "").match(/^(-?)(.+)$/) ?? [];
     if (column === NAME || isColumn(column)) state.sort = [column, sign === "-"];
-    state.columns = words.getAll("column").filter(isColumn);
+    if (words.has("column")) state.columns = words.getAll("column").filter(isColumn);
     const range = (words.get("range") ?? "").split("~").map(Number);
     state.range = range.length === 2 && range[0] < range[1] ? range : null;
     state.picked = new Map(words.getAll("run").map((word) => [word.slice(word.indexOf("~") + 1), parseInt(word, 10)])

@@ -28,7 +28,10 @@ function groupRuns(data, runs, by) {
   if (by === NO_GROUPS) return runs.map((run) => ({ name: run.name, runs: [run] }));
   const differs = (key) => new Set(runs.map((run) => getSetting(data, run, key))).size > 1;
   const seeds = ["seed", "game"];  // games are told apart by their charts
-  const keys = by === ALL_BUT_SEED ? data.settings.map(({ key }) => key).filter((key) => !seeds.includes(key) && differs(key)) : [by];
+  const all = data.settings.map(({ key }) => key).filter((key) => !seeds.includes(key) && differs(key));
+  const list = (key) => runs.map((run) => getSetting(data, run, key)).join("\n");
+  const isFirst = (key, place) => all.findIndex((other) => list(other) === list(key)) === place;  // optimizer.lr is the learning rate
+  const keys = by === ALL_BUT_SEED ? all.filter(isFirst) : [by];
   const groups = new Map();
   for (const run of runs) {
     const values = keys.map((key) => getSetting(data, run, key));
