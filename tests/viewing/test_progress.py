@@ -386,6 +386,14 @@ def test_the_table_of_an_evaluation_fits_and_is_complete(width: int) -> None:
     assert not has_control_characters(read(console))
 
 
+@pytest.mark.parametrize(("episodes", "has_interval"), [(1, False), (4, False), (5, True)])
+def test_the_table_shows_no_interval_of_a_few_games(episodes: int, has_interval: bool) -> None:
+    console = Console(file=io.StringIO(), width=80)
+    print_evaluation_table({**ROW, "episodes": episodes}, console)
+    assert ("95 % interval [280.1, 350.2]" in read(console)) == has_interval
+    assert ("no interval of fewer than 5 games" in read(console)) != has_interval
+
+
 def test_the_table_says_when_there_is_no_human_score() -> None:
     console = Console(file=io.StringIO(), width=80)
     print_evaluation_table({**ROW, "human_normalized": None, "episodes": 1}, console)
