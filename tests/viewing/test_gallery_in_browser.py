@@ -99,9 +99,6 @@ def test_groups_show_the_mean_and_interval_of_their_seeds_for_each_game(page: An
     choose(page, "weight_norm", curve="evaluation", group="normalizer")
     charts = page.locator("#overlay .chart").evaluate_all("all => all.map((one) => one.dataset.chart)")
     assert charts == ["Breakout", "Pong"]
-        "Breakout",
-        "Pong",
-    ]
     rows = read_csv(save(page, "Download Pong: Evaluation return as CSV"))
     last = np.array([22.0 + shift for shift in SHIFTS])
     low, high = last.mean() - compute_reach(last), last.mean() + compute_reach(last)
