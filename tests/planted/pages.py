@@ -39,7 +39,13 @@ PLANTED = [
     },
     {
         "number": 0, "file": PAGES + "templates/refresh.js",
-        "old": "      if (isWatched(here)) continue;\n",
+        "old": "      if (isWatched(here)) {",
+        "new": "      if (false) {",
+        "test": BROWSER + "a_served_page_takes_over_what_is_new_and_leaves_alone_what_one_looks_at",
+    },
+    {
+        "number": 0, "file": PAGES + "templates/refresh.js",
+        "old": "        isWaiting = true;\n",
         "new": "",
         "test": BROWSER + "a_served_page_takes_over_what_is_new_and_leaves_alone_what_one_looks_at",
     },

@@ -96,7 +96,7 @@ def test_statistics_are_those_of_the_book_and_of_a_bootstrap_by_hand(page: Any) 
 
 
 def test_groups_show_the_mean_and_interval_of_their_seeds_for_each_game(page: Any) -> None:
-    choose(page, "weight_norm", curve="evaluation", group="normalizer")
+    choose(page, "-weight_norm-", curve="evaluation", group="normalizer")
     charts = page.locator("#overlay .chart").evaluate_all("all => all.map((one) => one.dataset.chart)")
     assert charts == ["Breakout", "Pong"]
     rows = read_csv(save(page, "Download Pong: Evaluation return as CSV"))
@@ -132,7 +132,7 @@ def test_a_link_leads_to_what_was_chosen(page: Any, browser: Any) -> None:
 
 
 def test_a_range_is_drawn_and_left_and_a_chart_is_saved_as_a_picture(page: Any) -> None:
-    choose(page, "game=Pong none", curve="train/mean_return", group="")
+    choose(page, "game=Pong -none-", curve="train/mean_return", group="")
     svg = page.locator("#overlay .plot svg")
     page.wait_for_selector("#overlay .curve")
     svg.scroll_into_view_if_needed()

@@ -110,7 +110,7 @@ class PageApplication:
         if is_compressed:
             response.content_encoding = "gzip"
         response.vary.add("Accept-Encoding")
-        response.headers["Cache-Control"] = "no-store"
+        response.headers["Cache-Control"] = "private, no-cache"  # kept by the browser alone, which asks each time
         response.set_etag(page.tag, weak=True)  # one for both encodings
         return response.make_conditional(request)
 
