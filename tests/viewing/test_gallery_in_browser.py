@@ -2,7 +2,6 @@
 
 import csv
 import io
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -125,7 +124,7 @@ def test_a_link_leads_to_what_was_chosen(page: Any, browser: Any) -> None:
         assert other.locator(selector).inner_html() == page.locator(selector).inner_html()
     assert other.locator("#rows tr").count() == 4
     assert other.locator("#curve").input_value() == "train/loss"
-    assert "frames" in other.locator("#overlay svg").last.text_content()
+    assert "frames" in other.locator("#overlay .plot svg").text_content()
     other.goto(page.evaluate("location.href") + "&run=9~nobody&curve=%3Cb%3E&range=x~y&sort=nothing&column=nothing")
     assert problems == []
     other.close()
@@ -177,9 +176,13 @@ def test_a_thousand_runs_open_in_three_seconds_and_five_megabytes(tmp_path: Path
         make_run_folder(tmp_path / f"run-{number:04d}", game=game, seed=number, learning_rate=1e-4 * (1 + number % 7))
     path = write_gallery(tmp_path, with_pages=False).page
     assert path.stat().st_size < 5_000_000
-    began = time.monotonic()
     page, problems = open_page(browser, path.as_uri())
+    session = page.context.new_cdp_session(page)
+    session.send("Performance.enable", {"timeDomain": "threadTicks"})  # of the processor: others may use it too
+    page.reload()
+    page.wait_for_selector(".chart .plot svg")
+    measured = session.send("Performance.getMetrics")["metrics"]
     assert page.locator("#rows tr").count() == 1000
-    assert time.monotonic() - began < 3
+    assert 0 < {entry["name"]: entry["value"] for entry in measured}["TaskDuration"] < 3
     assert problems == []
     page.close()

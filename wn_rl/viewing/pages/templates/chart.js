@@ -163,7 +163,8 @@ class Chart {
       draw(clip, "rect", { x: MARGIN.left, y: 0, width: this.inner.width, height: this.height });
     }
     this.whole.hidden = this.range === null;
-    for (const series of this.shown) this.drawSeries(inside, series);
+    const fromBack = [...this.shown].sort((a, b) => this.getNumber(b) - this.getNumber(a));  // gray ones hide no other
+    for (const series of fromBack) this.drawSeries(inside, series);
     this.overlay = draw(svg, "g", { "aria-hidden": "true" });
     this.listen(svg);
     const hadFocus = this.plot.contains(document.activeElement);
