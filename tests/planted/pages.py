@@ -122,6 +122,12 @@ PLANTED = [
         "test": "tests/viewing/test_palette.py::test_no_two_colors_of_curves_look_alike",
     },
     {
+        "number": 0, "file": PAGES + "templates/plotting.js",
+        "old": "  element.append(...children);\n",
+        "new": "  for (const child of children) child.nodeType ? element.append(child) : element.insertAdjacentHTML('beforeend', child);\n",
+        "test": GALLERY + "what_strangers_write_stays_text",
+    },
+    {
         "number": 0, "file": PAGES + "templates/statistics.js",
         "old": "const reach = t * Math.sqrt(variance / n);",
         "new": "const reach = 1.96 * Math.sqrt(variance / n);",

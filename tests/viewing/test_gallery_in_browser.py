@@ -164,6 +164,21 @@ def test_curves_that_nobody_tells_apart_are_gray_and_named_where_one_points(page
     assert rows[0]["name"].startswith("'=many-")  # which a spreadsheet would reckon with
 
 
+def test_what_strangers_write_stays_text(tmp_path: Path, browser: Any) -> None:
+    evil = "<img src=x onerror=alert(1)>"
+    folder = make_run_folder(tmp_path / "runs" / evil, game=evil, normalizer=evil, preset=evil, evil=evil)
+    make_run_folder(tmp_path / "runs" / "good", game="Pong")
+    text = (folder / "metrics.csv").read_text()
+    (folder / "metrics.csv").write_text(text.replace("weights/conv1/v_norm_mean", evil))
+    page, problems = open_page(browser, write_gallery(tmp_path / "runs", with_pages=False).page.as_uri())
+    choose(page, "", curve=evil, group="normalizer")
+    page.locator("#overlay summary").first.click()
+    assert page.locator("#rows tr").count() == 2
+    assert page.locator("img, [onerror]").count() == 0
+    assert problems == []
+    page.close()
+
+
 def test_no_column_is_cut_on_a_laptop(page: Any) -> None:
     width, room = page.locator("#runs").evaluate("table => [table.scrollWidth, table.parentElement.clientWidth]")
     assert width <= room
