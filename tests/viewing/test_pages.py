@@ -396,7 +396,7 @@ def test_a_bare_path_is_a_run_and_the_words_of_hydra_stay() -> None:
 @pytest.mark.parametrize(
     ("changes", "told"),
     [({"run": "nowhere"}, "no such folder"), ({"run": "."}, "no run in it"), ({}, "agent is missing"),
-     ({"run": ".", "agent": "a"}, "give one of them")],
+     ({"run": ".", "agent": "a"}, "give one of them"), ({"run": ".", "pages": "all"}, "pages=all")],
 )  # fmt: skip
 def test_what_cannot_be_shown_is_told_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, str], told: str

@@ -15,7 +15,7 @@ from rich.progress import SpinnerColumn, TextColumn
 from wn_rl.errors import ConfigurationError
 from wn_rl.runs.folder import check_links
 from wn_rl.runs.layout import EPISODES_FOLDER
-from wn_rl.system.fields import text
+from wn_rl.system.fields import switch, text
 from wn_rl.system.terminals import make_progress_bar
 from wn_rl.viewing.pages.gallery import write_gallery
 from wn_rl.viewing.pages.run_page import write_run_page
@@ -44,7 +44,7 @@ def show_pages(config: DictConfig) -> Path:
     is_run = is_run_folder(folder)
     if is_run and config.record:
         _record_missing_videos(folder, scale=config.scale)
-    page = write_run_page(folder) if is_run else _write_gallery(folder, with_pages=config.pages is True)
+    page = write_run_page(folder) if is_run else _write_gallery(folder, with_pages=switch("pages", config.pages))
     if config.serve:
         _serve(folder, host=text("host", config.host), port=config.port, opens=config.open)
     elif config.open:

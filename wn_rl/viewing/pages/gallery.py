@@ -20,6 +20,7 @@ from wn_rl.viewing.pages.templating import escape_json, render, write_page
 MAX_DEPTH = 4  # runs/sweeps/<time>/<run>, and one more
 SCRIPTS = [
     "plotting.js",
+    "saving.js",
     "chart.js",
     "refresh.js",
     "statistics.js",
@@ -102,7 +103,7 @@ def render_gallery(
     return render(
         "gallery.html", SCRIPTS, refresh_seconds=SECONDS + len(runs) // RUNS_PER_SECOND if live else None,
         num_runs=len(runs), name=folder.resolve().name, written=f"{datetime.now():%Y-%m-%d %H:%M}",
-        games=sorted({run.game[:200] for run in runs}), data=_join_data(runs),
+        data=_join_data(runs),
     )  # fmt: skip
 
 

@@ -63,7 +63,6 @@ class GalleryRun(NamedTuple):
     """
 
     data: Markup
-    game: str
     settings: Mapping[str, str]
     metrics: tuple[str, ...]
     changed: float
@@ -127,7 +126,7 @@ def _describe(run: RunFolder, label: str, limits: Limits, problems: Iterable[str
     settings = {
         key: format_setting(value)[:MAX_TEXT] for key, value in run.settings.items() if key not in NO_DIFFERENCE
     }
-    return GalleryRun(data, run.game, settings, metrics, 0.0 if changed is None else changed.timestamp())
+    return GalleryRun(data, settings, metrics, 0.0 if changed is None else changed.timestamp())
 
 
 def _make_cells(

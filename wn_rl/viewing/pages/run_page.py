@@ -22,7 +22,7 @@ GROUPS = {"": "Run", "protocol": "Protocol", "network": "Network", "optimizer": 
 PLACES = ("run_dir", "resume", "logger.run_dir", "logger.save_dir", "logger.tracking_uri")
 """Settings that say where the run lay on its machine: nobody else's business, and wrong where it was moved."""
 
-SCRIPTS = ["plotting.js", "chart.js", "refresh.js", "run.js"]
+SCRIPTS = ["plotting.js", "saving.js", "chart.js", "refresh.js", "run.js"]
 SECONDS = 5
 """After which a served page asks for itself anew."""
 

@@ -61,46 +61,10 @@ class Chart {
   makeTools() {
     const tools = ["CSV", "SVG"].map((kind) => {
       const button = make("button", { type: "button", "aria-label": `Download ${this.spec.title} as ${kind}` }, [kind]);
-      button.addEventListener("click", () => (kind === "CSV" ? this.saveCSV() : this.saveSVG()));
+      button.addEventListener("click", () => (kind === "CSV" ? saveCSV(this) : saveSVG(this)));
       return button;
     });
     return make("div", { class: "below" }, [this.table, this.whole, ...tools]);
-  }
-
-  saveCSV() {
-    const head = ["curve", AXES[this.axis].label, "value", "interval_low", "interval_high"];
-    const rows = this.shown.flatMap((series) => series.x.map((x, place) =>
-      [series.name, x, series.y[place], series.low?.[place], series.high?.[place]]));
-    download(nameFile(this.spec.title, "csv"), "text/csv", writeCSV([head, ...rows]));
-  }
-
-  // As it is drawn now, with its colors written out, its title above and its legend below.
-  saveSVG() {
-    const drawn = this.plot.querySelector("svg");
-    const copy = drawn.cloneNode(true);
-    const originals = [drawn, ...drawn.querySelectorAll("*")];
-    [copy, ...copy.querySelectorAll("*")].forEach((element, place) => {
-      const style = getComputedStyle(originals[place]);
-      const names = ["fill", "stroke", "stroke-width", "stroke-dasharray", "opacity", "font-size", "font-family", "text-anchor"];
-      element.setAttribute("style", names.map((name) => `${name}: ${style.getPropertyValue(name)}`).join("; "));
-    });
-    const [width, text] = [this.plot.clientWidth, getComputedStyle(this.figure)];
-    const write = (content, x, y) => draw(copy, "text", { x, y, style: `font: 13px ${text.fontFamily}; fill: ${text.color}` }, content);
-    write(this.spec.title, MARGIN.left, -10);
-    this.shown.forEach((series, place) => {
-      const y = this.height + 16 + 20 * place;
-      const stroke = getComputedStyle(document.documentElement).getPropertyValue(getColor(this.getNumber(series)).slice(4, -1));
-      const line = { x1: MARGIN.left, x2: MARGIN.left + 22, y1: y - 4, y2: y - 4, stroke, "stroke-width": 3 };
-      draw(copy, "line", { ...line, "stroke-dasharray": getDash(this.getNumber(series)) });
-      write(series.name, MARGIN.left + 30, y);
-    });
-    const height = this.height + 50 + 20 * this.shown.length;
-    for (const [name, value] of Object.entries({ xmlns: SVG, width, height, viewBox: `0 -30 ${width} ${height}` })) {
-      copy.setAttribute(name, value);
-    }
-    const ground = { x: 0, y: -30, width, height, fill: text.backgroundColor };
-    copy.prepend(draw(copy, "rect", ground));
-    download(nameFile(this.spec.title, "svg"), "image/svg+xml", new XMLSerializer().serializeToString(copy));
   }
 
   makeTable() {

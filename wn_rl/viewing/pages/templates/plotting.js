@@ -107,21 +107,4 @@ function listenToAxis(choose) {
   }
 }
 
-// What the page holds, as a file; text that a spreadsheet would take for a formula is marked as text.
-function download(name, type, content) {
-  const link = make("a", { href: URL.createObjectURL(new Blob([content], { type })), download: name });
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
-}
-
-function writeCSV(rows) {
-  const write = (value) => {
-    const text = typeof value === "string" ? value.replace(/^[=+@\t\r-]/, "'$&") : String(value ?? "");
-    return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-  };
-  return rows.map((row) => row.map(write).join(",")).join("\r\n") + "\r\n";
-}
-
-function nameFile(title, ending) { return `${title.replace(/[^\p{L}\p{N}]+/gu, "_").slice(0, 80)}.${ending}`; }
-
 function readData(from) { return JSON.parse(from.getElementById("data").textContent); }
