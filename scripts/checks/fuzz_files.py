@@ -42,7 +42,7 @@ class Watch:
     """Notices files that are changed outside a folder; it stays for ever, as Python's audit hooks do."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = str(folder)
+        self.folder = str(folder)
         self.outside: list[str] = []
         self.is_on = False
         sys.addaudithook(self._on_event)
@@ -57,7 +57,7 @@ class Watch:
             path = arguments[0] if arguments else ""
             writes = event in ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.symlink", "os.truncate")
             writes = writes or event in ("os.system", "subprocess.Popen", "os.exec", "socket.connect")
-        if writes and not isinstance(path, int) and not os.fsdecode(path).startswith(self._folder):
+        if writes and not isinstance(path, int) and not os.fsdecode(path).startswith(self.folder):
             self.outside.append(f"{event} {arguments}")
 
 

@@ -235,7 +235,7 @@ def write_rows(folder: Path, **changes: Any) -> None:
 def test_one_evaluation_does_not_take_the_page_of_all_down(changes: dict[str, Any], run: Path) -> None:
     make_run_folder(run.parent / "good", game="Breakout")
     write_rows(run, **changes)
-    write_gallery(run.parent)
+    write_gallery(run.parent, with_pages=True)
     page = (run.parent / "index.html").read_text()
     assert "Breakout" in page
     assert len(page) < 500_000
@@ -267,7 +267,7 @@ def test_whatever_a_run_holds_the_others_are_shown_soon(name: str, text: str, ru
         render_run_page(run, live=False)
     with soon():
         page = render_gallery(run.parent, live=True)
-    write_gallery(run.parent)
+    write_gallery(run.parent, with_pages=True)
     assert "Breakout" in page
     assert "cannot be shown" not in page  # what is no number is left out, and the rest stays
 
@@ -276,7 +276,7 @@ def test_a_run_of_which_no_page_can_be_written_is_told_beside_it(run: Path) -> N
     make_run_folder(run.parent / "good", game="Breakout")
     (run / "index.html").write_text("mine")
     os.utime(run / "metrics.csv", (2**55, 2**55))
-    write_gallery(run.parent)
+    write_gallery(run.parent, with_pages=True)
     page = (run.parent / "index.html").read_text()
     assert "was not written by wn_rl and is left alone" in page
     assert "Breakout" in page
@@ -290,7 +290,7 @@ def test_what_fails_of_one_run_in_a_way_nobody_thought_of_is_a_line(run: Path, m
         if folder.settings and folder.folder != good:
             raise ArithmeticError("nobody thought of this")
 
-    monkeypatch.setattr("wn_rl.viewing.pages.gallery.get_last_evaluation", fail)
+    monkeypatch.setattr("wn_rl.viewing.pages.gallery_run.get_last_evaluation", fail)
     monkeypatch.setattr("wn_rl.viewing.pages.run_page.get_last_evaluation", fail)
     for page in (render_gallery(run.parent, live=False), render_run_page(run, live=False)):
         assert "this run cannot be shown: nobody thought of this" in page

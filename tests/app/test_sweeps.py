@@ -96,7 +96,7 @@ def test_a_failed_run_is_told_the_others_go_on_and_the_same_command_finishes_wha
     words = ["-m", "sweep=mine", "seed=0,1", *TINY]
     sweep = here / "mine"
     (sweep / "seed=0").mkdir(parents=True)
-    (sweep / "seed=0" / "checkpoints").write_text("where a folder is needed")
+    (sweep / "seed=0" / "checkpoints").symlink_to("no/folder")
     first = command(*words)
     assert first.status == 2
     assert "error: seed=0: training stopped after 60 agent steps: a file cannot be written or read" in first.errors
@@ -197,7 +197,7 @@ def test_the_folder_of_a_sweep_asks_for_several_runs(command: Any, here: Path) -
 def test_a_task_of_a_cluster_goes_on_in_the_folder_that_it_names(command: Any, here: Path) -> None:
     words = ["-m", "run_dir=mine", "seed=3", *TINY]
     (here / "mine").mkdir()
-    (here / "mine" / "checkpoints").write_text("where a folder is needed")
+    (here / "mine" / "checkpoints").symlink_to("no/folder")
     assert command(*words).status == 2
     (here / "mine" / "checkpoints").unlink()
     first, second = command(*words), command(*words)

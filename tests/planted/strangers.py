@@ -66,7 +66,7 @@ PLANTED = [
         "test": TESTS + "whatever_a_run_holds_the_others_are_shown_soon",
     },
     {
-        "number": 0, "file": "wn_rl/viewing/pages/gallery.py",
+        "number": 0, "file": "wn_rl/viewing/pages/gallery_run.py",
         "old": "        empty = make_unreadable(path, error)\n",
         "new": "        raise\n",
         "test": TESTS + "what_fails_of_one_run_in_a_way_nobody_thought_of_is_a_line",

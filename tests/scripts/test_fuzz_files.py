@@ -61,5 +61,5 @@ def test_what_is_refused_in_a_line_is_right(watch: Watch) -> None:
     assert judge(lambda: refuse("no such agent; name another"), watch) is None
 
 
-def test_evaluations_that_a_grammar_makes_are_taken_or_refused(tmp_path: Path, watch: Watch) -> None:
-    assert attack(make_evaluation_case(tmp_path), 5, watch) == {}
+def test_evaluations_that_a_grammar_makes_are_taken_or_refused(watch: Watch) -> None:
+    assert attack(make_evaluation_case(Path(watch.folder)), 5, watch) == {}

@@ -86,3 +86,31 @@ def test_processors_are_counted_as_a_container_or_the_user_limits_them(
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     assert count_cores(root=tmp_path) == expected
+
+
+FREE = """
+import pathlib, time
+import torch
+from wn_rl.system import cpu
+
+def measure():  # resident megabytes
+    return int(pathlib.Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
+
+cpu.use_processor(1)
+freed = cpu.FreedMemory()
+del [torch.ones(2**18) for _ in range(300)][:]  # a megabyte each
+held = measure()
+freed.give_back()
+print(round(held - measure()))
+cpu.time = type("Clock", (), {"monotonic": staticmethod(lambda now=time.monotonic(): now + 60)})
+freed.give_back()
+print(round(held - measure()))
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other memory managers give back by themselves")
+def test_freed_memory_goes_back_once_a_minute() -> None:
+    told = subprocess.run([sys.executable, "-c", FREE], capture_output=True, text=True, timeout=60, check=True).stdout
+    at_once, after_a_minute = map(int, told.split())
+    assert at_once < 30
+    assert after_a_minute > 250

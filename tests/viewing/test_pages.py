@@ -1,6 +1,8 @@
 """Do pages say what a run's files say, whatever the files hold, and nothing else?"""
 
+import gzip
 import json
+import os
 import re
 import threading
 import urllib.error
@@ -29,6 +31,15 @@ from wn_rl.viewing.pages.formatting import (
     format_setting,
 )
 from wn_rl.viewing.pages.gallery import compare_settings, find_run_folders, render_gallery, write_gallery
+from wn_rl.viewing.pages.gallery_run import (
+    MAX_MAIN_VALUES,
+    MAX_OTHER_VALUES,
+    OTHER_METRICS,
+    VALUES_PER_MAIN_POINT,
+    Limits,
+    describe_run,
+    share_points,
+)
 from wn_rl.viewing.pages.run_page import render_run_page, write_run_page
 from wn_rl.viewing.pages.run_reader import read_run_folder
 from wn_rl.viewing.pages.server import make_page_server
@@ -231,13 +242,13 @@ def test_videos_are_grouped_by_what_their_names_say(tmp_path: Path) -> None:
     assert find_videos(tmp_path / "nothing") == []
 
 
-def test_settings_that_differ_are_told_from_those_that_most_have() -> None:
-    settings = [{"seed": 0, "lr": 1e-3, "same": True, "run_dir": "a"}, {"seed": 1, "lr": 1e-3, "same": True},
-                {"seed": 2, "lr": 1e-4, "same": True, "new": None}]  # fmt: skip
+def test_settings_that_differ_are_told_from_those_that_all_have() -> None:
+    settings = [{"seed": "0", "lr": "0.001", "same": "true"}, {"seed": "1", "lr": "0.001", "same": "true"},
+                {"seed": "2", "lr": "0.0001", "same": "true", "new": "null"}]  # fmt: skip
     assert compare_settings(settings) == [
-        {"key": "seed", "values": ["0", "1", "2"], "is_unusual": [False, True, True]},
-        {"key": "lr", "values": ["0.001", "0.001", "0.0001"], "is_unusual": [False, False, True]},
-        {"key": "new", "values": [None, None, "null"], "is_unusual": [False, False, True]},
+        {"key": "seed", "texts": ["0", "1", "2"], "of": [0, 1, 2]},
+        {"key": "lr", "texts": ["0.001", "0.0001"], "of": [0, 0, 1]},
+        {"key": "new", "texts": ["null"], "of": [-1, -1, 0]},
     ]
 
 
@@ -249,9 +260,12 @@ def test_a_gallery_finds_runs_below_and_leads_to_their_pages(tmp_path: Path) -> 
     (tmp_path / ".hidden").mkdir()
     (tmp_path / ".hidden" / "config.yaml").touch()
     assert [path.name for path in find_run_folders(tmp_path)] == ["one", "a b#?%"]
-    page = Page(write_gallery(tmp_path).read_text())
-    links = [attributes["href"] for tag, attributes in page.tags if tag == "a"]
-    assert links == ["./Pong/one/index.html", "./sweeps/today/a%20b%23%3F%25/index.html"]
+    written = write_gallery(tmp_path, with_pages=True)
+    assert written[1:] == (2, 0)
+    assert sorted(run["url"] for run in Page(written.page.read_text()).data["runs"]) == [
+        "./Pong/one/index.html",
+        "./sweeps/today/a%20b%23%3F%25/index.html",
+    ]
     assert (tmp_path / "sweeps" / "today" / "a b#?%" / "index.html").is_file()
     with pytest.raises(ConfigurationError, match="no run in it"):
         find_run_folders(tmp_path / "Pong" / "one" / "videos")
@@ -312,7 +326,9 @@ def test_watch_writes_a_page_for_a_run_and_a_gallery_for_many(
     folder = make_run_folder(tmp_path / "runs" / "one")
     watch.main(configure(run=str(folder)))
     watch.main(configure(run=str(tmp_path / "runs")))
-    assert capsys.readouterr().out.split() == [str(folder / "index.html"), str(tmp_path / "runs" / "index.html")]
+    told = capsys.readouterr()
+    assert told.err == f"{tmp_path / 'runs'}: 1 run\n"
+    assert told.out.split() == [str(folder / "index.html"), str(tmp_path / "runs" / "index.html")]
     assert "1 run" in Page((tmp_path / "runs" / "index.html").read_text()).text
 
 
@@ -322,14 +338,70 @@ def test_a_gallery_tells_of_the_links_that_it_does_not_follow(
     make_run_folder(tmp_path / "runs" / "one")
     (tmp_path / "runs" / "linked").symlink_to(make_run_folder(tmp_path / "two"))
     watch.main(configure(run=str(tmp_path / "runs")))
-    (told,) = capsys.readouterr().err.splitlines()
+    told = capsys.readouterr().err.splitlines()[0]
     assert told == f"warning: {tmp_path / 'runs' / 'linked'} is a link, which no gallery follows; move the run here"
+
+
+def test_the_pages_of_runs_below_are_written_where_asked_for_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = [make_run_folder(tmp_path / "runs" / name) for name in ("one", "two")]
+    for pages in (False, True):
+        watch.main(configure(run=str(tmp_path / "runs"), pages=pages))
+        told = capsys.readouterr().err
+        assert told.startswith(f"{tmp_path / 'runs'}: 2 runs")
+        assert ("2 of them without a page of their own: pages=true writes it" in told) != pages
+        assert [(folder / "index.html").is_file() for folder in folders] == [pages] * 2
+        urls = {run["name"]: run["url"] for run in Page((tmp_path / "runs" / "index.html").read_text()).data["runs"]}
+        assert urls == {name: f"./{name}/index.html" if pages else None for name in ("one", "two")}
+
+
+def test_a_gallery_begins_with_the_newest_run(tmp_path: Path) -> None:
+    for number, name in enumerate(["b", "c", "a"]):
+        os.utime(make_run_folder(tmp_path / name) / "metrics.csv", (1e9 + number,) * 2)
+    runs = Page(render_gallery(tmp_path, live=False)).data["runs"]
+    assert [run["name"] for run in runs] == ["a", "c", "b"]
+
+
+@pytest.mark.parametrize("episodes", [2, 4, 5, None])
+def test_the_interval_of_a_few_games_is_not_shown(tmp_path: Path, episodes: int | None) -> None:
+    folder = make_run_folder(tmp_path / "runs" / "run")
+    row = make_evaluation(1, episodes=episodes, mean=7.0, ci95_low=7.0, ci95_high=7.5)
+    (folder / "evaluations.jsonl").write_text(json.dumps(row) + "\n")
+    is_shown = episodes is None or episodes >= 5
+    page = Page(render_run_page(folder, live=False))
+    assert ("[7.0, 7.5]" in page.text) == is_shown
+    series = page.data["charts"][0]["series"][0]
+    assert (series["y"], series["low"], series["high"]) == ([7.0], *(([7.0], [7.5]) if is_shown else ([None], [None])))
+    run = Page(render_gallery(tmp_path / "runs", live=False)).data["runs"][0]
+    assert run["cells"][1] == [7.0, "7.0", "[7.0, 7.5]" if is_shown else f"of {episodes}"]
+    assert run["evaluation"]["low"] == ([7] if is_shown else [None])
+
+
+def test_the_more_runs_the_fewer_points_each_has() -> None:
+    assert share_points(1) == [(250, 250)]
+    for num_runs in (40, 300, 1000):
+        limits = share_points(num_runs)
+        assert sum(VALUES_PER_MAIN_POINT * limit.main for limit in limits) <= MAX_MAIN_VALUES
+        assert sum(OTHER_METRICS * limit.other for limit in limits) <= MAX_OTHER_VALUES
+        assert all(limit.main >= 16 for limit in limits)
+        assert limits[0].other >= 16  # the newest has every metric
+        assert limits == sorted(limits, reverse=True)
+
+
+def test_a_run_of_many_metrics_takes_no_more_room_than_others(tmp_path: Path) -> None:
+    folder = make_run_folder(tmp_path / "run")
+    names = [f"m{number}" for number in range(900)]
+    lines = [",".join(["agent_steps", *names])]
+    lines += [",".join([str(step), *(f"{step / 7 + number:.6g}" for number in range(900))]) for step in range(1, 60)]
+    (folder / "metrics.csv").write_text("\n".join(lines) + "\n")
+    assert len(describe_run(folder, "run", (), Limits(31, 31), (), False).data) < 50_000
 
 
 @pytest.mark.parametrize(
     ("changes", "told"),
     [({"run": "nowhere"}, "no such folder"), ({"run": "."}, "no run in it"), ({}, "agent is missing"),
-     ({"run": ".", "agent": "a"}, "give one of them")],
+     ({"run": ".", "agent": "a"}, "give one of them"), ({"run": ".", "pages": "all"}, "pages=all")],
 )  # fmt: skip
 def test_what_cannot_be_shown_is_told_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, str], told: str
@@ -371,6 +443,24 @@ def test_a_served_page_is_made_anew_and_videos_come_in_parts(served: tuple[Path,
     assert b"No evaluation yet" in fetch(address + "/one/index.html")[1]
     assert fetch(address + "/one/videos/best-1.mp4", Range="bytes=10-19") == (206, bytes(range(10, 20)))
     assert not (folder / "index.html").exists()
+
+
+def test_a_served_page_is_made_anew_when_a_file_has_changed_and_not_before(served: tuple[Path, str]) -> None:
+    folder, address = served
+    other = make_run_folder(folder.parent / "other")
+    request = urllib.request.Request(address + "/", headers={"Accept-Encoding": "gzip"})
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        tag, page = answer.headers["ETag"], gzip.decompress(answer.read())
+    assert page == fetch(address + "/")[1]  # as it is for who cannot unpack it
+    num_read = describe_run.cache_info().misses
+    assert fetch(address + "/", **{"If-None-Match": tag}) == (304, b"")
+    assert describe_run.cache_info().misses == num_read
+    with (other / "evaluations.jsonl").open("a") as file:
+        file.write(json.dumps(make_evaluation(5)) + "\n")
+    status, fresh = fetch(address + "/", **{"If-None-Match": tag})
+    assert status == 200
+    assert (b"[18.5, 21.2]" in page, b"[18.5, 21.2]" in fresh) == (False, True)
+    assert describe_run.cache_info().misses == num_read + 1  # the other run was not read again
 
 
 def test_a_run_without_its_slash_is_shown_with_its_videos(served: tuple[Path, str]) -> None:

@@ -38,7 +38,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         add_video(first, name)
     make_run_folder(folder / "Pong" / "b", shift=5.0, seed=1)
     make_run_folder(folder / "Pong" / "c-with-a-long-name-that-has-no-space-at-all", shift=-3.0, learning_rate=0.001)
-    write_gallery(folder)
+    write_gallery(folder, with_pages=True)
     return folder
 
 
@@ -183,7 +183,7 @@ def test_a_gallery_sorts_filters_and_compares(runs: Path, browser: Any) -> None:
     wait_for_count(page, "#overlay .curve", 2)
     shown = page.locator("#differences-table tbody tr:visible th").all_text_contents()
     assert shown == ["learning_rate", "optimizer.lr"]  # the seed differs only in the run that was unticked
-    assert page.locator("#differences-table td.unusual:visible").all_text_contents() == ["0.001", "0.001"]
+    assert page.locator("#differences-table td.unusual:visible").all_text_contents() == ["0.0002", "0.0002"]
     page.locator("#curve").select_option(label="Loss")
     assert page.locator("#overlay h3").text_content() == "Loss"
     page.locator("#filter").fill("pong/b")

@@ -386,6 +386,14 @@ def test_the_table_of_an_evaluation_fits_and_is_complete(width: int) -> None:
     assert not has_control_characters(read(console))
 
 
+@pytest.mark.parametrize(("episodes", "has_interval"), [(1, False), (4, False), (5, True)])
+def test_the_table_shows_no_interval_of_a_few_games(episodes: int, has_interval: bool) -> None:
+    console = Console(file=io.StringIO(), width=80)
+    print_evaluation_table({**ROW, "episodes": episodes}, console)
+    assert ("95 % interval [280.1, 350.2]" in read(console)) == has_interval
+    assert ("no interval of fewer than 5 games" in read(console)) != has_interval
+
+
 def test_the_table_says_when_there_is_no_human_score() -> None:
     console = Console(file=io.StringIO(), width=80)
     print_evaluation_table({**ROW, "human_normalized": None, "episodes": 1}, console)
@@ -441,7 +449,7 @@ def test_a_run_under_lightning_is_shown_from_warm_up_to_end_and_left_alone(tmp_p
         *("iteration 2/2", "100 %", "700 of 700 agent steps", "loss", "epsilon", "mean return"),
     ):
         assert piece in text
-    assert text.index("filling") < text.index("iteration 1/2") < text.index("evaluating") < text.index("2/2")
+    assert text.index("warming up") < text.index("iteration 1/2") < text.index("evaluating") < text.index("2/2")
     assert text.rstrip().endswith("\x1b[?25h")
     for name, value in shown.state_dict().items():
         assert torch.equal(value, plain.state_dict()[name]), name

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from wn_rl.acting.collector import Collector
 from wn_rl.learning.metrics import ChunkMetrics
 from wn_rl.learning.schedules import RunLength, Schedule
+from wn_rl.system.cpu import FreedMemory
 from wn_rl.system.seeding import check_generator_state
 
 
@@ -49,6 +50,7 @@ class Algorithm(lightning.LightningModule):
         self.num_updates, self.metrics = 0, ChunkMetrics()
         self.on_warmup_round: Callable[[], None] = lambda: None
         self._restored: dict[str, Any] | None = None
+        self._freed_memory = FreedMemory()
 
     # --- what an algorithm is
 
@@ -171,6 +173,7 @@ class Algorithm(lightning.LightningModule):
         """A Lightning batch is a chunk of rounds."""
         for _ in range(self.run_length.compute_num_rounds(self.agent_steps, self.current_epoch, batch_idx)):
             self.run_round()
+        self._freed_memory.give_back()
 
     def on_train_epoch_end(self) -> None:
         """The iteration ends, unless the run was interrupted."""

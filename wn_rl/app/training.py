@@ -186,11 +186,11 @@ def _make_run(
 ) -> Run:  # fmt: skip
     """The run with its trainer, from the beginning or from a checkpoint that was written after ``agent_steps``."""
     process = OneProcess()  # before the loggers, which else may take this process for another's
+    logger = _make_logger(config, agent_steps)  # before it is a run folder: its package may be missing
     metrics_csv = MetricsCSV(folder)
     if checkpoint is None:  # it may have been killed before its first
         metrics_csv.keep_rows(0)
         keep_training_rows(folder / EVALUATIONS_FILE, 0)
-    loggers = _make_loggers(config, metrics_csv, agent_steps)  # before it is a run folder: its package may be missing
     save_configuration(config, folder)
     provenance = describe_provenance()
     write_whole(folder / PROVENANCE_FILE, (json.dumps(provenance, indent=2) + "\n").encode())
@@ -202,7 +202,7 @@ def _make_run(
     trainer = lightning.Trainer(
         accelerator=config.accelerator, devices=1, precision=config.precision, deterministic=config.deterministic,
         max_epochs=algorithm.run_length.num_iterations,
-        logger=loggers, plugins=[DurableCheckpointIO(), process],
+        logger=[metrics_csv, *logger], plugins=[DurableCheckpointIO(), process],
         callbacks=_make_callbacks(config, folder, environments, metrics_csv, interruption, saving),
         enable_progress_bar=config.progress, enable_model_summary=False, num_sanity_val_steps=0,
         log_every_n_steps=1, default_root_dir=folder,
@@ -218,13 +218,13 @@ def _make_run(
     return Run(folder, trainer, algorithm, interruption, saving, checkpoint, lock)
 
 
-def _make_loggers(config: DictConfig, metrics_csv: MetricsCSV, agent_steps: int | None) -> list[Logger]:
-    loggers: list[Logger] = [metrics_csv]
-    if config.logger is not None and "_target_" in config.logger:
-        logger = build.make_logger(config, keep_until_agent_steps=agent_steps)
-        logger.log_hyperparams(build.as_dict(config))
-        loggers.append(logger)
-    return loggers
+def _make_logger(config: DictConfig, agent_steps: int | None) -> list[Logger]:
+    """The one that the configuration names, if it names one."""
+    if config.logger is None or "_target_" not in config.logger:
+        return []
+    logger = build.make_logger(config, keep_until_agent_steps=agent_steps)
+    logger.log_hyperparams(build.as_dict(config))
+    return [logger]
 
 
 def _make_callbacks(

@@ -15,7 +15,7 @@ from rich.progress import SpinnerColumn, TextColumn
 from wn_rl.errors import ConfigurationError, show_text
 from wn_rl.runs.folder import check_links
 from wn_rl.runs.layout import EPISODES_FOLDER
-from wn_rl.system.fields import text
+from wn_rl.system.fields import switch, text
 from wn_rl.system.terminals import make_progress_bar
 from wn_rl.viewing.pages.gallery import find_linked_folders, write_gallery
 from wn_rl.viewing.pages.run_page import write_run_page
@@ -49,13 +49,27 @@ def show_pages(config: DictConfig) -> Path:
         _record_missing_videos(folder, scale=config.scale)
     for link in [] if is_run else find_linked_folders(folder):
         print(show_text(f"warning: {link} is a link, which no gallery follows; move the run here"), file=sys.stderr)
-    page = write_run_page(folder) if is_run else write_gallery(folder)
+    page = write_run_page(folder) if is_run else _write_gallery(folder, with_pages=switch("pages", config.pages))
     if not is_run and is_sweep_folder(folder):
         print_sweep(folder, read_sweep(folder))
     if config.serve:
         _serve(folder, host=text("host", config.host), port=config.port, opens=config.open)
     elif config.open:
         _open_or_tell(page.resolve().as_uri())
+    return page
+
+
+def _write_gallery(folder: Path, *, with_pages: bool) -> Path:
+    """The gallery, and where asked for the page of each run; says how far it has come, and then what was found."""
+    with make_progress_bar(SpinnerColumn(), TextColumn("{task.description}", markup=False), transient=True) as progress:
+        task = progress.add_task("", total=None)
+        page, num_runs, num_without_page = write_gallery(
+            folder, with_pages=with_pages, tell=lambda text: progress.update(task, description=text)
+        )
+    hint = (
+        f"; {num_without_page:,} of them without a page of their own: pages=true writes it" if num_without_page else ""
+    )
+    print(f"{folder}: {num_runs:,} run{'' if num_runs == 1 else 's'}{hint}", file=sys.stderr)
     return page
 
 

@@ -6,6 +6,10 @@ The table holds the random and human returns that papers since Mnih et al. 2015 
 
 from typing import NamedTuple
 
+MIN_INTERVAL_GAMES = 5
+"""Of fewer games no interval of the mean is shown: a bootstrap of two equal games has width 0, and one of three is just
+their least and greatest, since every 27th resample is three times the least (n^-n, against the 2.5 % of each side)."""
+
 
 class ReferenceReturns(NamedTuple):
     """Mean raw returns of random play and of a professional human tester on one game."""

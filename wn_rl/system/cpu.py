@@ -3,6 +3,7 @@
 import ctypes
 import os
 import platform
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from wn_rl.system.control_groups import list_control_groups, read_text
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _LARGEST_MMAP_THRESHOLD = 2**25  # that glibc accepts
 _KEPT_BYTES = 2**30
+_SECONDS_BETWEEN_TRIMS = 60.0
 
 
 def count_cores(*, root: Path = Path("/")) -> int:
@@ -62,7 +64,28 @@ def use_processor(num_threads: int) -> None:
     between, and an update of 128 samples spends a tenth of its time on pages that the system clears for it.
     """
     torch.set_num_threads(num_threads)
-    if platform.libc_ver()[0] == "glibc":
-        libc = ctypes.CDLL(None)
+    libc = _load_glibc()
+    if libc is not None:
         libc.mallopt(_M_MMAP_THRESHOLD, _LARGEST_MMAP_THRESHOLD)
         libc.mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
+
+
+def _load_glibc() -> ctypes.CDLL | None:
+    return ctypes.CDLL(None) if platform.libc_ver()[0] == "glibc" else None
+
+
+class FreedMemory:
+    """Gives freed memory back to the system after all, once a minute.
+
+    PyTorch asks for aligned blocks, which glibc (before 2.38) often does not find again when they are free: a run whose
+    minibatches come and go in many sizes would hold gigabytes more every hour, of which it uses a quarter of one.
+    """
+
+    def __init__(self) -> None:
+        self._libc, self._last = _load_glibc(), time.monotonic()
+
+    def give_back(self) -> None:
+        """Do it, if it is due; it takes some milliseconds."""
+        if self._libc is not None and time.monotonic() - self._last >= _SECONDS_BETWEEN_TRIMS:
+            self._libc.malloc_trim(0)
+            self._last = time.monotonic()

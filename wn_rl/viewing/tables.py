@@ -12,6 +12,7 @@ from rich.console import Console, ConsoleOptions
 from rich.table import Table
 from rich.text import Text
 
+from wn_rl.runs.scores import MIN_INTERVAL_GAMES
 from wn_rl.viewing.status_display import flow, format_return
 
 
@@ -43,7 +44,8 @@ class EvaluationLine:
 
     def _describe(self) -> list[str]:
         row = self.row
-        pieces = [f"mean {format_return(row['mean'])} {_format_interval(row)}"]
+        interval = f" [{format_return(row['ci95_low'])}, {format_return(row['ci95_high'])}]"
+        pieces = [f"mean {format_return(row['mean'])}{interval if row['episodes'] >= MIN_INTERVAL_GAMES else ''}"]
         if row["human_normalized"] is not None:
             pieces.append(f"human-normalized {row['human_normalized']:.2f}")
         pieces += [
@@ -79,7 +81,7 @@ def print_evaluation_table(row: Mapping[str, Any], console: Console | None = Non
 def _make_rows(row: Mapping[str, Any]) -> list[tuple[Text, Text, Text]]:
     human_normalized = row["human_normalized"]
     texts = [
-        ("mean return", format_return(row["mean"]), f"95 % interval {_format_interval(row)}"),
+        ("mean return", format_return(row["mean"]), _describe_interval(row)),
         ("median", format_return(row["median"]), ""),
         ("lowest", format_return(row["min"]), ""),
         ("highest", format_return(row["max"]), ""),
@@ -97,8 +99,10 @@ def _make_rows(row: Mapping[str, Any]) -> list[tuple[Text, Text, Text]]:
     return [(Text(name), Text(value), Text(remark)) for name, value, remark in texts]  # no markup in brackets
 
 
-def _format_interval(row: Mapping[str, Any]) -> str:
-    return f"[{format_return(row['ci95_low'])}, {format_return(row['ci95_high'])}]"
+def _describe_interval(row: Mapping[str, Any]) -> str:
+    if row["episodes"] < MIN_INTERVAL_GAMES:
+        return f"no interval of fewer than {MIN_INTERVAL_GAMES} games"
+    return f"95 % interval [{format_return(row['ci95_low'])}, {format_return(row['ci95_high'])}]"
 
 
 def count_games(num_episodes: int) -> str:

@@ -3,7 +3,7 @@
 import itertools
 from typing import Any
 
-from wn_rl.runs.scores import REFERENCE_RETURNS, compute_human_normalized_score
+from wn_rl.runs.scores import MIN_INTERVAL_GAMES, REFERENCE_RETURNS, compute_human_normalized_score
 from wn_rl.viewing.pages.run_reader import STEPS_COLUMN, Columns, Evaluation, RunFolder
 
 SPEED_COLUMN, EVALUATION_SECONDS_COLUMN = "speed/agent_steps_per_second", "speed/evaluation_seconds"
@@ -63,6 +63,15 @@ def make_charts(run: RunFolder) -> list[dict[str, Any]]:
     return [chart for chart in charts if any(series["steps"] for series in chart["series"])]
 
 
+def describe_metric(column: str) -> str:
+    """A metric's name for readers: of ``train/loss`` "Loss", of ``weights/conv1/v_norm_mean`` "‖v‖, mean: conv1"."""
+    if not column.startswith("weights/"):
+        return TITLES.get(column, (column, ""))[0]
+    layer, _, statistic = column.removeprefix("weights/").rpartition("/")
+    title = WEIGHT_TITLES.get(statistic, (statistic.replace("_", " ").capitalize(), ""))[0]
+    return f"{title}: {layer}" if layer else title
+
+
 def make_training_series(metrics: Columns, column: str, name: str, max_points: int = MAX_POINTS) -> Series:
     """One column over agent steps; beyond ``max_points`` each point is the mean of as many neighbors as needed."""
     pairs = [
@@ -79,14 +88,14 @@ def make_training_series(metrics: Columns, column: str, name: str, max_points: i
 
 
 def make_evaluation_series(evaluations: list[Evaluation], name: str) -> Series:
-    """Means with their intervals."""
+    """Means with their intervals, None where there is none."""
     return {
         "name": name,
         "marks": True,
         "steps": [row.agent_steps for row in evaluations],
         "y": [_round(row.mean) for row in evaluations],
-        "low": [_round(row.mean if row.ci95_low is None else row.ci95_low) for row in evaluations],
-        "high": [_round(row.mean if row.ci95_high is None else row.ci95_high) for row in evaluations],
+        "low": [None if row.ci95_low is None else _round(row.ci95_low) for row in evaluations],
+        "high": [None if row.ci95_high is None else _round(row.ci95_high) for row in evaluations],
     }
 
 
@@ -96,7 +105,10 @@ def make_human_series(game: str, evaluations: list[Evaluation], name: str) -> Se
     if compute_human_normalized_score(game, 0.0) is None:
         return {**series, "steps": [], "y": [], "low": [], "high": []}
     for key in ("y", "low", "high"):
-        series[key] = [_round(100 * (compute_human_normalized_score(game, value) or 0.0)) for value in series[key]]
+        series[key] = [
+            None if value is None else _round(100 * (compute_human_normalized_score(game, value) or 0.0))
+            for value in series[key]
+        ]
     return series
 
 
@@ -135,8 +147,9 @@ def _make_learning_chart(run: RunFolder) -> dict[str, Any]:
     references = REFERENCE_RETURNS.get(run.game)
     return {
         "id": "learning",
-        "title": "Return per agent step",
-        "note": "undiscounted, unclipped score of whole games; bars and band: 95 % bootstrap interval of the mean",
+        "title": "Return",
+        "note": "undiscounted, unclipped score of whole games; bars and band: 95 % bootstrap interval of the mean,"
+        f" from {MIN_INTERVAL_GAMES} games on",
         "series": [
             {**make_evaluation_series(while_training, "evaluation mean")},
             {**training, "color": 1},

@@ -1,49 +1,58 @@
-"""The page of many runs: sorted, laid over each other, and where their settings differ."""
+"""The page of many runs: sorted, grouped, laid over each other, and where their settings differ."""
 
 import os
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
-from urllib.parse import quote
+from typing import Any, NamedTuple
+
+from markupsafe import Markup
 
 from wn_rl.errors import ConfigurationError
-from wn_rl.runs.layout import METRICS_FILE, PAGE_FILE
-from wn_rl.viewing.pages.curves import compute_hours, make_evaluation_series, make_human_series, make_training_series
-from wn_rl.viewing.pages.formatting import format_setting
-from wn_rl.viewing.pages.run_page import PLACES, get_last_evaluation, write_run_page
-from wn_rl.viewing.pages.run_reader import RunFolder, is_run_folder, make_unreadable, read_run_folder
+from wn_rl.runs.layout import PAGE_FILE
+from wn_rl.viewing.pages.curves import describe_metric
+from wn_rl.viewing.pages.gallery_run import COLUMNS, MAIN, GalleryRun, describe_run, find_change, share_points
+from wn_rl.viewing.pages.run_page import write_run_page
+from wn_rl.viewing.pages.run_reader import identify, is_run_folder
 from wn_rl.viewing.pages.templating import escape_json, render, write_page
-from wn_rl.viewing.pages.video_files import Video
 
 MAX_DEPTH = 4  # runs/sweeps/<time>/<run>, and one more
-MAX_POINTS = 250
-SCRIPTS = ["plotting.js", "chart.js", "refresh.js", "gallery.js"]
-NO_DIFFERENCE = (*PLACES, "name")
-"""Settings that say where a run lies, not what it is."""
-ABOUT = ("preset", "protocol.name")
-"""What is told under a run's name."""
+SCRIPTS = [
+    "plotting.js",
+    "saving.js",
+    "chart.js",
+    "refresh.js",
+    "statistics.js",
+    "gallery_table.js",
+    "gallery_curves.js",
+    "gallery.js",
+]
+MAX_SETTINGS, MAX_METRICS = 200, 1000
+"""That runs differ in, and that there are curves of; more are a stranger's."""
+SECONDS, RUNS_PER_SECOND = 5, 20
+"""After which a served gallery asks for itself anew: five, and one more for each twenty runs."""
+NOT_SHOWN = ("training", "normalizer")
+"""Columns that have to be asked for: with them the table is wider than a laptop's screen."""
 
-CURVES = {
-    "evaluation": "Evaluation return",
-    "human": "Human-normalized score",
-    "train/mean_return": "Training return",
-    "train/loss": "Loss",
-    "train/max_q_value": "Q-values",
-    "speed/agent_steps_per_second": "Speed",
-}
+
+class WrittenGallery(NamedTuple):
+    """A gallery on disk: its page, the runs in it, and how many of those have no page of their own."""
+
+    page: Path
+    num_runs: int
+    num_without_page: int
 
 
-def find_run_folders(folder: Path) -> list[Path]:
-    """Every run folder below, itself included, down to four levels.
+def find_run_folders(folder: Path, tell: Callable[[str], None] = lambda text: None) -> list[Path]:
+    """Every run folder below, itself included, down to four levels; ``tell`` hears how far it has come.
 
     Raises:
         ConfigurationError: there is none.
     """
-    found = []
-    for path, names, _ in os.walk(folder):
+    found: list[Path] = []
+    for number, (path, names, _) in enumerate(os.walk(folder)):
+        tell(f"looking for runs in {folder}: {len(found):,} in {number:,} folders")
         here = Path(path)
         if is_run_folder(here):
             found.append(here)
@@ -58,7 +67,7 @@ def find_run_folders(folder: Path) -> list[Path]:
 
 def find_linked_folders(folder: Path) -> list[Path]:
     """The links to folders within the same depth: they are not followed, since they may lead anywhere."""
-    found = []
+    found: list[Path] = []
     for path, names, _ in os.walk(folder):
         here = Path(path)
         found += [here / name for name in names if (here / name).is_symlink()]
@@ -68,113 +77,80 @@ def find_linked_folders(folder: Path) -> list[Path]:
     return sorted(found)
 
 
-def write_gallery(folder: Path) -> Path:
-    """Write ``index.html`` into a folder of runs, and the pages of its runs, to which it leads.
+def write_gallery(folder: Path, *, with_pages: bool, tell: Callable[[str], None] = lambda text: None) -> WrittenGallery:
+    """Write ``index.html`` into a folder of runs, and with ``with_pages`` the pages of its runs.
 
     Raises:
         ConfigurationError: no run is there, or the page of all cannot be written.
     """
     problems = {}
-    for run_folder in find_run_folders(folder):
+    run_folders = find_run_folders(folder, tell)
+    for number, run_folder in enumerate(run_folders if with_pages else []):
+        tell(f"writing page {number + 1:,} of {len(run_folders):,}")
         try:
             write_run_page(run_folder)
         except ConfigurationError as error:
             problems[run_folder] = str(error)
-    return write_page(folder, render_gallery(folder, live=False, problems=problems))
+    page = write_page(folder, render_gallery(folder, live=False, problems=problems, tell=tell))
+    num_without_page = sum(not (run_folder / PAGE_FILE).is_file() for run_folder in run_folders)
+    return WrittenGallery(page, len(run_folders), num_without_page)
 
 
-def render_gallery(folder: Path, *, live: bool, problems: Mapping[Path, str] = MappingProxyType({})) -> str:
+def render_gallery(
+    folder: Path, *, live: bool, problems: Mapping[Path, str] = MappingProxyType({}),
+    tell: Callable[[str], None] = lambda text: None,
+) -> str:  # fmt: skip
     """The page as text; ``live`` makes it refresh itself, which needs the server.
 
-    Whatever is wrong with a run is a line beside that run, as are ``problems``.
+    Runs come newest first. Whatever is wrong with a run is a line beside that run, as are ``problems``.
     """
-    found = [_describe(path, path.relative_to(folder).as_posix()) for path in find_run_folders(folder)]
-    runs, rows, curves = zip(*found, strict=True)
-    for run in runs:
-        run.problems.extend(problem for path, problem in problems.items() if path == run.folder)
+    paths = sorted(find_run_folders(folder, tell), key=_get_age)
+    runs = []
+    for number, (path, limits) in enumerate(zip(paths, share_points(len(paths)), strict=True)):
+        tell(f"reading run {number + 1:,} of {len(paths):,}")
+        own = tuple(problem for place, problem in problems.items() if place == path)
+        is_linked = live or (path / PAGE_FILE).is_file()
+        label = path.relative_to(folder).as_posix()
+        runs.append(describe_run(path, label, identify(path), limits, own, is_linked))
     return render(
-        "gallery.html", SCRIPTS, live=live, rows=rows, games=sorted({run.game for run in runs}),
-        name=folder.resolve().name, differences=compare_settings([run.settings for run in runs]), curves=CURVES,
-        written=f"{datetime.now():%Y-%m-%d %H:%M}",
-        data={"runs": curves, "curves": CURVES},
+        "gallery.html", SCRIPTS, refresh_seconds=SECONDS + len(runs) // RUNS_PER_SECOND if live else None,
+        num_runs=len(runs), name=folder.resolve().name, written=f"{datetime.now():%Y-%m-%d %H:%M}",
+        data=_join_data(runs),
     )  # fmt: skip
 
 
-def compare_settings(settings: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Settings in which runs differ: key, the runs' values as text, and which of them are not the most frequent.
+def compare_settings(settings: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]:
+    """Settings in which runs differ, at most 200, those that most runs have.
 
-    What a run lacks is None.
+    Returns:
+        of each its "key", the "texts" that it has, and "of" each run the number of its text; −1 where it lacks it.
     """
-    keys = dict.fromkeys(key for one in settings for key in one if key not in NO_DIFFERENCE)
+    keys = dict.fromkeys(key for one in settings for key in one)
     differences = []
     for key in keys:
-        values = [format_setting(one[key]) if key in one else None for one in settings]
+        values = [one.get(key) for one in settings]
+        texts = list(dict.fromkeys(value for value in values if value is not None))
         if len(set(values)) > 1:
-            usual = Counter(values).most_common(1)[0][0]
-            differences.append({"key": key, "values": values, "is_unusual": [value != usual for value in values]})
+            numbers = {text: number for number, text in enumerate(texts)}
+            of = [-1 if value is None else numbers[value] for value in values]
+            differences.append({"key": key, "texts": texts, "of": of})
+    if len(differences) > MAX_SETTINGS:
+        differences = sorted(differences, key=lambda one: one["of"].count(-1))[:MAX_SETTINGS]
     return differences
 
 
-def _describe(path: Path, label: str) -> tuple[RunFolder, dict[str, Any], dict[str, Any]]:
-    """A run with its row and its curves."""
-    run = read_run_folder(path)
-    try:
-        curves = _make_curves(run, label)
-        escape_json(curves)  # which must not fail for all runs together
-        return run, _make_row(run, label), curves
-    except Exception as error:  # whatever a stranger's files lead to is said beside that run
-        empty = make_unreadable(path, error)
-        return empty, _make_row(empty, label), _make_curves(empty, label)
+def _get_age(path: Path) -> tuple[float, Path]:
+    changed = find_change(path)
+    return (0.0 if changed is None else -changed.timestamp()), path
 
 
-def _make_row(run: RunFolder, label: str) -> dict[str, Any]:
-    last = get_last_evaluation(run)
-    best = max((row.mean for row in run.evaluations), default=None)
-    hours = compute_hours(run.metrics)["hours"]
-    returns = [value for value in run.metrics.get("train/mean_return", []) if value is not None]
-    poster = _find_poster(run.videos)
-    return {
-        "label": label,
-        "url": quote(os.fsencode(f"./{label}/{PAGE_FILE}")),
-        "poster": None if poster is None else quote(os.fsencode(f"./{label}/")) + poster,
-        "problems": run.problems,
-        "game": run.game,
-        "normalizer": run.settings.get("normalizer"),
-        "about": ", ".join(str(run.settings[key]) for key in ABOUT if run.settings.get(key) is not None),
-        "seed": run.settings.get("seed"),
-        "agent_steps": run.agent_steps,
-        "last": last,
-        "best": best,
-        "training": returns[-1] if returns else None,
-        "hours": hours[-1] if hours else None,
-        "changed": _find_change(run),
-    }
-
-
-def _find_poster(videos: list[Video]) -> str | None:
-    """Of the agent that had learned longest."""
-    with_poster = [video for video in videos if video.poster is not None]
-    return max(with_poster, key=lambda video: video.agent_steps or 0).poster_url if with_poster else None
-
-
-def _find_change(run: RunFolder) -> datetime | None:
-    try:
-        return datetime.fromtimestamp((run.folder / METRICS_FILE).stat().st_mtime)
-    except (OSError, OverflowError, ValueError):
-        return None
-
-
-def _make_curves(run: RunFolder, label: str) -> dict[str, Any]:
-    changed = _find_change(run)
-    of_training = [row for row in run.evaluations if row.is_of_training]
-    curves = {name: make_training_series(run.metrics, name, label, MAX_POINTS) for name in CURVES if "/" in name}
-    curves["evaluation"] = make_evaluation_series(of_training, label)
-    curves["human"] = make_human_series(run.game, of_training, label)
-    return {
-        "name": label,
-        "game": run.game,
-        "changed": 0 if changed is None else changed.timestamp(),
-        "frames_per_agent_step": run.frames_per_agent_step,
-        "hours": compute_hours(run.metrics),
-        "curves": curves,
-    }
+def _join_data(runs: list[GalleryRun]) -> Markup:
+    """What the script draws: the runs' own JSON, and what they have in common."""
+    metrics = list(dict.fromkeys([*MAIN, *(name for run in runs for name in run.metrics)]))[:MAX_METRICS]
+    known = {name for run in runs for name in run.metrics}
+    common = escape_json({
+        "columns": [[key, title, key not in NOT_SHOWN] for key, title in COLUMNS.items()],
+        "metrics": {name: describe_metric(name) for name in metrics if name in known},
+        "settings": compare_settings([run.settings for run in runs]),
+    })  # fmt: skip
+    return Markup('{"runs":[') + Markup(",").join(run.data for run in runs) + Markup("],") + common[1:]

@@ -14,7 +14,7 @@ from wn_rl.viewing.pages.formatting import (
     format_score,
 )
 from wn_rl.viewing.pages.run_reader import Evaluation, RunFolder, make_unreadable, read_run_folder
-from wn_rl.viewing.pages.templating import render, write_page
+from wn_rl.viewing.pages.templating import escape_json, render, write_page
 from wn_rl.viewing.pages.video_files import Video, VideoGroups, group_videos
 
 GROUPS = {"": "Run", "protocol": "Protocol", "network": "Network", "optimizer": "Optimizer", "replay": "Replay",
@@ -22,7 +22,9 @@ GROUPS = {"": "Run", "protocol": "Protocol", "network": "Network", "optimizer": 
 PLACES = ("run_dir", "resume", "sweep", "logger.run_dir", "logger.save_dir", "logger.tracking_uri")
 """Settings that say where the run lay on its machine: nobody else's business, and wrong where it was moved."""
 
-SCRIPTS = ["plotting.js", "chart.js", "refresh.js", "run.js"]
+SCRIPTS = ["plotting.js", "saving.js", "chart.js", "refresh.js", "run.js"]
+SECONDS = 5
+"""After which a served page asks for itself anew."""
 
 
 def write_run_page(folder: Path) -> Path:
@@ -47,12 +49,13 @@ def _render(run: RunFolder, *, live: bool) -> str:
     charts, hours = make_charts(run), compute_hours(run.metrics)
     groups = group_videos(run.videos)
     return render(
-        "run.html", SCRIPTS, live=live, run=run, name=run.folder.resolve().name, tiles=_make_tiles(run, hours),
-        charts=charts, has_hours=len(hours["hours"]) > 0, galleries=_make_galleries(groups),
+        "run.html", SCRIPTS, refresh_seconds=SECONDS if live else None, run=run,
+        name=run.folder.resolve().name, tiles=_make_tiles(run, hours), charts=charts,
+        has_hours=len(hours["hours"]) > 0, galleries=_make_galleries(groups),
         stages=groups.stages, settings=group_settings(run.settings), provenance=run.provenance,
         evaluations=list(reversed(run.evaluations)), progress=_compute_progress(run),
         written=f"{datetime.now():%Y-%m-%d %H:%M}",
-        data={"charts": charts, "hours": hours, "frames_per_agent_step": run.frames_per_agent_step},
+        data=escape_json({"charts": charts, "hours": hours, "frames_per_agent_step": run.frames_per_agent_step}),
     )  # fmt: skip
 
 

@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from wn_rl.runs.configuration_file import follow_references, read_configuration
-from wn_rl.runs.layout import CONFIG_FILE, EVALUATIONS_FILE, METRICS_FILE, PROVENANCE_FILE, VIDEOS_FOLDER
+from wn_rl.runs.layout import (
+    CONFIG_FILE,
+    EVALUATIONS_FILE,
+    METRICS_FILE,
+    PAGE_FILE,
+    PROVENANCE_FILE,
+    VIDEOS_FOLDER,
+)
+from wn_rl.runs.scores import MIN_INTERVAL_GAMES
 from wn_rl.system.files import read_limited
 from wn_rl.viewing.pages.video_files import Video, find_videos
 
@@ -28,7 +36,10 @@ _Content = TypeVar("_Content")
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """One line of evaluations.jsonl; what it does not say, or says in another type, is None."""
+    """One line of evaluations.jsonl; what it does not say, or says in another type, is None.
+
+    So is the interval of fewer than five games, which says nothing.
+    """
 
     agent_steps: int
     mean: float
@@ -94,6 +105,20 @@ class RunFolder:
 def is_run_folder(folder: Path) -> bool:
     """Whether training has written here."""
     return any((folder / name).is_file() for name in (CONFIG_FILE, METRICS_FILE, EVALUATIONS_FILE))
+
+
+def identify(folder: Path) -> tuple[Any, ...]:
+    """What changes when anything changes that a page shows of a run: which file each is, its size and its time."""
+    names = (CONFIG_FILE, METRICS_FILE, EVALUATIONS_FILE, PROVENANCE_FILE, VIDEOS_FOLDER, PAGE_FILE)
+    return tuple(_identify_file(folder / name) for name in names)
+
+
+def _identify_file(path: Path) -> tuple[int, ...]:
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        return ()
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def read_run_folder(folder: Path) -> RunFolder:
@@ -200,6 +225,9 @@ def _make_evaluation(values: dict[str, Any]) -> Evaluation:
         raise ValueError("no mean or no agent_steps")
     optional = ("ci95_low", "ci95_high", "median", "min", "max", "episodes", "mean_agent_steps",
                 "human_normalized", "epsilon", "seed")  # fmt: skip
+    episodes = _as_number(values.get("episodes"))
+    if episodes is not None and episodes < MIN_INTERVAL_GAMES:
+        values = {**values, "ci95_low": None, "ci95_high": None}
     return Evaluation(
         agent_steps=int(agent_steps), mean=mean, protocol=str(values.get("protocol", ""))[:MAX_NAME],
         source=str(values.get("source", ""))[:MAX_NAME], **{name: _as_number(values.get(name)) for name in optional},

@@ -1,4 +1,4 @@
-"""Pages while a run goes on: made anew from its files on every request, served to who has the address."""
+"""Pages while a run goes on: made anew when its files change, served to who has the address."""
 
 import contextlib
 import hmac
@@ -17,8 +17,7 @@ from werkzeug.wrappers import Request, Response
 
 from wn_rl.errors import ConfigurationError
 from wn_rl.runs.layout import PAGE_FILE
-from wn_rl.viewing.pages.gallery import render_gallery
-from wn_rl.viewing.pages.run_page import render_run_page
+from wn_rl.viewing.pages.page_cache import PageCache
 from wn_rl.viewing.pages.run_reader import is_run_folder
 
 LOCAL_HOSTS = ["127.0.0.1", "localhost"]
@@ -59,6 +58,7 @@ class PageApplication:
 
     def __init__(self, folder: Path, secret: str, *, trusted_hosts: list[str] | None) -> None:
         self._folder, self._secret, self._trusted_hosts = folder.resolve(), secret, trusted_hosts
+        self._pages = PageCache()
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         request = Request(environ)
@@ -76,7 +76,7 @@ class PageApplication:
         if path.is_dir():
             if not request.path.endswith(("/", PAGE_FILE)):
                 return redirect(f"./{quote(request.path.rpartition('/')[2])}/")  # what the page names lies below it
-            return self._send_page(path)
+            return self._send_page(path, request)
         if path.suffix not in SERVED or not path.is_file():
             raise NotFound
         return send_file(path, request.environ, conditional=True)
@@ -98,16 +98,21 @@ class PageApplication:
             raise NotFound
         return path
 
-    def _send_page(self, folder: Path) -> Response:
-        if is_run_folder(folder):
-            page = render_run_page(folder, live=True)
-        elif folder == self._folder:
-            page = render_gallery(folder, live=True)
-        else:
+    def _send_page(self, folder: Path, request: Request) -> Response:
+        if not is_run_folder(folder) and folder != self._folder:
             raise NotFound
-        response = Response(page.encode("utf-8", "replace"), mimetype="text/html")
-        response.headers["Cache-Control"] = "no-store"
-        return response
+        try:
+            page = self._pages.get(folder)
+        except ConfigurationError as error:  # its last run was moved away
+            raise NotFound from error
+        is_compressed = request.accept_encodings.quality("gzip") > 0
+        response = Response(page.compressed if is_compressed else page.plain, mimetype="text/html")
+        if is_compressed:
+            response.content_encoding = "gzip"
+        response.vary.add("Accept-Encoding")
+        response.headers["Cache-Control"] = "private, no-cache"  # kept by the browser alone, which asks each time
+        response.set_etag(page.tag, weak=True)  # one for both encodings
+        return response.make_conditional(request)
 
 
 class _QuietHandler(WSGIRequestHandler):

@@ -23,7 +23,7 @@ MAX_PAGE_BYTES = 2**27
 _TEMPLATES = Path(__file__).resolve().parent / "templates"
 
 
-def render(template: str, scripts: list[str], *, data: dict[str, Any], live: bool, **values: Any) -> str:
+def render(template: str, scripts: list[str], *, data: Markup, refresh_seconds: int | None, **values: Any) -> str:
     """One page from a template in ``templates/``.
 
     The page may run this one script and load pictures and videos from its own place, and nothing else (a content
@@ -32,15 +32,16 @@ def render(template: str, scripts: list[str], *, data: dict[str, Any], live: boo
     Args:
         template: HTML; every value is escaped where it is put in.
         scripts: JavaScript files that are joined to the page's script.
-        data: what the script draws; finite numbers only.
-        live: whether the page is served and is to refresh itself.
+        data: what the script draws, as ``escape_json`` makes it.
+        refresh_seconds: after which a served page asks for itself anew; None: it does not.
         values: what the template shows.
     """
     script = "\n".join((_TEMPLATES / name).read_text(encoding="utf-8") for name in scripts)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return _make_environment().get_template(template).render(
         generator=Markup(GENERATOR), style=Markup((_TEMPLATES / "page.css").read_text(encoding="utf-8")),
-        script=Markup(script), script_digest=digest, data=escape_json(data), live=live, **values,
+        script=Markup(script), script_digest=digest, data=data, refresh_seconds=refresh_seconds,
+        **values,
     )  # fmt: skip
 
 

@@ -1,13 +1,20 @@
 // A line chart as SVG: drawn anew at each width, read by mouse, finger and arrow keys, with a table behind it.
-// A library for this is larger than all of a page's data; these are the few things that a page needs.
+// uPlot draws on a canvas, of which no SVG can be taken, and Observable Plot with its D3 is half a megabyte in each page,
+// without intervals that are missing, curves that are hidden and values that keys read: these would be written here anyway.
 
+const MAX_READ = 8;  // curves whose values are read at once: those nearest to the pointer
+let numCharts = 0;
 const MARGIN = { top: 12, right: 14, bottom: 30, left: 52 };
 
 class Chart {
   // spec: { title, note, unit, series: [{ name, steps, y, low, high, color, marks, line, smooth, source }], references }
+  // A series that isConverted has the axis's own values for steps; low and high are null where there is no interval.
   // source: { hours, frames_per_agent_step }, that of a series where it has one of its own.
-  constructor(parent, spec, source, { height = 220, axis = "steps" } = {}) {
-    Object.assign(this, { spec, source, height, axis, hidden: new Set(), isLog: false, cursor: null });
+  // range: from where to where of the axis, or null: all; zoom is told another that the user has drawn.
+  constructor(parent, spec, source, { height = 220, axis = "steps", smoothing = 2, range = null, zoom = null } = {}) {
+    Object.assign(this, { spec, source, height, axis, smoothing, range, hidden: new Set(), isLog: false, cursor: null });
+    this.zoom = zoom ?? ((range) => this.set({ range }));
+    this.clip = `clip-${numCharts++}`;
     this.figure = make("figure", { class: "chart card", "data-chart": spec.id });
     this.plot = make("div", { class: "plot" });
     this.tooltip = make("div", { class: "tooltip", role: "status", hidden: "" });
@@ -16,7 +23,9 @@ class Chart {
     const isPositive = spec.series.every((series) => series.y.every((value) => value > 0));
     if (isPositive && spec.series.some((series) => series.smooth)) caption.append(this.makeLogButton());
     this.table = this.makeTable();
-    this.figure.append(caption, this.plot, this.legend, this.table);
+    this.whole = make("button", { type: "button", class: "whole", hidden: "" }, ["Whole range"]);
+    this.whole.addEventListener("click", () => this.zoom(null));
+    this.figure.append(caption, this.plot, this.legend, this.makeTools());
     parent.append(this.figure);
     this.makeLegend();
     new ResizeObserver(() => this.draw()).observe(this.plot);
@@ -49,6 +58,15 @@ class Chart {
     }
   }
 
+  makeTools() {
+    const tools = ["CSV", "SVG"].map((kind) => {
+      const button = make("button", { type: "button", "aria-label": `Download ${this.spec.title} as ${kind}` }, [kind]);
+      button.addEventListener("click", () => (kind === "CSV" ? saveCSV(this) : saveSVG(this)));
+      return button;
+    });
+    return make("div", { class: "below" }, [this.table, this.whole, ...tools]);
+  }
+
   makeTable() {
     const details = make("details", { class: "table" }, [make("summary", {}, ["As a table"])]);
     details.addEventListener("toggle", () => {
@@ -59,17 +77,18 @@ class Chart {
   }
 
   fillTable() {
-    const rows = this.spec.series.flatMap((series) => series.steps.map((steps, place) => [series, steps, place]));
-    const head = ["Curve", "Agent steps", "Value", "Interval"].map((text) => make("th", { scope: "col" }, [text]));
-    const body = rows.map(([series, steps, place]) => make("tr", {}, [
-      series.name, steps.toLocaleString("en"), formatNumber(series.y[place]), this.describeInterval(series, place),
+    const rows = this.shown.flatMap((series) => series.x.map((x, place) => [series, x, place]));
+    const label = AXES[this.axis].label;
+    const head = ["Curve", label[0].toUpperCase() + label.slice(1), "Value", "Interval"].map((text) => make("th", { scope: "col" }, [text]));
+    const body = rows.map(([series, x, place]) => make("tr", {}, [
+      series.name, x.toLocaleString("en"), formatNumber(series.y[place]), this.describeInterval(series, place),
     ].map((text) => make("td", {}, [text]))));
     const table = make("table", {}, [make("thead", {}, [make("tr", {}, head)]), make("tbody", {}, body)]);
     return make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `${this.spec.title}, values` }, [table]);
   }
 
   describeInterval(series, place) {
-    return series.low ? `[${formatNumber(series.low[place])}, ${formatNumber(series.high[place])}]` : "";
+    return series.low && series.low[place] !== null ? `[${formatNumber(series.low[place])}, ${formatNumber(series.high[place])}]` : "";
   }
 
   getNumber(series) { return series.color ?? this.spec.series.indexOf(series); }
@@ -83,9 +102,11 @@ class Chart {
     if (this.table.open) this.table.querySelector(".scroll").replaceChildren(...this.fillTable().childNodes);
   }
 
-  setAxis(axis) {
-    this.axis = axis;
+  // Another axis, smoothing or range.
+  set(changes) {
+    Object.assign(this, changes);
     this.draw();
+    if (this.table.open) this.table.querySelector(".scroll").replaceChildren(...this.fillTable().childNodes);
   }
 
   draw() {
@@ -100,7 +121,14 @@ class Chart {
     })) svg.setAttribute(name, value);
     this.drawAxes(svg, width);
     for (const reference of this.references) this.drawReference(svg, reference, width);
-    for (const series of this.shown) this.drawSeries(svg, series);
+    const inside = draw(svg, "g", this.range === null ? {} : { "clip-path": `url(#${this.clip})` });
+    if (this.range !== null) {
+      const clip = draw(draw(svg, "defs"), "clipPath", { id: this.clip });
+      draw(clip, "rect", { x: MARGIN.left, y: 0, width: this.inner.width, height: this.height });
+    }
+    this.whole.hidden = this.range === null;
+    const fromBack = [...this.shown].sort((a, b) => this.getNumber(b) - this.getNumber(a));  // gray ones hide no other
+    for (const series of fromBack) this.drawSeries(inside, series);
     this.overlay = draw(svg, "g", { "aria-hidden": "true" });
     this.listen(svg);
     const hadFocus = this.plot.contains(document.activeElement);
@@ -114,11 +142,14 @@ class Chart {
     this.shown = this.spec.series.filter((series) => series.steps.length > 0 && !this.hidden.has(series.name));
     for (const series of this.shown) {
       const source = series.source ?? this.source;
-      series.x = series.steps.map((steps) => axis.convert(steps, source));
+      series.x = series.isConverted ? series.steps : series.steps.map((steps) => axis.convert(steps, source));
     }
-    const values = this.shown.flatMap((series) => [...series.y, ...(series.low ?? []), ...(series.high ?? [])]);
+    const first = this.range?.[0] ?? 0;
+    const last = this.range?.[1] ?? (this.shown.reduce((most, series) => Math.max(most, ...series.x.slice(-1)), 0) || 1);
+    const values = this.shown.flatMap((series) => [series.y, series.low ?? [], series.high ?? []].flatMap((numbers) =>
+      numbers.filter((number, place) => number !== null && series.x[place] >= first && series.x[place] <= last)));
     let [low, high] = values.reduce(([a, b], value) => [Math.min(a, value), Math.max(b, value)], [Infinity, -Infinity]);
-    if (low > high) [low, high] = [0, 1];
+    if (low > high) [low, high] = [this.isLog ? 0.1 : 0, 1];
     const reach = Math.max((high - low) * 0.6, Math.abs(high) * 0.02);
     this.references = (this.spec.references ?? []).filter(({ y }) => y > low - reach && y < high + reach);
     for (const { y } of this.references) [low, high] = [Math.min(low, y), Math.max(high, y)];
@@ -128,12 +159,11 @@ class Chart {
       const touchesZero = low >= 0 && low < (high - low) * 0.35;
       [low, high] = [touchesZero ? 0 : low - pad, high + pad];
     }
-    const last = this.shown.reduce((most, series) => Math.max(most, ...series.x.slice(-1)), 0) || 1;
     const inner = { width: width - MARGIN.left - MARGIN.right, height: this.height - MARGIN.top - MARGIN.bottom };
     const scale = this.isLog ? Math.log : (value) => value;
-    this.toX = (x) => MARGIN.left + (x / last) * inner.width;
+    this.toX = (x) => MARGIN.left + ((x - first) / (last - first)) * inner.width;
     this.toY = (y) => MARGIN.top + inner.height * (1 - (scale(y) - scale(low)) / (scale(high) - scale(low)));
-    Object.assign(this, { low, high, last, inner });
+    Object.assign(this, { low, high, first, last, inner });
   }
 
   drawAxes(svg, width) {
@@ -146,7 +176,7 @@ class Chart {
     }
     draw(svg, "line", { class: "axis", x1: MARGIN.left, x2: width - MARGIN.right, y1: bottom, y2: bottom });
     const label = AXES[this.axis].label;
-    const places = findTicks(0, this.last, this.inner.width / 70);
+    const places = findTicks(this.first, this.last, this.inner.width / 70);
     for (const tick of places) {
       const isEnd = this.toX(tick) > width - 40;
       draw(svg, "text", { x: this.toX(tick), y: bottom + 17, "text-anchor": isEnd ? "end" : "middle" }, formatTick(tick, places));
@@ -165,17 +195,18 @@ class Chart {
   drawSeries(svg, series) {
     const color = getColor(this.getNumber(series));
     const group = draw(svg, "g", { "data-series": series.name });
-    const path = (values) => series.x.map((x, place) =>
-      `${place ? "L" : "M"}${this.toX(x).toFixed(1)} ${this.toY(values[place]).toFixed(1)}`).join("");
-    if (series.low && series.line !== false) {
-      const back = [...series.x.keys()].reverse().map((place) =>
-        `L${this.toX(series.x[place]).toFixed(1)} ${this.toY(series.low[place]).toFixed(1)}`).join("");
-      draw(group, "path", { class: "band", d: `${path(series.high)}${back}Z`, style: `fill: ${color}` });
+    const join = (places, values) => places.map((place, number) =>
+      `${number ? "L" : "M"}${this.toX(series.x[place]).toFixed(1)} ${this.toY(values[place]).toFixed(1)}`).join("");
+    const path = (values) => join([...series.x.keys()], values);
+    const known = series.low ? [...series.x.keys()].filter((place) => series.low[place] !== null) : [];
+    if (known.length > 0 && series.line !== false) {
+      const d = `${join(known, series.high)}${join([...known].reverse(), series.low).replace("M", "L")}Z`;
+      draw(group, "path", { class: "band", d, style: `fill: ${color}` });
     }
-    const isSmoothed = series.smooth && series.y.length > 100;
+    const isSmoothed = series.smooth && Math.floor((series.y.length * this.smoothing) / 100) > 0;
     if (isSmoothed) draw(group, "path", { class: "raw", d: path(series.y), style: `stroke: ${color}` });
     if (series.line !== false) {
-      const d = path(isSmoothed ? smooth(series.y) : series.y);
+      const d = path(isSmoothed ? smooth(series.y, this.smoothing) : series.y);
       draw(group, "path", { class: "curve", d, style: `stroke: ${color}`, "stroke-dasharray": getDash(this.getNumber(series)) });
     }
     const space = this.inner.width / Math.max(series.x.length, 1);
@@ -186,7 +217,7 @@ class Chart {
   drawMarks(group, series, color) {
     series.x.forEach((x, place) => {
       const [cx, cy] = [this.toX(x), this.toY(series.y[place])];
-      if (series.low) {
+      if (series.low && series.low[place] !== null) {
         const ends = { y1: this.toY(series.low[place]), y2: this.toY(series.high[place]) };
         draw(group, "line", { class: "whisker", x1: cx, x2: cx, ...ends, style: `stroke: ${color}` });
       }
@@ -199,19 +230,45 @@ class Chart {
   }
 
   listen(svg) {
-    const point = (event) => {
-      const x = event.clientX - svg.getBoundingClientRect().left;
-      this.showCursor(((x - MARGIN.left) / this.inner.width) * this.last);
+    let from = null;  // where the mouse began to draw a range
+    const locate = (event) => {
+      const { left, top } = svg.getBoundingClientRect();
+      const share = (event.clientX - left - MARGIN.left) / this.inner.width;
+      return { x: this.first + Math.min(Math.max(share, 0), 1) * (this.last - this.first), y: event.clientY - top };
     };
-    svg.addEventListener("pointermove", point);
-    svg.addEventListener("pointerdown", point);
+    svg.addEventListener("pointermove", (event) => {
+      const { x, y } = locate(event);
+      if (from === null) this.showCursor(x, y);
+      else this.showRange(from, x);
+    });
+    svg.addEventListener("pointerdown", (event) => {
+      const { x, y } = locate(event);
+      this.showCursor(x, y);
+      if (event.pointerType !== "mouse" || event.button !== 0) return;
+      from = x;
+      svg.setPointerCapture(event.pointerId);
+    });
+    svg.addEventListener("pointerup", (event) => {
+      if (from === null) return;
+      const range = [from, locate(event).x].sort((a, b) => a - b);
+      from = null;
+      if (range[1] - range[0] > (this.last - this.first) / 50) this.zoom(range);
+    });
+    svg.addEventListener("dblclick", () => this.zoom(null));
     svg.addEventListener("pointerleave", () => this.hideCursor());
     svg.addEventListener("blur", () => this.hideCursor());
     svg.addEventListener("keydown", (event) => this.onKey(event));
   }
 
+  showRange(from, to) {
+    const [left, right] = [this.toX(Math.min(from, to)), this.toX(Math.max(from, to))];
+    this.overlay.replaceChildren();
+    draw(this.overlay, "rect", { class: "range", x: left, width: right - left, y: MARGIN.top, height: this.inner.height });
+  }
+
   onKey(event) {
-    const places = [...new Set(this.shown.flatMap((series) => series.x))].sort((a, b) => a - b);
+    const isInside = (x) => x >= this.first && x <= this.last;
+    const places = [...new Set(this.shown.flatMap((series) => series.x))].filter(isInside).sort((a, b) => a - b);
     const step = { ArrowLeft: -1, ArrowRight: 1, PageUp: 10, PageDown: -10 }[event.key];
     if (event.key === "Escape") this.hideCursor();
     if (step === undefined || places.length === 0) return;
@@ -220,9 +277,12 @@ class Chart {
     this.showCursor(places[Math.min(Math.max(now + step, 0), places.length - 1)]);
   }
 
-  // The values nearest to x: a line, a dot on each curve, and the numbers.
-  showCursor(x) {
-    const nearest = this.shown.map((series) => ({ series, place: findNearest(series.x, x) }));
+  // The values nearest to x, of many curves of those nearest to the height y: a line, a dot on each curve, and the numbers.
+  showCursor(x, y = null) {
+    let nearest = this.shown.map((series) => ({ series, place: findNearest(series.x, x) }));
+    const away = ({ series, place }) => Math.abs(this.toY(series.y[place]) - (y ?? MARGIN.top));
+    const numLeftOut = Math.max(nearest.length - MAX_READ, 0);
+    if (numLeftOut > 0) nearest = nearest.sort((a, b) => away(a) - away(b)).slice(0, MAX_READ);
     if (nearest.length === 0) return;
     const distance = ({ series, place }) => Math.abs(series.x[place] - x);
     const closest = nearest.reduce((best, one) => (distance(one) < distance(best) ? one : best));
@@ -233,6 +293,7 @@ class Chart {
     draw(this.overlay, "line", { class: "cursor", x1: left, x2: left, y1: MARGIN.top, y2: MARGIN.top + this.inner.height });
     const lines = nearest.map(({ series, place }) => this.describePoint(series, place));
     this.tooltip.replaceChildren(make("b", {}, [`${formatNumber(cursor)} ${AXES[this.axis].label}`]), ...lines);
+    if (numLeftOut > 0) this.tooltip.append(make("em", {}, [`and ${numLeftOut} more curves`]));
     this.tooltip.hidden = false;
     const width = this.tooltip.offsetWidth;
     const space = this.plot.clientWidth - width;

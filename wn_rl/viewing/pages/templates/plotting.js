@@ -3,6 +3,7 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 const DASHES = ["", "7 4", "2 4", "10 3 2 3"];  // beyond eight curves colors come again, with another stroke
+const NUM_STROKES = 8 * DASHES.length;  // more than that nobody tells apart: they are gray, and named where one points
 
 function make(tag, attributes = {}, children = []) {
   const element = document.createElement(tag);
@@ -19,8 +20,8 @@ function draw(parent, tag, attributes = {}, text = null) {
   return element;
 }
 
-function getColor(number) { return `var(--c${number % 8})`; }
-function getDash(number) { return DASHES[Math.floor(number / 8) % DASHES.length]; }
+function getColor(number) { return number < NUM_STROKES ? `var(--c${number % 8})` : "var(--soft)"; }
+function getDash(number) { return number < NUM_STROKES ? DASHES[Math.floor(number / 8)] : ""; }
 
 function drawSwatch(svg, number) {
   svg.replaceChildren();
@@ -62,9 +63,9 @@ function findPowers(low, high) {
   return ticks.length > 1 ? ticks : [low, Math.sqrt(low * high), high];
 }
 
-// Mean over a window around each point: what noise hides.
-function smooth(values) {
-  const reach = Math.floor(values.length / 50);
+// Mean over a window around each point, which reaches so many percent of the curve to either side: what noise hides.
+function smooth(values, percent) {
+  const reach = Math.floor((values.length * percent) / 100);
   return values.map((_, place) => {
     const near = values.slice(Math.max(0, place - reach), place + reach + 1);
     return near.reduce((sum, value) => sum + value, 0) / near.length;

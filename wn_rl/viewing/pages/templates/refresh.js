@@ -3,6 +3,8 @@
   const seconds = Number(document.querySelector('meta[name="refresh-seconds"]')?.content);
   if (!seconds) return;
   const served = new Map();
+  let tag = null;
+  let isWaiting = false;  // whether something new is not shown yet, since one looks at what is there
   const remember = (from) => {
     for (const part of from.querySelectorAll("[data-live]")) served.set(part.id, part.innerHTML);
   };
@@ -31,10 +33,14 @@
   function takeOver(fresh) {
     const text = fresh.getElementById("data").textContent;
     let hasChanged = document.getElementById("data").textContent !== text;
+    isWaiting = false;
     for (const part of fresh.querySelectorAll("[data-live]")) {
       if (served.get(part.id) === part.innerHTML) continue;
       const here = document.getElementById(part.id);
-      if (isWatched(here)) continue;
+      if (isWatched(here)) {
+        isWaiting = true;
+        continue;
+      }
       replaceContent(here, part);
       served.set(part.id, part.innerHTML);
       hasChanged = true;
@@ -46,8 +52,10 @@
 
   async function refresh() {
     try {
-      const answer = await fetch(location.href, { cache: "no-store" });
-      if (answer.ok) takeOver(new DOMParser().parseFromString(await answer.text(), "text/html"));
+      const answer = await fetch(location.href, { cache: "no-cache" });  // which is answered in a line if nothing has changed
+      const isNew = answer.headers.get("ETag") !== tag;
+      if (answer.ok) tag = answer.headers.get("ETag");
+      if (answer.ok && (isNew || isWaiting)) takeOver(new DOMParser().parseFromString(await answer.text(), "text/html"));
     } catch {
       // The server was stopped: what is shown stays.
     }

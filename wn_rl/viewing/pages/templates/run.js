@@ -3,6 +3,13 @@
   const FIRST = ["learning", "human", "train/loss", "train/max_q_value"];
   let axis = "steps";
   let charts = [];
+  let range = null;
+  let smoothing = 2;
+
+  function zoom(wanted) {
+    range = wanted;
+    for (const chart of charts) chart.set({ range });
+  }
 
   const describe = (spec) => [spec.id, ...spec.series.map((series) => `${series.name} ${series.steps.length > 0}`)].join();
 
@@ -16,7 +23,7 @@
     more.replaceChildren();
     charts = data.charts.map((spec) => {
       const isWide = spec.id === "learning";
-      const chart = new Chart(FIRST.includes(spec.id) ? first : more, spec, data, { height: isWide ? 340 : 210, axis });
+      const chart = new Chart(FIRST.includes(spec.id) ? first : more, spec, data, { height: isWide ? 340 : 210, axis, smoothing, range, zoom });
       chart.figure.classList.toggle("wide", isWide);
       return chart;
     });
@@ -25,9 +32,14 @@
     document.querySelector('#axis [data-axis="hours"]').hidden = data.hours.hours.length === 0;
   }
 
+  document.getElementById("smoothing").addEventListener("change", (event) => {
+    smoothing = Number(event.target.value);
+    for (const chart of charts) chart.set({ smoothing });
+  });
   listenToAxis((chosen) => {
     axis = chosen;
-    for (const chart of charts) chart.setAxis(axis);
+    range = null;
+    for (const chart of charts) chart.set({ axis, range });
   });
 
   // All videos of a row at once, from the beginning.
