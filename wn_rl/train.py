@@ -13,6 +13,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from wn_rl.app.command_line import run_command
+from wn_rl.app.default_preset import ON_A_PROCESSOR
 from wn_rl.app.sweeps import tell_sweep, train_job
 from wn_rl.envs.games import resolve_game
 from wn_rl.errors import ConfigurationError
@@ -41,6 +42,8 @@ def main(config: DictConfig) -> float | None:
 
     if config.resume is None:
         run = runs.start_run(config, preset=told.runtime.choices.get("preset"))
+        if told.overrides.task[:1] == [f"preset={ON_A_PROCESSOR}"]:  # where nobody named one
+            print(f"preset={ON_A_PROCESSOR}, which learns most per hour without a GPU; preset=dopamine is for days")
     else:
         folder = Path(text("resume", config.resume))
         run = runs.resume_run(config, overrides=list(told.overrides.task), folder=folder)

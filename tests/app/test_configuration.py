@@ -317,10 +317,17 @@ def test_what_was_found_by_itself_is_written_as_if_given(tmp_path: Path) -> None
                     "target_period_updates": 10_000, "exploration.final_epsilon": 0.1, "protocol.name": "nature"}),
         ("quick", {"replay.n_step": 3, "optimizer._target_": "torch.optim.Adam", "protocol.name": "machado"}),
         ("dopamine", {"learning_rate": 6.25e-5, "replay.n_step": 1, "normalizer": "weight_norm"}),
+        ("iqn", {"network.num_taus": 64, "network.num_acting_taus": 32, "optimizer.eps": 3.125e-4, "replay.n_step": 3}),
+        ("rainbow", {"network.num_atoms": 51, "network.noisy": True, "replay.final_importance_exponent": 1.0}),
+        ("btr", {"network.impala_widths": [32, 64, 64], "batch_size": 256, "replay.gamma": 0.997}),
+        ("strong", {"network.torso": "impala_small", "munchausen": True, "final_learning_rate": 6e-5}),
+        ("pqn", {"normalizer": "layer_norm", "learning_rate": 2.5e-4, "rollout.trace_decay": 0.65}),
+        ("pqn_quick", {"normalizer": "weight_norm", "learning_rate": 1e-3, "network.torso": "small"}),
     ],
 )  # fmt: skip
 def test_presets_hold_the_numbers_that_they_are_named_after(preset: str, expected: dict[str, Any]) -> None:
     config = compose_training(f"preset={preset}")
+    build.parse_settings(resolve_configuration(config))
     assert {key: OmegaConf.select(config, key) for key in expected} == expected
 
 
@@ -553,7 +560,7 @@ def test_help_shows_how_and_what(tmp_path: Path) -> None:
     for word in (
         "python -m wn_rl.train game=Breakout",
         "resume=",
-        "preset: cartpole, dopamine, nature, pqn, pqn_quick, quick, wn_paper",
+        "preset: btr, cartpole, dopamine, iqn, nature, pqn, pqn_quick, quick, rainbow, strong, wn_paper",
         "replay:",
     ):
         assert word in result.stdout

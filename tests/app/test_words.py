@@ -51,7 +51,7 @@ def test_an_unknown_setting_is_refused_in_every_spelling_with_the_nearest(
         ("evaluate", ["agent=A", "agent=B"], "agent is given twice, as A and as B"),
         ("watch", ["A", "B"], "run is given twice, as A and as B"),
         ("train", ["seed=1", "++seed=2"], "seed is given twice"),
-        ("train", ["preset=null"], "preset=null: unknown; known: cartpole, "),
+        ("train", ["preset=null"], "preset=null: unknown; known: btr, cartpole, "),
         ("train", ["preset=quik"], "did you mean quick?"),
         ("train", ["network=3"], "network=3: unknown"),
         ("train", ["game=Pong,Boxing"], "that is python -m wn_rl.train -m game=Pong,Boxing"),

@@ -20,6 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 import wn_rl
 from wn_rl.app.configured import CONFIG_DIRECTORY, read_command
+from wn_rl.app.default_preset import choose_preset
 from wn_rl.app.help_page import render_help
 from wn_rl.app.words import translate_words
 from wn_rl.errors import ConfigurationError, show_text
@@ -81,6 +82,9 @@ def _run(config_name: str, function: Callable[[DictConfig], Any]) -> None:
         return
     command = read_command(config_name)
     words = translate_words(config_name, command, words)
+    preset = choose_preset(words) if config_name == "train" else None
+    if preset is not None:
+        words.insert(0, f"preset={preset}")
     if {"--help", "-h"} & set(words):
         print(render_help(config_name, command, words))
         return
