@@ -1,5 +1,6 @@
 """What a conversion keeps of a layer that gives way, and what it says of those that it leaves."""
 
+import sys
 import threading
 import warnings
 
@@ -146,9 +147,12 @@ def test_threads_apply_one_lstm_at_the_same_time():
         except Exception as error:
             failures.append(error)
 
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # so that they do meet
     threads = [threading.Thread(target=apply) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    sys.setswitchinterval(interval)
     assert not failures

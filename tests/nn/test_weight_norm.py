@@ -7,6 +7,7 @@ from torch.autograd import gradcheck, gradgradcheck
 from torch.nn.utils import parametrizations
 
 from wn_rl.errors import ConfigurationError
+from wn_rl.nn import weight_norm
 from wn_rl.nn.conversion import weight_normalize
 from wn_rl.nn.weight_norm import compute_weight, compute_weights
 from wn_rl.nn.weight_norm_layers import WeightNormLinear
@@ -24,10 +25,14 @@ def v_g_and_gradient(shape, dtype=torch.float64):
     return draw(shape, dtype=dtype), draw(shape[:1], dtype=dtype, seed=1), draw(shape, dtype=dtype, seed=2).detach()
 
 
+@pytest.mark.parametrize("way", ["kernels", "plain operations", "PyTorch's kernel"])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_weight_is_g_times_the_direction_of_v_worked_out_row_by_row(shape):
+def test_weight_is_g_times_the_direction_of_v_worked_out_row_by_row(shape, way, monkeypatch):
+    if way == "plain operations":
+        monkeypatch.setattr(weight_norm, "uses_plain_operations", lambda: True)
     v, g = draw(shape, requires_grad=False), draw(shape[:1], seed=1, requires_grad=False)
-    weight = compute_weight(v, g)
+    with torch.set_grad_enabled(way != "kernels"):
+        weight = compute_weight(v, g)
     for unit in range(shape[0]):
         length = sum(entry**2 for entry in v[unit].flatten().tolist()) ** 0.5
         torch.testing.assert_close(weight[unit], v[unit] * float(g[unit]) / length)

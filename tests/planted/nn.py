@@ -342,8 +342,8 @@ PLANTED = [
     {
         "number": 20,
         "file": "wn_rl/nn/weight_norm_recurrent.py",
-        "old": "        applied = object.__new__(type(self))",
-        "new": "        applied = self",
+        "old": '        applied = object.__new__(type(self))  # the layer with w, for this call: another thread makes its own\n        applied.__dict__ = self.__dict__ | {"_flat_weights": [*named_weights(self).values()]}\n        return super(_WeightNormRecurrent, applied).forward(input, hx)\n',
+        "new": "        self._flat_weights = [*named_weights(self).values()]\n        try:\n            return super().forward(input, hx)\n        finally:\n            self._flat_weights = [None] * len(self._flat_weights_names)\n",
         "test": "tests/nn/test_replacement.py::test_threads_apply_one_lstm_at_the_same_time",
     },
     {
