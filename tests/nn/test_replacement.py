@@ -124,7 +124,20 @@ def test_a_layer_that_holds_more_or_does_something_else_is_left():
             assert type(weight_normalize(layer)) is nn.Linear
 
 
-@pytest.mark.parametrize("layer", [nn.MultiheadAttention(4, 2), ScaledLinear(4, 2), nn.Sequential(ScaledLinear(4, 2))])
+def make_doubled():
+    layer = WeightNormLinear(4, 2)
+    layer.register_buffer("factor", torch.tensor(2.0))
+    layer.forward = lambda x: layer.factor * WeightNormLinear.forward(layer, x)
+    return layer
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.MultiheadAttention(4, 2), ScaledLinear(4, 2), nn.Sequential(ScaledLinear(4, 2)),
+        make_doubled(),
+    ],
+)  # fmt: skip
 def test_subclasses_are_folded_and_initialized_as_what_they_are(layer):
     x = torch.randn(5, 3, 4, generator=torch.Generator().manual_seed(0))
     is_attention = isinstance(layer, nn.MultiheadAttention)
