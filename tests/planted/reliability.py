@@ -59,7 +59,7 @@ PLANTED = [
         "file": "wn_rl/replay/segments.py",
         "old": "        path.parent.mkdir(exist_ok=True)\n",
         "new": "        path.parent.mkdir(parents=True, exist_ok=True)\n",
-        "test": _FAULTS + "test_a_run_whose_folder_is_removed_while_it_trains_is_not_told_to_go_on_from_there",
+        "test": "tests/replay/test_replay_persistence.py::test_nothing_is_written_where_a_run_folder_was",
     },
     {
         "number": 0,
