@@ -241,6 +241,6 @@ def test_frames_that_were_overwritten_before_they_were_saved_are_not_needed(tmp_
 def test_nothing_is_written_where_a_run_folder_was(tmp_path: Path) -> None:
     replay, archive = make_archive(SMALL, tmp_path / "gone" / "replay")
     History(SMALL, replay).run([GO] * 9)
-    with pytest.raises(ConfigurationError, match="cannot write the replay segment .*: No such file or directory"):
+    with pytest.raises(ConfigurationError, match=r"cannot write the replay segment .*: No such file or directory"):
         archive.state_dict()
     assert not (tmp_path / "gone").exists()
