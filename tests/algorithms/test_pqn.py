@@ -260,6 +260,7 @@ def test_a_run_of_the_command_line_goes_on_where_it_was_stopped(tmp_path: Path) 
     words = [
         "env=gymnasium", "env.id=CartPole-v1", "preset=pqn_quick", "total_agent_steps=480", "iteration_agent_steps=240",
         "chunk_agent_steps=24", "num_envs=4", "rollout.num_rounds=10", "batch_size=20", "network.hidden_units=4",
+        "network.torso=auto",
         "num_threads=1", "num_env_threads=1", "evaluation.episodes=2", "evaluation.num_envs=2", "progress=false",
         "video.period_iterations=0", "logger=none", "weight_statistics.period_agent_steps=24",
     ]  # fmt: skip
