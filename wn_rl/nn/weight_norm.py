@@ -99,15 +99,13 @@ def _compute_fused(v: Tensor, g: Tensor) -> Tensor:
     operations stand in for it.
     """
     is_last = is_channels_last(v)
-    rows = v.permute(0, 2, 3, 1).flatten(1) if is_last else v.contiguous().flatten(1)
-    weight, norms = torch._weight_norm_interface(rows, g.unsqueeze(1), 0)
+    rows = v.permute(0, 2, 3, 1) if is_last else v.contiguous()
+    weight, norms = torch._weight_norm_interface(rows, per_unit(g, like=rows), 0)
     if not norms.all():
         return _Weights.apply(None, 1, v, g)[0]
     if weight.grad_fn is not None:
         weight.grad_fn.register_hook(partial(_correct_second_derivative, rows, g))
-    if is_last:
-        return weight.view(v.shape[0], *v.shape[2:], v.shape[1]).permute(0, 3, 1, 2)
-    return weight.view(v.shape)
+    return weight.permute(0, 3, 1, 2) if is_last else weight
 
 
 def _correct_second_derivative(
@@ -118,9 +116,8 @@ def _correct_second_derivative(
     if not torch.is_grad_enabled() or grad_weight is None:
         return None
     grad_v, grad_g = _compute_gradients_plainly(v, g, grad_weight)
-    return tuple(
-        None if old is None else new for old, new in zip(gradients, (grad_v, grad_g.unsqueeze(1)), strict=True)
-    )
+    new = (grad_v, per_unit(grad_g, like=v))
+    return tuple(None if old is None else gradient for old, gradient in zip(gradients, new, strict=True))
 
 
 class _Weights(torch.autograd.Function):
