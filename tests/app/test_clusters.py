@@ -40,7 +40,9 @@ def test_a_process_that_a_cluster_counts_trains_and_logs_like_any_other(
     for name, value in {**SLURM, "RANK": "1", "LOCAL_RANK": "1", "WORLD_SIZE": "4"}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(rank_zero_only, "rank", 1)  # as Lightning finds it when it is imported
-    assert start(tmp_path / "run", "logger=tensorboard").train()
+    run = start(tmp_path / "run", "logger=tensorboard")
+    assert isinstance(run.trainer._accelerator_connector.cluster_environment, OneProcess)  # Slurm's would requeue it
+    assert run.train()
     events = EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()
     assert events.Scalars("train/loss")[-1].step == 200
     assert (tmp_path / "run" / "checkpoints" / "last.ckpt").is_file()
