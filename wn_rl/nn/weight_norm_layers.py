@@ -89,6 +89,8 @@ class WeightNormLayer(nn.Module):
         weight = self.cached_weight  # read once: a block of another thread may end in between
         if weight is not None:
             return weight
+        if self.output_axis == 0:
+            return compute_weight(self.v, self.compute_g())
         return to_units(
             compute_weight(self.compute_units(), self.compute_g()), output_axis=self.output_axis, groups=self.groups
         )
