@@ -159,19 +159,21 @@ class DQNSettings(LearnerSettings):
     @cached_property
     def importance_exponent(self) -> LinearSchedule:
         """beta of a prioritized replay, as a function of agent steps."""
-        initial, final = self.replay.importance_exponent, self.replay.final_importance_exponent
-        return LinearSchedule(
-            initial=initial, final=initial if final is None else final, begin_agent_steps=self.warmup_agent_steps,
-            duration_agent_steps=self.replay.importance_exponent_agent_steps,
-        )  # fmt: skip
+        replay = self.replay
+        return self._make_drift(
+            replay.importance_exponent, replay.final_importance_exponent, replay.importance_exponent_agent_steps
+        )
 
     @cached_property
     def gamma(self) -> LinearSchedule:
         """The discount per agent step with which transitions are stored, as a function of agent steps."""
-        initial, final = self.replay.gamma, self.replay.final_gamma
+        return self._make_drift(self.replay.gamma, self.replay.final_gamma, self.replay.gamma_agent_steps)
+
+    def _make_drift(self, initial: float, final: float | None, duration_agent_steps: int) -> LinearSchedule:
+        """From the end of the warm-up on; without a ``final``, none."""
         return LinearSchedule(
-            initial=initial, final=initial if final is None else final, begin_agent_steps=self.warmup_agent_steps,
-            duration_agent_steps=self.replay.gamma_agent_steps,
+            initial=initial, final=initial if final is None else final,
+            begin_agent_steps=self.warmup_agent_steps, duration_agent_steps=duration_agent_steps,
         )  # fmt: skip
 
     def compute_num_updates_due(self, agent_steps: int, num_updates: int) -> int:

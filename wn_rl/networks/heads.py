@@ -19,7 +19,7 @@ from wn_rl.networks.distributions import (
     ImplicitQuantileDistribution,
     QuantileDistribution,
 )
-from wn_rl.networks.layers import make_linear
+from wn_rl.networks.layers import make_hidden_layer, make_linear
 from wn_rl.nn.normalizers import Normalizer
 from wn_rl.types import QOutput
 
@@ -41,8 +41,8 @@ def make_stream(
     """An output layer on the features, or on a hidden layer of ``hidden_units`` with a ReLU where that is given."""
     hidden: list[nn.Module] = []
     if hidden_units is not None:
-        linear = make_linear(num_features, hidden_units, generator=generator)
-        hidden, num_features = [normalizer(linear, is_output=False), nn.ReLU()], hidden_units
+        hidden = make_hidden_layer(num_features, hidden_units, normalizer=normalizer, generator=generator)
+        num_features = hidden_units
     output = make_linear(num_features, num_outputs, generator=generator)
     return nn.Sequential(*hidden, normalizer(output, is_output=True))
 
@@ -51,8 +51,7 @@ def make_embedding(
     num_inputs: int, *, num_features: int, normalizer: Normalizer, generator: torch.Generator | None
 ) -> nn.Sequential:
     """A hidden layer with a ReLU, whose outputs features are multiplied with."""
-    linear = make_linear(num_inputs, num_features, generator=generator)
-    return nn.Sequential(normalizer(linear, is_output=False), nn.ReLU())
+    return nn.Sequential(*make_hidden_layer(num_inputs, num_features, normalizer=normalizer, generator=generator))
 
 
 class Head(nn.Module):

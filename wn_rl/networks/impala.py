@@ -7,7 +7,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from wn_rl.errors import ConfigurationError
-from wn_rl.networks.layers import make_conv2d, make_linear
+from wn_rl.networks.layers import make_conv2d, make_hidden_layer
 from wn_rl.networks.pixels import make_image_reader
 from wn_rl.networks.reshaping import FlattenChannelsLast, SpaceToDepth
 from wn_rl.nn.normalizers import Normalizer
@@ -70,8 +70,7 @@ class ImpalaTorso(nn.Module):
         layers.append(FlattenChannelsLast())
         self.num_features = channels * height * width
         if hidden_units is not None:
-            linear = make_linear(self.num_features, hidden_units, generator=generator)
-            layers += [normalizer(linear, is_output=False), nn.ReLU()]
+            layers += make_hidden_layer(self.num_features, hidden_units, normalizer=normalizer, generator=generator)
             self.num_features = hidden_units
         self.layers = nn.Sequential(*layers)
 

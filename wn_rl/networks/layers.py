@@ -5,6 +5,8 @@ import math
 import torch
 from torch import nn
 
+from wn_rl.nn.normalizers import Normalizer
+
 
 def _draw_(layer: nn.Linear | nn.Conv2d, *, fan_in: int, generator: torch.Generator | None) -> None:
     """Weights and biases from U(−1/√fan_in, 1/√fan_in), which is what ``nn.Linear`` and ``nn.Conv2d`` do."""
@@ -35,3 +37,10 @@ def make_conv2d(
     )
     _draw_(layer, fan_in=in_channels * math.prod(kernel_size), generator=generator)
     return layer
+
+
+def make_hidden_layer(
+    in_features: int, num_units: int, *, normalizer: Normalizer, generator: torch.Generator | None
+) -> list[nn.Module]:
+    """A linear layer [I] -> [num_units], normalized, and its ReLU."""
+    return [normalizer(make_linear(in_features, num_units, generator=generator), is_output=False), nn.ReLU()]

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from wn_rl.errors import ConfigurationError
 from wn_rl.networks.impala import ImpalaTorso
-from wn_rl.networks.layers import make_conv2d, make_linear
+from wn_rl.networks.layers import make_conv2d, make_hidden_layer
 from wn_rl.networks.pixels import make_image_reader, make_reader
 from wn_rl.networks.reshaping import FlattenChannelsLast, WidthToDepth
 from wn_rl.nn.normalizers import Normalizer
@@ -67,8 +67,7 @@ class ConvolutionalTorso(nn.Module):
         layers.append(FlattenChannelsLast())
         self.num_features = channels * height * width
         if hidden_units is not None:
-            linear = make_linear(self.num_features, hidden_units, generator=generator)
-            layers += [normalizer(linear, is_output=False), nn.ReLU()]
+            layers += make_hidden_layer(self.num_features, hidden_units, normalizer=normalizer, generator=generator)
             self.num_features = hidden_units
         self.layers = nn.Sequential(*layers)
 
@@ -94,8 +93,7 @@ class MLPTorso(nn.Module):
         layers: list[nn.Module] = [make_reader(observation, center_pixels=center_pixels), nn.Flatten()]
         self.num_features = stack_size * math.prod(observation.shape)
         for width in [num_units] if hidden_units is None else [num_units, hidden_units]:
-            linear = make_linear(self.num_features, width, generator=generator)
-            layers += [normalizer(linear, is_output=False), nn.ReLU()]
+            layers += make_hidden_layer(self.num_features, width, normalizer=normalizer, generator=generator)
             self.num_features = width
         self.layers = nn.Sequential(*layers)
 
