@@ -110,6 +110,13 @@ def test_gradients_and_second_gradients_agree_with_finite_differences(shape):
     assert gradgradcheck(compute_weight, (v, g))
 
 
+@pytest.mark.parametrize("dim", [0, 2])
+def test_second_gradients_of_pytorchs_own_kernel_are_right_too_once_ours_are_imported(dim):
+    v, _, _ = v_g_and_gradient((3, 2, 4))
+    g = torch.linalg.vector_norm(v.detach(), dim=[axis for axis in range(3) if axis != dim], keepdim=True)
+    assert gradgradcheck(lambda v, g: torch._weight_norm(v, g, dim), (v, (0.5 + g).requires_grad_()))
+
+
 def test_channels_last_v_gives_the_same_weight_and_gradients_in_its_own_format():
     v, g, grad_w = v_g_and_gradient((3, 4, 3, 2))
     last = v.detach().to(memory_format=torch.channels_last).requires_grad_()

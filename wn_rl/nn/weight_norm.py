@@ -10,8 +10,8 @@ layer's weight, ``g`` is [O], one number per output unit. How a layer holds v an
 and ``weight_norm_recurrent``.
 """
 
+import warnings
 from collections.abc import Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -41,12 +41,14 @@ def compute_weight(v: Tensor, g: Tensor) -> Float[Tensor, "O *rest"]:
     differentiated twice. A unit whose v is zero gets w = 0 and no gradient, never NaN. Raises ConfigurationError where
     v and g do not fit each other.
     """
+    if _is_fused(v, g):
+        return _compute_fused(v, g)
     _require_fitting(v, g)
     if uses_plain_operations():
         return _compute_plainly(v, g).weight
     if not torch.is_grad_enabled():
         return _compute(v, g).weight
-    return _compute_fused(v, g) if _is_fused(v, g) else _Weights.apply(None, 1, v, g)[0]
+    return _Weights.apply(None, 1, v, g)[0]
 
 
 def _require_fitting(v: Tensor, g: Tensor) -> None:
@@ -88,36 +90,59 @@ def uses_plain_operations() -> bool:
 
 
 def _is_fused(v: Tensor, g: Tensor) -> bool:
-    """Whether PyTorch's own kernel on a CPU computes w of one layer, as fast as ours and with less ado."""
-    return v.device.type == "cpu" and v.dtype == g.dtype and v.dtype in (torch.float32, torch.float64) and v.numel() > 0
+    """Whether PyTorch's own kernel on a CPU computes w of one layer with its graph, as fast as ours and with less ado.
+
+    The rest of what a layer costs beyond that kernel is in these lines: they are in the order of what tells most.
+    """
+    return (
+        v.is_cpu and g.is_cpu and v.dtype == g.dtype and v.dtype in _FUSED_DTYPES
+        and v.dim() > 1 and g.dim() == 1 and len(g) == len(v) and g.is_contiguous() and v.numel() > 0
+        and torch.is_grad_enabled() and not uses_plain_operations()
+    )  # fmt: skip
+
+
+_FUSED_DTYPES = (torch.float32, torch.float64)
 
 
 def _compute_fused(v: Tensor, g: Tensor) -> Tensor:
-    """w of one layer on a CPU by PyTorch's fused kernel, with its graph.
-
-    That kernel divides by zero where v is zero, and takes ‖v‖ for a constant in its own second derivative: there, plain
-    operations stand in for it.
-    """
+    """w of one layer on a CPU by PyTorch's fused kernel, with its graph; it divides by zero where v is zero."""
     is_last = is_channels_last(v)
     rows = v.permute(0, 2, 3, 1) if is_last else v.contiguous()
-    weight, norms = torch._weight_norm_interface(rows, per_unit(g, like=rows), 0)
-    if not norms.all():
+    weight, norms = torch._weight_norm_interface(rows, g, 0)
+    if norms.amin().item() == 0:
         return _Weights.apply(None, 1, v, g)[0]
-    if weight.grad_fn is not None:
-        weight.grad_fn.register_hook(partial(_correct_second_derivative, rows, g))
     return weight.permute(0, 3, 1, 2) if is_last else weight
 
 
-def _correct_second_derivative(
-    v: Tensor, g: Tensor, gradients: tuple[Tensor | None, ...], grad_outputs: tuple[Tensor | None, ...]
-) -> tuple[Tensor | None, ...] | None:
-    """∇v and ∇g in the place of the kernel's ``gradients`` where those are to be differentiated in turn."""
-    grad_weight = grad_outputs[0]
-    if not torch.is_grad_enabled() or grad_weight is None:
-        return None
-    grad_v, grad_g = _compute_gradients_plainly(v, g, grad_weight)
-    new = (grad_v, per_unit(grad_g, like=v))
-    return tuple(None if old is None else gradient for old, gradient in zip(gradients, new, strict=True))
+def _compute_differentiable_gradients(
+    grad_weight: Tensor, v: Tensor, g: Tensor, norms: Tensor, dim: int
+) -> tuple[Tensor, Tensor]:
+    """Eq. 3 in operations that are differentiable in turn, for units that lie on axis ``dim``; ∇g has g's shape.
+
+    PyTorch's own takes ``norms``, the ‖v‖ of the forward pass, for constants, so that second derivatives are wrong.
+    """
+    axes = [axis for axis in range(v.dim()) if axis != dim]
+    norms = torch.linalg.vector_norm(v, dim=axes, keepdim=True)
+    length = g.view_as(norms)
+    grad_length = (grad_weight * v).sum(axes, keepdim=True) / norms
+    grad_v = length / norms * grad_weight - length * grad_length / norms.square() * v
+    return grad_v, grad_length.view_as(g)
+
+
+def _correct_second_derivative() -> torch.library.Library:
+    """Put the right second derivative in the place of PyTorch's, for its own layers too, as long as this is kept.
+
+    What only ``create_graph=True`` calls costs nothing else anything; a hook on every w would.
+    """
+    library = torch.library.Library("aten", "IMPL")
+    with warnings.catch_warnings(action="ignore", category=UserWarning):  # "Overriding a previously registered kernel"
+        library.impl(
+            "_weight_norm_differentiable_backward", _compute_differentiable_gradients, "CompositeImplicitAutograd"
+        )
+    return library
+
+
+_CORRECTED = _correct_second_derivative()
 
 
 class _Weights(torch.autograd.Function):
