@@ -243,4 +243,11 @@ PLANTED = [
         "new": "",
         "test": "tests/system/test_cpu.py::test_freed_memory_goes_back_once_a_minute",
     },
+    {
+        "number": 25,
+        "file": "wn_rl/runs/folder.py",
+        "old": "        if not stood_before:\n            folder.rmdir()",
+        "new": "        folder.rmdir()\n        folder.parent.rmdir()",
+        "test": "tests/runs/test_folder.py::test_a_folder_that_nothing_was_written_into_is_taken_away_and_no_other",
+    },
 ]

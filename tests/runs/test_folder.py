@@ -27,9 +27,14 @@ def test_a_folder_that_nothing_was_written_into_is_taken_away_and_no_other(
     used, unused = choose_run_folder(CONFIG), choose_run_folder(CONFIG)
     (used / "config.yaml").touch()
     for folder in (used, unused):
-        remove_unused_folder(folder)
+        remove_unused_folder(folder, stood_before=False)
     assert used.is_dir()
     assert not unused.exists()
+    (used / "config.yaml").unlink()
+    remove_unused_folder(used, stood_before=True)
+    assert used.is_dir()
+    remove_unused_folder(used, stood_before=False)
+    assert used.parent.is_dir()  # it may be the user's, who may stand in it
 
 
 @pytest.mark.parametrize("name", ["checkpoints/last.ckpt", "replay/segment-000000-0.zst", "metrics.csv"])

@@ -53,10 +53,10 @@ def test_a_folder_that_no_run_came_to_use_is_taken_away_with_its_lock(tmp_path: 
     folder = tmp_path / "Pong" / "run"
     make_run_folder(folder)
     lock_run_folder(folder).release()
-    remove_unused_folder(folder)
+    remove_unused_folder(folder, stood_before=False)
     assert not folder.exists()
     make_run_folder(folder)
     lock_run_folder(folder).release()
     (folder / "config.yaml").touch()
-    remove_unused_folder(folder)
+    remove_unused_folder(folder, stood_before=False)
     assert len(list(folder.iterdir())) == 2

@@ -115,6 +115,7 @@ def start_run(config: DictConfig, *, preset: str | None) -> Run:
     resolved = resolve_configuration(config)
     build.check_targets(resolved)
     resolved.preset = preset
+    stood_before = resolved.run_dir is not None and Path(resolved.run_dir).exists()
     folder = choose_run_folder(resolved)
     resolved.run_dir = str(folder)
     _quieten()
@@ -130,7 +131,7 @@ def start_run(config: DictConfig, *, preset: str | None) -> Run:
             lock.release()
             raise
     except BaseException:
-        remove_unused_folder(folder)
+        remove_unused_folder(folder, stood_before=stood_before)
         raise
 
 

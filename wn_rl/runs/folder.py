@@ -78,13 +78,13 @@ def find_latest_run(folder: Path, *, has_agent: bool) -> Path:
     return max(found, key=lambda path: path.stat().st_mtime_ns).parent
 
 
-def remove_unused_folder(folder: Path) -> None:
-    """Take away a run folder that a run did not come to write into."""
+def remove_unused_folder(folder: Path, *, stood_before: bool) -> None:
+    """Take away a run folder that a run did not come to write into; of one that stood before, the lock alone."""
     with suppress(OSError):  # it is not empty, or was not made
         if [path.name for path in folder.iterdir()] == [LOCK_FILE]:
             (folder / LOCK_FILE).unlink()
-        folder.rmdir()
-        folder.parent.rmdir()
+        if not stood_before:
+            folder.rmdir()
 
 
 def make_run_folder(folder: Path) -> None:
