@@ -72,7 +72,7 @@ def make_tables(title: str, results: dict[str, list[dict[str, Any]]], work: Work
     return "\n".join([*lines, ""])
 
 
-def describe_machine() -> str:
+def describe_machine(script: str) -> str:
     """Hardware and versions in a sentence."""
     provenance = describe_provenance()
     hardware, versions = (
@@ -80,7 +80,7 @@ def describe_machine() -> str:
         {**provenance["versions"], "stable-baselines3": version("stable-baselines3")},
     )
     named = ", ".join(f"{name} {number}" for name, number in versions.items())
-    command = shlex.join(["python", "-m", "scripts.benchmarks.bench_training", *sys.argv[1:]])
+    command = shlex.join(["python", "-m", f"scripts.benchmarks.{script}", *sys.argv[1:]])
     return (
         f"On {hardware['cores']} cores of {hardware['processor']}, by `{command}`, with {named}."
         " Median of the repetitions, with the least and the greatest."
@@ -102,7 +102,7 @@ def main() -> None:
     if REFERENCE not in options.loops:
         parser.error(f"--loops needs {REFERENCE}, to which ratios are taken")
 
-    sections = [describe_machine(), ""]
+    sections = [describe_machine("bench_training"), ""]
     for mode in options.modes:
         for precision in options.precisions:
             results: dict[str, list[dict[str, Any]]] = {loop: [] for loop in options.loops}
