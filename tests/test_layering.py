@@ -22,7 +22,7 @@ LEVELS: list[set[str]] = [
     {"algorithms"},
     {"callbacks"},
     {"app"},
-    {"train", "evaluate", "watch"},
+    {"train", "evaluate", "watch", "study"},
     {"__main__"},
 ]
 """The house, from the ground up; ``scripts/checks/list_rooms.py`` makes CONTRIBUTING.md's table of it."""
@@ -114,7 +114,7 @@ def test_pages_are_read_without_pytorch() -> None:
     assert loaded == "[]\n"
 
 
-@pytest.mark.parametrize("name", ["train", "evaluate", "watch"])
+@pytest.mark.parametrize("name", ["train", "evaluate", "watch", "study"])
 def test_commands_are_one_screen_each(name: str) -> None:
     assert len((PACKAGE / f"{name}.py").read_text().splitlines()) <= 60
 

@@ -135,7 +135,8 @@ def _correct_second_derivative() -> torch.library.Library:
     What only ``create_graph=True`` calls costs nothing else anything; a hook on every w would.
     """
     library = torch.library.Library("aten", "IMPL")
-    with warnings.catch_warnings(action="ignore", category=UserWarning):  # "Overriding a previously registered kernel"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # "Overriding a previously registered kernel", which is the purpose
         library.impl(
             "_weight_norm_differentiable_backward", _compute_differentiable_gradients, "CompositeImplicitAutograd"
         )
