@@ -20,6 +20,8 @@ from wn_rl.runs.checkpoint_file import read_checkpoint
 
 TINY = {
     "cifar10": ["width=0.04", "initialization_batch_size=20"],
+    "vae": ["width=0.05", "initialization_batch_size=20", "num_latents=3", "num_flow_units=7"],
+    "draw": ["num_units=6", "num_latents=3", "num_glimpses=3"],
 }
 
 
@@ -126,10 +128,8 @@ def test_a_run_goes_on_as_it_began_or_not_at_all() -> None:
             train("cifar10", *words)
     assert train("cifar10", "resume=run", "data_dir=data", "progress=true") is None
     checkpoint = Path("run/checkpoints/last.ckpt")
-    content = bytearray(checkpoint.read_bytes())
-    content[len(content) // 2] ^= 255
-    checkpoint.write_bytes(content)
-    with pytest.raises(ConfigurationError, match=r"last.ckpt cannot be read: .*checksum"):
+    checkpoint.write_bytes(checkpoint.read_bytes()[:-100])
+    with pytest.raises(ConfigurationError, match=r"last.ckpt cannot be read"):
         train("cifar10", "resume=run")
 
 

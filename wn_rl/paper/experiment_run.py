@@ -16,11 +16,13 @@ from wn_rl.callbacks.checkpoint import DurableCheckpointIO
 from wn_rl.callbacks.interruption import Interruption
 from wn_rl.errors import ConfigurationError, show_value
 from wn_rl.paper.cifar10 import Cifar10
+from wn_rl.paper.draw import DrawExperiment
 from wn_rl.paper.epoch_end import EpochEnd
 from wn_rl.paper.epoch_progress import EpochProgress
 from wn_rl.paper.experiment import Experiment
-from wn_rl.paper.experiment_settings import Cifar10Settings, ExperimentSettings
+from wn_rl.paper.experiment_settings import AutoencoderSettings, Cifar10Settings, DrawSettings, ExperimentSettings
 from wn_rl.paper.images import ImageData, load_images
+from wn_rl.paper.vae import VariationalAutoencoder
 from wn_rl.runs.checkpoint_file import read_checkpoint
 from wn_rl.runs.configuration_file import read_configuration
 from wn_rl.runs.folder import lock_run_folder, make_run_folder, remove_leftovers, remove_unused_folder
@@ -46,7 +48,11 @@ class Entry(NamedTuple):
     make: Callable[[Any, ImageData], Experiment]
 
 
-EXPERIMENTS = {"cifar10": Entry(Cifar10Settings, "cifar10", Cifar10)}
+EXPERIMENTS = {
+    "cifar10": Entry(Cifar10Settings, "cifar10", Cifar10),
+    "vae": Entry(AutoencoderSettings, "mnist", VariationalAutoencoder),
+    "draw": Entry(DrawSettings, "mnist", DrawExperiment),
+}
 
 
 def train(config: DictConfig, *, words: Sequence[str], preset: str | None) -> float | None:
