@@ -17,6 +17,7 @@ from wn_rl.paper import experiment_run
 from wn_rl.paper.epoch_end import EpochEnd
 from wn_rl.paper.experiment import Experiment
 from wn_rl.runs.checkpoint_file import read_checkpoint
+from wn_rl.viewing.pages.gallery import find_run_folders
 
 TINY = {
     "cifar10": ["width=0.04", "initialization_batch_size=20"],
@@ -102,6 +103,12 @@ def test_the_page_has_curves_pictures_and_the_papers_numbers_in_one_file(name: s
     assert addresses
     assert all(address.startswith("data:") for address in addresses)
     assert page.count("data:image/png") == len([*Path("run/pictures").glob("*.png")]) > 0
+
+
+def test_pages_of_runs_on_games_leave_these_runs_alone() -> None:
+    train("draw", "run_dir=runs/paper/draw/run", "num_epochs=1")
+    with pytest.raises(ConfigurationError, match="no run in it"):
+        find_run_folders(Path("runs"))
 
 
 def test_what_a_run_is_told_is_checked_in_one_line() -> None:
