@@ -165,7 +165,8 @@ def test_help_says_of_every_setting_what_the_files_say(name: str) -> None:
                  "evaluate": ["episodes: 30 whole games"],
                  "watch": ["overlay: false beside the game:"],
                  "paper/cifar10": ["width: 1.0 share of the paper's", "data_dir: data where the images lie"],
-                 "paper/vae": ["posterior: iaf iaf (inverse"], "paper/draw": ["num_units: 256 of each LSTM"]}[name]:  # fmt: skip
+                 "paper/vae": ["posterior: iaf iaf (inverse"],
+                 "paper/draw": ["num_units: 256 of each LSTM"]}[name]:  # fmt: skip
         assert text in page
     assert "their pictures are large" not in page  # what another choice of env says of a section that it changes
 

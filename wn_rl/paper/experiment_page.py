@@ -72,7 +72,8 @@ def write_experiment_page(folder: Path) -> Path:
         tiles=_make_tiles(settings, metrics), rows=_read_pictures(folder / PICTURES_FOLDER),
         num_done=len(metrics.get("epoch", [])), paper_epochs=PAPER_EPOCHS[settings["experiment"]],
         provenance=flatten(json.loads((folder / PROVENANCE_FILE).read_text())),
-        written=f"{datetime.now():%Y-%m-%d %H:%M}", data=escape_json({"charts": charts}),
+        written=f"{datetime.now():%Y-%m-%d %H:%M}",
+        data=escape_json({"charts": charts, "num_epochs": settings["num_epochs"]}),
     )  # fmt: skip
     return write_page(folder, page)
 

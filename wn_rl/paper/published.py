@@ -45,7 +45,7 @@ AUTOENCODER_BOUNDS: dict[str, Points] = {
     "none": ((50, -87.3), (100, -86.15), (200, -85.8), (300, -85.83)),
     "weight_norm": ((50, -87.3), (100, -86.05), (200, -85.4), (300, -85.33)),
 }
-"""Nats per test image of MNIST, with an inverse autoregressive posterior, Figure 3 on the left."""
+"""Nats per test image of MNIST, with an inverse autoregressive posterior, Figure 3."""
 
 DRAW_BOUNDS: dict[str, Points] = {
     "none": ((37, -120.0), (50, -101.5), (60, -95.4), (80, -91.3), (100, -89.5)),
