@@ -15,8 +15,8 @@ PLANTED = [
     {
         "number": 0,
         "file": _PAPER + "pickled_batches.py",
-        "old": "or tuple(shape) != (len(labels), ROW_BYTES):",
-        "new": "or False:",
+        "old": " or is_transposed or",
+        "new": " or",
         "test": _IMAGES + "test_a_damaged_pickle_is_told_in_one_line",
     },
     {

@@ -52,9 +52,9 @@ def read_pickled_batch(content: bytes, name: str) -> tuple[UInt8[np.ndarray, "N 
     try:
         batch = _Unpickler(io.BytesIO(content), encoding="bytes").load()
         data, labels = batch[b"data"], batch[b"labels"]
-        _, shape, _, is_fortran, pixels = data.state  # as NumPy's arrays say it
-        if type(pixels) is not bytes or is_fortran or tuple(shape) != (len(labels), ROW_BYTES):
-            raise ValueError(f"its pixels are no {len(labels)} rows of {ROW_BYTES}")
+        _, shape, _, is_transposed, pixels = data.state  # as NumPy's arrays say it
+        if type(pixels) is not bytes or is_transposed or shape[1] != ROW_BYTES:
+            raise ValueError(f"its pixels are no rows of {ROW_BYTES}")
         if any(type(label) is not int for label in labels):
             raise ValueError("its labels are no numbers")
         return np.frombuffer(pixels, np.uint8).reshape(-1, 3, 32, 32), labels
