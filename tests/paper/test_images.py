@@ -27,6 +27,7 @@ from tests.helpers.tiny_images import (
 from wn_rl.errors import ConfigurationError
 from wn_rl.paper.downloads import Published, download
 from wn_rl.paper.images import load_images
+from wn_rl.paper.pickled_batches import read_pickled_batch
 
 
 @pytest.fixture(autouse=True)
@@ -121,13 +122,35 @@ def test_what_is_damaged_or_short_is_told_in_one_line(damage: str, tmp_path: Pat
         load_images(name, write_files(tmp_path, {**files, **changed}))
 
 
+def pickle_transposed() -> bytes:
+    batch = pickle.loads(make_pickles()["data_batch_3"])
+    return pickle.dumps({**batch, b"data": np.asfortranarray(batch[b"data"])}, protocol=4)
+
+
 @pytest.mark.parametrize(
-    "change", [lambda b: b[:50], lambda b: b"\x80\x04.", lambda b: pickle.dumps({b"data": 1, b"labels": []})]
-)
-def test_a_damaged_pickle_is_told_in_one_line(change: Callable[[bytes], bytes], tmp_path: Path) -> None:
-    files = make_pickles()
+    "damaged",
+    [
+        make_pickles()["data_batch_3"][:50], b"\x80\x04.", pickle.dumps({b"data": 1, b"labels": []}),
+        pickle_transposed(),
+    ],
+)  # fmt: skip
+def test_a_damaged_pickle_is_told_in_one_line(damaged: bytes, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="data_batch_3 is damaged"):
-        load_images("cifar10", write_files(tmp_path, {**files, "data_batch_3": change(files["data_batch_3"])}))
+        load_images("cifar10", write_files(tmp_path, {**make_pickles(), "data_batch_3": damaged}))
+
+
+def test_a_pickle_of_python_2_is_read() -> None:
+    """As the published files are: their words are BINSTRING, which no Python writes any more."""
+    pixels = np.arange(2 * 3072, dtype=np.uint32).astype(np.uint8)
+    array = (
+        b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(K\x00tU\x01btR(K\x01(K\x02M\x00\x0ct"
+        b"cnumpy\ndtype\n(U\x02u1K\x00K\x01tR(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89T"
+        + len(pixels).to_bytes(4, "little") + pixels.tobytes() + b"tb"
+    )  # fmt: skip
+    content = b"\x80\x02}(U\x04data" + array + b"U\x06labels](K\x03K\x09eu."
+    images, labels = read_pickled_batch(content, "data_batch_1")
+    np.testing.assert_array_equal(images, pixels.reshape(2, 3, 32, 32))
+    assert labels == [3, 9]
 
 
 def test_a_torn_archive_and_a_torn_gzip_are_told_in_one_line(tmp_path: Path) -> None:

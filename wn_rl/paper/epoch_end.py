@@ -56,6 +56,7 @@ class EpochEnd(Checkpoint):
         row = {**pl_module.compute_row(), "speed/epoch_seconds": seconds}
         began = time.monotonic()
         row |= {**pl_module.evaluate(), "speed/evaluation_seconds": time.monotonic() - began}
+        pl_module.check_row(row)
         self._seconds_before, self.last_row = 0.0, row
         self._metrics_csv.log_metrics(row, step=pl_module.current_epoch + 1)
         print(describe_epoch(pl_module, row), flush=True)

@@ -134,20 +134,19 @@ class Experiment(lightning.LightningModule):
         """Scale gradients down where they are too long; nothing unless an experiment says so."""
 
     def compute_row(self) -> dict[str, float]:
-        """Means over the epoch that has ended, and layers' lengths and effective learning rates now.
-
-        Raises:
-            ConfigurationError: learning has diverged.
-        """
+        """Means over the epoch that has ended, and layers' lengths and effective learning rates now."""
         row = {f"train/{name}": float(value) / self._num_summed for name, value in self._sums.items()}
         self._sums, self._num_summed = {}, 0
+        return row | self._describe_layers()
+
+    def check_row(self, row: dict[str, float]) -> None:
+        """Raises ConfigurationError: learning has diverged, in training or as a test shows it."""
         diverged = [name for name, value in row.items() if not math.isfinite(value)]
         if diverged:
             raise ConfigurationError(
                 f"learning diverged: {diverged[0]} is infinite or no number in epoch {self.current_epoch + 1}; start a"
                 " new run with a lower learning_rate"
             )
-        return row | self._describe_layers()
 
     def _describe_layers(self) -> dict[str, float]:
         optimizer: Any = self.optimizers()
