@@ -22,7 +22,7 @@ LEVELS: list[set[str]] = [
     {"algorithms"},
     {"callbacks"},
     {"app"},
-    {"train", "evaluate", "watch", "study"},
+    {"train", "evaluate", "watch", "study", "paper"},
     {"__main__"},
 ]
 """The house, from the ground up; ``scripts/checks/list_rooms.py`` makes CONTRIBUTING.md's table of it."""
@@ -82,7 +82,7 @@ def test_every_room_says_in_a_sentence_what_it_is() -> None:
 
 
 def test_no_file_name_stands_for_two_things() -> None:
-    names = sorted(path.name for path in FILES if path.name != "__init__.py")
+    names = sorted(path.name for path in FILES if path.name not in ("__init__.py", "__main__.py"))
     assert sorted(set(names)) == names
 
 
@@ -129,6 +129,15 @@ def test_the_weight_library_knows_no_reinforcement_learning() -> None:
     files = [path for path in FILES if path.parent == PACKAGE / "nn"]
     assert len(files) > 8
     assert [(path.name, word) for path in files for word in words.findall(path.read_text())] == []
+
+
+def test_the_papers_networks_are_made_of_the_weight_library_alone() -> None:
+    users = {path.name for path in FILES if path.parent == PACKAGE / "paper" and _imports_of_the_house(path)}
+    assert users <= {"__main__.py", "experiment_run.py", "experiment_page.py", "epoch_end.py"}
+
+
+def _imports_of_the_house(path: Path) -> set[str]:
+    return {find_room(name) for name in find_imports(path)} - {"errors", "system", "nn", "paper"}
 
 
 def test_programs_import_each_other_by_their_full_names() -> None:

@@ -12,6 +12,7 @@ COMMANDS = {
     "evaluate": "play whole games with an agent and print its score",
     "watch": "videos of an agent at play, live or recorded; pages of runs",
     "study": "run a declared comparison over games and seeds, and report it",
+    "paper": "the other experiments of the weight normalization paper: CIFAR-10, autoencoder, DRAW",
     "games": "list the games, and the normalizers that networks are made with",
 }
 

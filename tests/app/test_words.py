@@ -34,6 +34,8 @@ def translate(name: str, *words: str) -> list[str]:
         ("evaluate", "game=Breakout", "no such setting of evaluate"),
         ("evaluate", "epsiodes=3", "did you mean episodes"),
         ("watch", "overlya=true", "did you mean overlay"),
+        ("paper/cifar10", "learning_rte=1", "did you mean learning_rate"),
+        ("paper/cifar10", "num_glimpses=3", "python -m wn_rl.paper cifar10 --help lists them all"),
     ],
 )
 def test_an_unknown_setting_is_refused_in_every_spelling_with_the_nearest(
@@ -53,6 +55,8 @@ def test_an_unknown_setting_is_refused_in_every_spelling_with_the_nearest(
         ("train", ["seed=1", "++seed=2"], "seed is given twice"),
         ("train", ["preset=null"], "preset=null: unknown; known: btr, cartpole, "),
         ("train", ["preset=quik"], "did you mean quick?"),
+        ("paper/draw", ["preset=quik"], "preset=quik: unknown; known: paper, quick; did you mean quick?"),
+        ("paper/draw", ["seed=1,2"], "that is python -m wn_rl.paper draw -m seed=1,2"),
         ("train", ["network=3"], "network=3: unknown"),
         ("train", ["game=Pong,Boxing"], "that is python -m wn_rl.train -m game=Pong,Boxing"),
         ("train", ["seed=1,2"], "that is python -m wn_rl.train -m seed=1,2"),
@@ -145,7 +149,13 @@ def test_a_tilde_is_the_home_and_latest_the_newest_run(tmp_path: Path, monkeypat
     assert translate("train", "resume=latest") == ["resume=runs/Pong/begun"]
 
 
-@pytest.mark.parametrize("name", ["train", "evaluate", "watch"])
+def test_each_of_the_papers_experiments_has_presets_and_paths_of_its_own(tmp_path: Path) -> None:
+    assert translate("paper/vae", "preset=quick", "seed=1e1") == ["preset/vae=quick", "seed=10"]
+    assert translate("paper/vae", "data_dir=a b/c") == ["data_dir='a b/c'"]
+    assert translate("paper/vae", str(tmp_path)) == [f"resume={quote_for_hydra(str(tmp_path))}"]
+
+
+@pytest.mark.parametrize("name", ["train", "evaluate", "watch", "paper/cifar10", "paper/vae", "paper/draw"])
 def test_help_says_of_every_setting_what_the_files_say(name: str) -> None:
     command = read_command(name)
     page = " ".join(render_help(name, command, []).replace("# ", "").split())
@@ -153,7 +163,10 @@ def test_help_says_of_every_setting_what_the_files_say(name: str) -> None:
     assert len(base) >= 10
     for text in {"train": ["seed: 0 one number, from which every random stream", "discount per agent step"],
                  "evaluate": ["episodes: 30 whole games"],
-                 "watch": ["overlay: false beside the game:"]}[name]:  # fmt: skip
+                 "watch": ["overlay: false beside the game:"],
+                 "paper/cifar10": ["width: 1.0 share of the paper's", "data_dir: data where the images lie"],
+                 "paper/vae": ["posterior: iaf iaf (inverse"],
+                 "paper/draw": ["num_units: 256 of each LSTM"]}[name]:  # fmt: skip
         assert text in page
     assert "their pictures are large" not in page  # what another choice of env says of a section that it changes
 

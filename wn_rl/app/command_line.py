@@ -92,7 +92,8 @@ def _run(config_name: str, function: Callable[[DictConfig], Any]) -> None:
     job = partial(_run_job, function)
     given, sys.argv[1:] = sys.argv[1:], words
     try:
-        hydra.main(version_base="1.3", config_path=str(CONFIG_DIRECTORY), config_name=config_name)(job)()
+        path = CONFIG_DIRECTORY / config_name
+        hydra.main(version_base="1.3", config_path=str(path.parent), config_name=path.name)(job)()
     except ConfigCompositionException as error:
         told = re.match(r"Could not override '([^']+)'", str(error))
         if told is None:

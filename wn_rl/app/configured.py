@@ -25,10 +25,13 @@ class Group(NamedTuple):
     Attributes:
         default: the file that is taken where nothing is said; None: none.
         words: the files' names.
+        folder: theirs, as Hydra calls the choice: mostly its name, and for ``preset`` of the paper's experiments
+            ``preset/draw``, as each has presets of its own.
     """
 
     default: str | None
     words: list[str]
+    folder: str
 
 
 class Command(NamedTuple):
@@ -49,19 +52,23 @@ class Command(NamedTuple):
 
 @functools.cache
 def read_command(name: str) -> Command:
-    """What ``configs/<name>.yaml`` and the groups that it names say."""
+    """What ``configs/<name>.yaml``, files that it is made of and the groups that it names say."""
     path = CONFIG_DIRECTORY / f"{name}.yaml"
+    directory = path.parent
     content = _read(path)
     values: dict[str, Any] = {}
     comments: dict[str, str] = {}
     groups = {}
     _add(path, "", values, comments)
     for entry in content["defaults"]:
+        if isinstance(entry, str) and entry != "_self_":
+            _add(directory / f"{entry}.yaml", "", values, comments)
         if not isinstance(entry, dict) or next(iter(entry)).startswith("override"):
             continue
-        group, default = next(iter(entry.items()))
-        paths = sorted((CONFIG_DIRECTORY / group).glob("*.yaml"))
-        groups[group] = Group(default, [path.stem for path in paths])
+        folder, default = next(iter(entry.items()))
+        group = folder.partition("/")[0]
+        paths = sorted((directory / folder).glob("*.yaml"))
+        groups[group] = Group(default, [path.stem for path in paths], folder)
         for path in sorted(paths, key=lambda path: path.stem != default):
             is_global = path.read_text(encoding="utf-8").startswith("# @package _global_")
             _add(path, "" if is_global else f"{group}.", values, comments)

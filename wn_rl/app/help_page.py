@@ -22,8 +22,9 @@ def render_help(name: str, command: Command, words: list[str]) -> str:
         command: what it can be told.
         words: of the command line, in Hydra's grammar.
     """
-    with initialize_config_dir(str(CONFIG_DIRECTORY), version_base="1.3"):
-        config = compose(name, overrides=[word for word in words if word not in _OPTIONS])
+    path = CONFIG_DIRECTORY / name
+    with initialize_config_dir(str(path.parent), version_base="1.3"):
+        config = compose(path.name, overrides=[word for word in words if word not in _OPTIONS])
     width = max(shutil.get_terminal_size((120, 24)).columns, _COMMENT_COLUMN + _MIN_COMMENT_WIDTH)
     choices = "\n".join(f"{key}: {', '.join(group.words)}" for key, group in command.groups.items())
     settings = "\n".join(_list_lines(config, command, width=width))

@@ -1,8 +1,6 @@
 """A run: its folder, its trainer, and what is told when it ends."""
 
 import json
-import logging
-import warnings
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +19,7 @@ from wn_rl.app.configuration import resolve_configuration, resume_configuration,
 from wn_rl.app.failures import MEMORY_ADVICE, explain_failure, summarize_error
 from wn_rl.app.one_process import OneProcess
 from wn_rl.app.resume import check_length, find_checkpoint
+from wn_rl.app.silence import silence_advice
 from wn_rl.callbacks.checkpoint import DurableCheckpointIO, RunCheckpoint
 from wn_rl.callbacks.evaluation import Evaluation
 from wn_rl.callbacks.interruption import Interruption
@@ -118,7 +117,7 @@ def start_run(config: DictConfig, *, preset: str | None) -> Run:
     stood_before = resolved.run_dir is not None and Path(resolved.run_dir).exists()
     folder = choose_run_folder(resolved)
     resolved.run_dir = str(folder)
-    _quieten()
+    silence_advice()
     try:
         environments, algorithm = _make_algorithm(resolved, folder)
         if config.network.torso == "auto":
@@ -145,7 +144,7 @@ def resume_run(config: DictConfig, *, overrides: list[str], folder: Path) -> Run
     resolved = resume_configuration(config, overrides, folder)
     resolved.run_dir = str(folder)  # it may have been moved
     build.check_targets(resolved)
-    _quieten()
+    silence_advice()
     lock = lock_run_folder(folder)
     try:
         remove_leftovers(folder)
@@ -279,14 +278,3 @@ def _describe_agent(
         "config": OmegaConf.to_container(config, resolve=True),
         **provenance,
     }
-
-
-def _quieten() -> None:
-    """Lightning's advice on hardware and data loaders does not apply to a range of chunks."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    # The folded networks are in evaluation mode, and stay so.
-    warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")
-    warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\).*")  # Lightning's own
-    # The data is in what the algorithm saves: a checkpoint amid an iteration resumes exactly.
-    warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before the epoch")
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")

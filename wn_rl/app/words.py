@@ -21,7 +21,7 @@ from wn_rl.runs.folder import find_latest_run
 from wn_rl.runs.layout import DESCRIPTION_FILE
 from wn_rl.system.terminals import quote_command
 
-PATHS = frozenset({"agent", "run", "episode", "episodes_dir", "output_dir", "run_dir", "resume", "sweep"})
+PATHS = frozenset({"agent", "run", "episode", "episodes_dir", "output_dir", "run_dir", "resume", "sweep", "data_dir"})
 """Settings that are a path, taken as it is written."""
 TEXTS = frozenset({"game", "name", "env.id", "host"})
 """Others that are a text, also where it looks like a number or a list."""
@@ -107,6 +107,8 @@ def _name_bare_word(name: str, word: str) -> str:
         return f"agent={word}"
     if name == "train":
         return f"resume={word}" if path.is_dir() else f"game={word}"
+    if name.startswith("paper/"):
+        return f"resume={word}"
     if path.suffix == ".npz":
         return f"episode={word}"
     return f"agent={word}" if path.suffix == ".ckpt" or (path / DESCRIPTION_FILE).exists() else f"run={word}"
@@ -172,7 +174,7 @@ def _translate_choice(name: str, command: Command, key: str, value: str, *, is_m
             nearest = get_close_matches(word, group.words, n=1)
             hint = f"; did you mean {nearest[0]}?" if nearest else ""
             raise ConfigurationError(f"{key}={word}: unknown; known: {', '.join(group.words)}{hint}")
-    return [f"{key}={value}"]
+    return [f"{group.folder}={value}"]
 
 
 def _map_values(value: str, function: Callable[[str], str], is_multirun: bool) -> str:

@@ -8,8 +8,8 @@ from types import FrameType
 from typing import Any
 
 import lightning
+from lightning.pytorch.callbacks import Callback
 
-from wn_rl.callbacks.run_callback import RunCallback
 from wn_rl.system.interrupts import write_error
 from wn_rl.system.second_signal import SecondSignal
 from wn_rl.system.terminals import quote_command
@@ -25,25 +25,30 @@ _STOPPING = (
 )
 
 
-class Interruption(RunCallback):
+class Interruption(Callback):
     """Turns the first signal into a wish to stop, and ends the process at the second.
 
     Python lets the main thread alone listen to signals; in others a run is not interrupted.
+
+    Args:
+        command: the name of the one that goes on with the run, by ``resume=<run folder>``.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, command: str = "train") -> None:
         self.is_requested = False
+        self._command = command
+        self._trainer: lightning.Trainer | None = None
         self._previous: dict[signal.Signals, Any] = {}
         self._terminals: list[int] = []
         self._second: SecondSignal | None = None
 
     def setup(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
         """Remember the handlers of before: Lightning's, which come next, would keep the whole run in memory."""
-        super().setup(trainer, pl_module, stage)
+        self._trainer = trainer
         if threading.current_thread() is threading.main_thread():
             self._previous = {signal_number: signal.getsignal(signal_number) for signal_number in _SIGNALS}
 
-    def on_begin(self) -> None:
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Listen from here on (Lightning has installed its own handlers by now)."""
         self._terminals = _find_terminals()
         for signal_number, handler in self._previous.items():
@@ -53,7 +58,17 @@ class Interruption(RunCallback):
         if impatient:  # a shell sends SIGHUP twice, and a cluster SIGTERM after its warning: nobody is impatient there
             self._second = SecondSignal(impatient, self._say_that_it_ends)
 
-    def close(self) -> None:
+    def on_exception(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, exception: BaseException
+    ) -> None:
+        """Lightning tears no callback down after a failure."""
+        self._close()
+
+    def teardown(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
+        """Training is over."""
+        self._close()
+
+    def _close(self) -> None:
         """Put the handlers back."""
         if self._second is not None:
             self._second.close()
@@ -68,13 +83,15 @@ class Interruption(RunCallback):
         if not self.is_requested:
             write_error(_STOPPING)
         self.is_requested = True
-        self.algorithm.trainer.should_stop = True
+        assert self._trainer is not None
+        self._trainer.should_stop = True
 
     def _say_that_it_ends(self) -> None:
         """The bar hides the cursor of its terminal."""
         for descriptor in self._terminals:
             os.write(descriptor, b"\x1b[?25h")
-        command = quote_command("train", f"resume={self.algorithm.trainer.default_root_dir}")
+        assert self._trainer is not None
+        command = quote_command(self._command, f"resume={self._trainer.default_root_dir}")
         write_error(f"stopped at once, at the second signal; from the last checkpoint goes on: {command}\n")
 
 

@@ -1,6 +1,9 @@
 """The files of a run folder, and of an agent's: the only place that knows their names."""
 
 CONFIG_FILE = "config.yaml"
+EXPERIMENT_FILE = "experiment.yaml"
+"""In the place of CONFIG_FILE, of a run of one of the paper's other experiments."""
+PICTURES_FOLDER = "pictures"
 PROVENANCE_FILE = "provenance.json"
 METRICS_FILE = "metrics.csv"
 EVALUATIONS_FILE = "evaluations.jsonl"

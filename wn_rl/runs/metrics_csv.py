@@ -22,15 +22,17 @@ class MetricsCSV(Logger):
 
     Args:
         folder: the run folder; the complete rows of a file that is there already are kept.
+        counter: the column that says when, in agent steps or what else a run counts.
 
     Raises:
         ConfigurationError: that file is no table, or far larger than a run's.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, counter: str = "agent_steps") -> None:
         super().__init__()
         self._path = folder / METRICS_FILE
-        self._columns: list[str] = ["agent_steps"]
+        self._counter = counter
+        self._columns: list[str] = [counter]
         self.num_rows = 0
         self._write_all(self._read())
 
@@ -48,8 +50,8 @@ class MetricsCSV(Logger):
         """The settings are in config.yaml."""
 
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
-        """Append one row; ``step`` is in agent steps."""
-        row = {"agent_steps": str(step), **{name: f"{value:.8g}" for name, value in metrics.items()}}
+        """Append one row; ``step`` is what the counter says."""
+        row = {self._counter: str(step), **{name: f"{value:.8g}" for name, value in metrics.items()}}
         new_columns = [name for name in row if name not in self._columns]
         if new_columns:
             rows = self._read()
@@ -76,7 +78,7 @@ class MetricsCSV(Logger):
         try:
             text = read_limited(self._path, MAX_BYTES, follow_links=False).decode("utf-8", "replace")
             reader = csv.DictReader(io.StringIO(text, newline=""))
-            self._columns = list(reader.fieldnames or ["agent_steps"])
+            self._columns = list(reader.fieldnames or [self._counter])
             return [row for row in reader if None not in row and None not in row.values()]
         except (csv.Error, OSError, ValueError) as error:
             raise ConfigurationError(f"{self._path} cannot be gone on with: {error}; move it away") from error

@@ -11,7 +11,7 @@ from jaxtyping import Int64
 STREAMS = ("initialization", "exploration", "sampling")
 """Of a run, each with a generator of its own."""
 
-_STREAM, _TRAINING, _EVALUATION, _BOOTSTRAP, _STATISTICS = range(5)
+_STREAM, _TRAINING, _EVALUATION, _BOOTSTRAP, _STATISTICS, _ORDER, _NOISE = range(7)
 
 
 def make_stream(seed: int, name: str) -> torch.Generator:
@@ -28,6 +28,17 @@ def check_generator_state(state: torch.Tensor) -> None:
 def make_statistics_generator(seed: int, agent_steps: int) -> torch.Generator:
     """What draws the states that statistics after so many agent steps are taken on."""
     return _make_generator(seed, _STATISTICS, agent_steps)
+
+
+def make_order_generator(seed: int, epoch: int) -> torch.Generator:
+    """What draws the order in which an epoch goes through a set of examples."""
+    return _make_generator(seed, _ORDER, epoch)
+
+
+def compute_noise_seed(seed: int, update: int) -> int:
+    """The seed of the noise within one update, as of dropout; −1 for that of evaluations."""
+    sequence = np.random.SeedSequence(seed, spawn_key=(_NOISE, update + 1))
+    return int(sequence.generate_state(1, np.uint64)[0] >> 1)
 
 
 def compute_training_seeds(seed: int, iteration: int, num_envs: int) -> Int64[np.ndarray, "N"]:

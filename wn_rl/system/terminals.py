@@ -26,5 +26,9 @@ def make_progress_bar(*columns: ProgressColumn, transient: bool) -> Progress:
 
 
 def quote_command(name: str, *words: str) -> str:
-    """``python -m wn_rl.<name>`` with its words, as it can be pasted into a shell, whatever the paths in it."""
-    return shlex.join(["python", "-m", f"wn_rl.{name}", *words])
+    """``python -m wn_rl.<name>`` with its words, as it can be pasted into a shell, whatever the paths in it.
+
+    Of ``paper/draw`` the second part is a word: ``python -m wn_rl.paper draw``.
+    """
+    module, *first = name.split("/")
+    return shlex.join(["python", "-m", f"wn_rl.{module}", *first, *words])

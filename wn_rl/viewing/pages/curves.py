@@ -58,7 +58,7 @@ def make_charts(run: RunFolder) -> list[dict[str, Any]]:
     ]  # fmt: skip
     charts = [_make_learning_chart(run), _make_human_chart(run)]
     charts += [_make_chart(run.metrics, name) for name in main]
-    charts += _make_weight_charts(run.metrics)
+    charts += make_weight_charts(run.metrics)
     charts += [_make_chart(run.metrics, name) for name in others]
     return [chart for chart in charts if any(series["steps"] for series in chart["series"])]
 
@@ -72,10 +72,15 @@ def describe_metric(column: str) -> str:
     return f"{title}: {layer}" if layer else title
 
 
-def make_training_series(metrics: Columns, column: str, name: str, max_points: int = MAX_POINTS) -> Series:
-    """One column over agent steps; beyond ``max_points`` each point is the mean of as many neighbors as needed."""
+def make_training_series(
+    metrics: Columns, column: str, name: str, max_points: int = MAX_POINTS, *, counter: str = STEPS_COLUMN
+) -> Series:
+    """One column over agent steps, or over another ``counter``.
+
+    Beyond ``max_points`` each point is the mean of as many neighbors as needed.
+    """
     pairs = [
-        (steps, value) for steps, value in zip(metrics.get(STEPS_COLUMN, []), metrics.get(column, []), strict=False)
+        (steps, value) for steps, value in zip(metrics.get(counter, []), metrics.get(column, []), strict=False)
         if steps is not None and value is not None
     ]  # fmt: skip
     size = -(-len(pairs) // max_points) or 1
@@ -179,7 +184,7 @@ def _make_chart(metrics: Columns, column: str) -> dict[str, Any]:
     return {"id": column, "title": title, "note": note, "series": [{**series, "smooth": column not in EXACT}]}
 
 
-def _make_weight_charts(metrics: Columns) -> list[dict[str, Any]]:
+def make_weight_charts(metrics: Columns, *, counter: str = STEPS_COLUMN) -> list[dict[str, Any]]:
     """A chart per statistic, a curve per layer, of columns such as ``weights/<layer>/<statistic>``."""
     charts: dict[str, dict[str, Any]] = {}
     for column in metrics:
@@ -193,7 +198,7 @@ def _make_weight_charts(metrics: Columns) -> list[dict[str, Any]]:
                 "note": note,
                 "series": [],
             }
-            series = make_training_series(metrics, column, layer or ALL_LAYERS)
+            series = make_training_series(metrics, column, layer or ALL_LAYERS, counter=counter)
             charts.setdefault(statistic, chart)["series"].append(series)
     for chart in charts.values():  # so that a layer has the same color in every chart
         chart["series"].sort(key=lambda series: series["name"] == ALL_LAYERS)

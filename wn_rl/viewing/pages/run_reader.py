@@ -11,6 +11,7 @@ from wn_rl.runs.configuration_file import follow_references, read_configuration
 from wn_rl.runs.layout import (
     CONFIG_FILE,
     EVALUATIONS_FILE,
+    EXPERIMENT_FILE,
     METRICS_FILE,
     PAGE_FILE,
     PROVENANCE_FILE,
@@ -103,7 +104,9 @@ class RunFolder:
 
 
 def is_run_folder(folder: Path) -> bool:
-    """Whether training has written here."""
+    """Whether training has written here; the paper's other experiments have pages of their own."""
+    if (folder / EXPERIMENT_FILE).is_file():
+        return False
     return any((folder / name).is_file() for name in (CONFIG_FILE, METRICS_FILE, EVALUATIONS_FILE))
 
 

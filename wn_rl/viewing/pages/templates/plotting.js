@@ -84,6 +84,7 @@ function interpolateHours(hours, steps) {
 
 const AXES = {
   steps: { label: "agent steps", convert: (steps) => steps },
+  epochs: { label: "epochs", convert: (steps) => steps },
   frames: { label: "frames", convert: (steps, source) => steps * source.frames_per_agent_step },
   hours: { label: "hours of training", convert: (steps, source) => interpolateHours(source.hours, steps) },
 };
