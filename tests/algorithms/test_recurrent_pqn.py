@@ -37,8 +37,12 @@ class Oracle:
         self._end_round, self._compute_loss = module.collector.end_round, module.compute_loss
         module.collector.end_round = self._listen  # type: ignore[method-assign]
         module.compute_gradient._compute_loss = self._compare  # type: ignore[attr-defined]
+        self._values = torch.zeros(num_envs)
+        self._next_frames = torch.zeros(num_envs, 1, *FRAME_SHAPE, dtype=torch.uint8)
+        self._set_values = module.rollout.set_values
+        module.rollout.set_values = self._check_values  # type: ignore[method-assign]
         self.lanes: list[int] = []
-        self.num_resets = 0
+        self.num_resets = self.num_final_values = 0
 
     def _listen(self) -> Round:
         played = self._end_round()
@@ -51,11 +55,21 @@ class Oracle:
             if self._is_first[lane]:
                 self._memory[lane] = torch.zeros_like(self._memory[lane])
             if self._module.agent_steps > self._module.warmup_agent_steps:  # who plays at random remembers nothing
-                self._memory[lane] = self._module.acting.network(stack, memory=self._memory[lane]).memory
+                output = self._module.acting.network(stack, memory=self._memory[lane])
+                self._memory[lane], self._values[lane] = output.memory, output.q_values.max()
             self._is_first[lane] = bool(played.step.ended[lane])
+        self._next_frames = torch.from_numpy(played.step.frame).unsqueeze(1)
         if self._module.has_iteration_ended:
             self._is_first = [True] * len(self._is_first)
         return played
+
+    def _check_values(self, values: Tensor, final_values: Tensor) -> None:
+        torch.testing.assert_close(values, self._values)
+        for lane in final_values.nonzero().flatten().tolist():
+            output = self._module.acting.network(self._next_frames[lane : lane + 1], memory=self._memory[lane])
+            torch.testing.assert_close(final_values[lane], output.q_values.max())
+            self.num_final_values += 1
+        self._set_values(values, final_values)
 
     def _compare(self, online: nn.Module, batch: RolloutBatch) -> BatchLoss:
         result = self._compute_loss(online, batch)
@@ -99,7 +113,8 @@ def test_lanes_are_unrolled_as_they_were_played(tmp_path: Path, memory: str) -> 
     epochs = [oracle.lanes[begin : begin + 4] for begin in range(0, len(oracle.lanes), 4)]
     assert [sorted(lanes) for lanes in epochs] == [[0, 1, 2, 3]] * (2 * num_rollouts)
     assert len({tuple(lanes) for lanes in epochs}) > 5
-    assert oracle.num_resets > 50
+    assert oracle.num_resets > 40
+    assert oracle.num_final_values > 40  # of ends of rollouts, and of time limits
 
 
 def play_mazes(module: PQN, num_steps: int, memory: str | None) -> float:

@@ -112,6 +112,7 @@ OTHER_WORDS = {
 OTHER_NUMBERS = {
     "replay.gamma": 0.9, "exploration.initial_epsilon": 0.9, "exploration.final_epsilon": 0.2,
     "evaluation.epsilon": 0.2, "evaluation.num_envs": 5, "protocol.repeat_action_probability": 0.1,
+    "protocol.flicker_probability": 0.5,
     "protocol.frame_skip": 2,
     "optimizer.betas": [0.5, 0.9], "advantage_learning": 0.5, "munchausen_scale": 0.5,
     "replay.priority_exponent": 0.7, "replay.importance_exponent": 0.7,

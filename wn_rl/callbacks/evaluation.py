@@ -93,7 +93,7 @@ class Evaluation(RunCallback):
         self._is_due = False
         row = make_evaluation_row(
             summary=summarize_returns(records, self._seed),
-            game=self._game, protocol=self._protocol.name, epsilon=self._epsilon, seed=self._seed,
+            game=self._game, protocol=self._protocol.label, epsilon=self._epsilon, seed=self._seed,
             agent_steps=self.algorithm.agent_steps, source="training",
         )  # fmt: skip
         append_json_line(self._run_dir / EVALUATIONS_FILE, row)
