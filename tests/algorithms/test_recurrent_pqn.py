@@ -114,7 +114,7 @@ def test_lanes_are_unrolled_as_they_were_played(tmp_path: Path, memory: str) -> 
     assert [sorted(lanes) for lanes in epochs] == [[0, 1, 2, 3]] * (2 * num_rollouts)
     assert len({tuple(lanes) for lanes in epochs}) > 5
     assert oracle.num_resets > 40
-    assert oracle.num_final_values > 40  # of ends of rollouts, and of time limits
+    assert oracle.num_final_values > 20  # of ends of rollouts, and of time limits
 
 
 def play_mazes(module: PQN, num_steps: int, memory: str | None) -> float:

@@ -7,6 +7,7 @@ PQN = "wn_rl/algorithms/pqn.py"
 NETWORK_TEST = "tests/networks/test_memory.py"
 POLICY_TEST = "tests/acting/test_recurrent_policy.py"
 TEST = "tests/algorithms/test_recurrent_pqn.py"
+FLICKER_TEST = "tests/envs/test_flicker.py"
 ONE_CALL = f"{NETWORK_TEST}::test_one_call_is_the_same_as_step_by_step_with_episodes_that_begin_amid_lanes"
 FLOAT32 = f"{NETWORK_TEST}::test_it_remembers_in_float32_whatever_the_rest_computes_in"
 CARRIED = f"{POLICY_TEST}::test_what_was_seen_is_remembered_until_the_episode_ends"
@@ -91,5 +92,29 @@ PLANTED = [
         "old": "network(observation.expand(noise.shape), **past)",
         "new": "network(observation.expand(noise.shape))",
         "test": "tests/app/test_agents_with_memory.py::test_saliency_is_of_the_value_by_what_is_remembered[gru]",
+    },
+    {
+        "number": 13, "file": "wn_rl/envs/flicker.py",
+        "old": "= Flicker(self._probability, int(seed))",
+        "new": "= Flicker(self._probability, 0)",
+        "test": f"{FLICKER_TEST}::test_frames_are_blank_with_the_probability_and_all_else_is_as_it_was",
+    },
+    {
+        "number": 0, "file": "wn_rl/envs/flicker.py",
+        "old": "        self._show(frames, lanes)\n",
+        "new": "        self._show(frames, np.arange(self.num_envs))\n",
+        "test": f"{FLICKER_TEST}::test_the_same_seed_shows_the_same_frames_again_and_every_reset_but_a_seeded_one_goes_on",
+    },
+    {
+        "number": 16, "file": "wn_rl/envs/rendering.py",
+        "old": "observation_frame=flicker.show(seen)",
+        "new": "observation_frame=seen",
+        "test": f"{FLICKER_TEST}::test_a_stored_game_is_shown_as_the_agent_saw_it",
+    },
+    {
+        "number": 21, "file": "wn_rl/envs/protocols.py",
+        "old": "return protocol.name if flicker == 0 else",
+        "new": "return protocol.name if flicker < 1 else",
+        "test": f"{FLICKER_TEST}::test_a_score_is_labeled_with_it",
     },
 ]  # fmt: skip

@@ -34,7 +34,7 @@ class FlickeringEnvironments:
         self._environments, self._probability = environments, probability
         self.num_envs, self.num_actions = environments.num_envs, environments.num_actions
         self.action_names, self.observation = environments.action_names, environments.observation
-        self._flickers: list[Flicker] = []
+        self._flickers: dict[int, Flicker] = {}  # of all lanes from the first reset on, which is seeded
         self._shown = np.zeros((self.num_envs, *self.observation.shape), self.observation.dtype)
 
     def reset(
@@ -44,10 +44,8 @@ class FlickeringEnvironments:
         frames = self._environments.reset(seeds=seeds, mask=mask)
         lanes = np.arange(self.num_envs) if mask is None else np.flatnonzero(mask)
         if seeds is not None:
-            if not self._flickers:  # the first reset seeds all
-                self._flickers = [Flicker(self._probability, int(seed)) for seed in seeds]
             for lane, seed in zip(lanes, seeds, strict=True):
-                self._flickers[lane] = Flicker(self._probability, int(seed))
+                self._flickers[int(lane)] = Flicker(self._probability, int(seed))
         self._show(frames, lanes)
         return self._shown.copy()
 
@@ -67,4 +65,4 @@ class FlickeringEnvironments:
 
     def _show(self, frames: Num[np.ndarray, "N *frame"], lanes: Int64[np.ndarray, "K"]) -> None:
         for lane in lanes:
-            self._shown[lane] = self._flickers[lane].show(frames[lane])
+            self._shown[lane] = self._flickers[int(lane)].show(frames[lane])
