@@ -89,6 +89,7 @@ def test_a_game_is_played_the_same_evaluated_live_and_under_an_overlay(folder: P
     )  # fmt: skip
     for _ in commentator.paint(render_episode(record), scale=3):
         pass
+    assert commentator._make_moment(0, 0).memory_norm == float(commentator._policy_state.next_memory.norm()) > 0
     assert commentator._q_values[: len(record.actions)].argmax(axis=1).tolist() == record.actions.tolist()
 
 

@@ -21,10 +21,10 @@ from wn_rl.errors import ConfigurationError
 NUM_ENVS = 3
 
 
-def make_counting() -> CountingEnvironments:
+def make_counting(end_probability: float = 0.2) -> CountingEnvironments:
     outcomes = make_random_outcomes(
-        seed=4, num_rounds=50, num_envs=NUM_ENVS, termination_probability=0.2, truncation_probability=0.1,
-        life_loss_probability=0.1,
+        seed=4, num_rounds=50, num_envs=NUM_ENVS, termination_probability=end_probability,
+        truncation_probability=end_probability / 2, life_loss_probability=0.1,
     )  # fmt: skip
     return CountingEnvironments(outcomes=outcomes, num_actions=2, frame_shape=(3, 4))
 
@@ -49,7 +49,13 @@ def test_frames_are_blank_with_the_probability_and_all_else_is_as_it_was() -> No
     is_blank = (shown == 0).all(axis=(2, 3))
     assert (shown[~is_blank] == expected[~is_blank]).all()
     assert is_blank.mean() == pytest.approx(0.3, abs=0.05)
-    assert (is_blank[:, 0] != is_blank[:, 1]).mean() == pytest.approx(2 * 0.3 * 0.7, abs=0.08)
+
+
+def test_each_environment_flickers_by_its_own_seed() -> None:
+    shown, _ = play(FlickeringEnvironments(make_counting(end_probability=0.0), probability=0.5), 200)
+    is_blank = (shown == 0).all(axis=(2, 3))
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        assert (is_blank[:, one] != is_blank[:, other]).mean() == pytest.approx(0.5, abs=0.15)
 
 
 def test_the_same_seed_shows_the_same_frames_again_and_every_reset_but_a_seeded_one_goes_on() -> None:

@@ -97,7 +97,7 @@ PLANTED = [
         "number": 13, "file": "wn_rl/envs/flicker.py",
         "old": "= Flicker(self._probability, int(seed))",
         "new": "= Flicker(self._probability, 0)",
-        "test": f"{FLICKER_TEST}::test_frames_are_blank_with_the_probability_and_all_else_is_as_it_was",
+        "test": f"{FLICKER_TEST}::test_each_environment_flickers_by_its_own_seed",
     },
     {
         "number": 0, "file": "wn_rl/envs/flicker.py",

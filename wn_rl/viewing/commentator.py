@@ -100,7 +100,12 @@ class Commentator:
             action=self._find_action(step),
             lives=lives,
             saliency=self._saliency,
+            memory_norm=self._measure_memory(),
         )
+
+    def _measure_memory(self) -> float | None:
+        memory = self._policy_state.next_memory
+        return None if memory is None else float(memory.norm())
 
     def _observe(self) -> UInt8[np.ndarray, "S H W"]:
         return self._policy_state.stack[0].cpu().numpy()
