@@ -16,7 +16,7 @@ from wn_rl.envs.atari import AtariEnvironments
 from wn_rl.envs.protocols import Protocol
 from wn_rl.envs.rendering import EpisodeRecord, render_episode
 from wn_rl.errors import ConfigurationError
-from wn_rl.networks.memory import Memory
+from wn_rl.networks.episode_memory import Memory
 from wn_rl.networks.q_network import QNetwork
 from wn_rl.runs.agent import FORMAT, load_agent, make_network, save_agent
 from wn_rl.viewing.commentator import Commentator

@@ -19,7 +19,7 @@ from wn_rl.algorithms.dqn import DQN
 from wn_rl.algorithms.pqn import PQN
 from wn_rl.callbacks.checkpoint import DurableCheckpointIO
 from wn_rl.learning.settings import DQNSettings, ExplorationSettings, PQNSettings
-from wn_rl.networks.memory import compute_memory_size
+from wn_rl.networks.episode_memory import compute_memory_size
 from wn_rl.networks.q_network import make_q_network
 from wn_rl.nn.optimizer_groups import make_parameter_groups
 from wn_rl.replay.persistence import ReplayArchive

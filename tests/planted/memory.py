@@ -1,10 +1,10 @@
 """Bugs of networks with a memory, of who carries it, and of who learns from it."""
 
-MEMORY = "wn_rl/networks/memory.py"
+MEMORY = "wn_rl/networks/episode_memory.py"
 POLICY = "wn_rl/acting/recurrent_policy.py"
 ROLLOUT = "wn_rl/replay/rollout.py"
 PQN = "wn_rl/algorithms/pqn.py"
-NETWORK_TEST = "tests/networks/test_memory.py"
+NETWORK_TEST = "tests/networks/test_episode_memory.py"
 POLICY_TEST = "tests/acting/test_recurrent_policy.py"
 TEST = "tests/algorithms/test_recurrent_pqn.py"
 FLICKER_TEST = "tests/envs/test_flicker.py"

@@ -23,7 +23,7 @@ from wn_rl.envs import selection
 from wn_rl.envs.protocols import AnyProtocol
 from wn_rl.errors import ConfigurationError, show_value
 from wn_rl.learning.settings import DQNSettings, LearnerSettings, PQNSettings
-from wn_rl.networks.memory import compute_memory_size
+from wn_rl.networks.episode_memory import compute_memory_size
 from wn_rl.nn.optimizer_groups import make_parameter_groups
 from wn_rl.replay.persistence import ReplayArchive
 from wn_rl.replay.prioritized_sampler import PrioritizedSampler

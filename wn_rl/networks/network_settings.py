@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from wn_rl.networks.distributions import HeadSizes
+from wn_rl.networks.episode_memory import DEFAULT_UNITS, MEMORIES
 from wn_rl.networks.heads import HEADS
 from wn_rl.networks.impala import IMPALA_WIDTHS, check_widths
-from wn_rl.networks.memory import DEFAULT_UNITS, MEMORIES
 from wn_rl.networks.torsos import TORSOS
 from wn_rl.system.fields import one_of, one_of_or_null, setting, switch, whole, whole_or_null
 

@@ -9,9 +9,9 @@ from jaxtyping import Bool, Float, Float32, Num
 from torch import Tensor, nn
 
 from wn_rl.networks.distributions import HeadSizes
+from wn_rl.networks.episode_memory import DEFAULT_UNITS, Memory, make_memory
 from wn_rl.networks.heads import HEADS, DuelingHead, Head, LinearHead, make_embedding, make_stream
 from wn_rl.networks.impala import IMPALA_WIDTHS
-from wn_rl.networks.memory import DEFAULT_UNITS, Memory, make_memory
 from wn_rl.networks.pixels import ScaleNumbers, ScalePixels
 from wn_rl.networks.torsos import TORSOS, Torso
 from wn_rl.nn.folding import cached_weights
@@ -66,7 +66,7 @@ class QNetwork(nn.Module):
             scale_(layer, q_std)
 
     def reduce_precision_(self, dtype: torch.dtype) -> "QNetwork":
-        """Convert all but the output layers and the memory, which stay float32 (see heads.py and memory.py)."""
+        """Convert all but the output layers and the memory, which stay float32 (see heads.py and episode_memory.py)."""
         exact = [*self.head.output_layers, *([] if self.memory is None else [self.memory])]
         states = [copy.deepcopy(module.state_dict()) for module in exact]
         self.to(dtype)

@@ -30,7 +30,7 @@ from wn_rl.envs.protocols import load_protocol
 from wn_rl.envs.selection import check_game
 from wn_rl.errors import ConfigurationError
 from wn_rl.networks.distributions import HeadSizes
-from wn_rl.networks.memory import compute_memory_size
+from wn_rl.networks.episode_memory import compute_memory_size
 from wn_rl.networks.q_network import QNetwork, make_q_network
 from wn_rl.networks.renamed_heads import rename_head
 from wn_rl.nn.folding import make_folded

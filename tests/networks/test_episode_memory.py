@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from tests.helpers.networks import draw_frames, make_generator
 from wn_rl.errors import ConfigurationError
+from wn_rl.networks.episode_memory import MEMORIES, Memory, make_memory
 from wn_rl.networks.folded_network import FoldedNetwork
-from wn_rl.networks.memory import MEMORIES, Memory, make_memory
 from wn_rl.networks.q_network import QNetwork, make_q_network
 from wn_rl.nn.folding import make_folded
 from wn_rl.nn.normalizers import NORMALIZERS, RECURRENT_NORMALIZERS
