@@ -1,7 +1,8 @@
 """What flows between the rooms: the shapes of steps, batches and Q-values, stated once.
 
 Letters used in every shape of the project: B minibatch, N environments, A actions, S frames in a stack, C channels and
-H x W pixels of a frame, T time, Z atoms. ``*frame`` is the shape of a frame, whatever the environment shows.
+H x W pixels of a frame, T time, L lanes (environments whose steps are learned from in their order), M numbers that are
+remembered of an episode, Z atoms. ``*frame`` is the shape of a frame, whatever the environment shows.
 """
 
 import math
@@ -118,11 +119,17 @@ class Batch(NamedTuple):
 
 
 class RolloutBatch(NamedTuple):
-    """A minibatch of a rollout's steps on the training device: an observation, the action taken, and its target."""
+    """A minibatch of a rollout's steps on the training device: an observation, the action taken, and its target.
+
+    For a network with a memory the B steps are those of L whole lanes, one lane after the other, T steps of each;
+    ``memory`` is what was remembered before the first of them, and ``is_first``, on the host, is where episodes begin.
+    """
 
     s_tm1: Num[Tensor, "B S *frame"]
     a_tm1: Int64[Tensor, "B"]
     target: Float32[Tensor, "B"]
+    memory: Float32[Tensor, "L M"] | None = None
+    is_first: Bool[Tensor, "L T"] | None = None
 
 
 class QOutput(NamedTuple):
@@ -130,12 +137,14 @@ class QOutput(NamedTuple):
 
     A distributional head adds one of two descriptions of the return, whose mean ``q_values`` is: ``quantiles`` at the
     probabilities (z + 1/2) / Z, or at those asked for; or ``logits`` of the probabilities of fixed returns, ``atoms``.
+    A network with a memory adds what it remembers after the last step of each of L lanes, as ``memory``.
     """
 
     q_values: Float32[Tensor, "B A"]
     quantiles: Float32[Tensor, "B A Z"] | None = None
     logits: Float32[Tensor, "B A Z"] | None = None
     atoms: Float32[Tensor, "Z"] | None = None
+    memory: Float32[Tensor, "L M"] | None = None
 
 
 class BatchLoss(NamedTuple):

@@ -243,16 +243,25 @@ def test_a_saved_rollout_of_other_rounds_is_refused() -> None:
         ({"batch_size": 41}, r"batch_size=41 is more than the num_envs \* rollout.num_rounds = 40 agent steps"),
         ({"iteration_agent_steps": 40}, "do not end within the first iteration"),
         ({"head": "quantile"}, "network.head=quantile learns a distribution"),
+        ({"memory": "lstm", "batch_size": 16}, "network.memory=lstm learns from whole lanes, and batch_size=16 is no"),
+        ({"memory": "lstm", "batch_size": 20, "compile": True}, "of many lengths, which compile=true cannot take"),
+        ({"memory": "lstm", "batch_size": 20, "minibatch_parts": 2}, "of many lengths, which minibatch_parts=2 cannot"),
+        (
+            {"memory": "lstm", "batch_size": 20, "normalizer": "projection"},
+            "normalizer=projection has nothing for recurrent layers, as network.memory=lstm is; say normalizer=none or",
+        ),
     ],
 )
 def test_what_cannot_go_together_is_refused(changes: dict[str, Any], message: str) -> None:
-    head = changes.pop("head", "linear")
+    head, memory = changes.pop("head", "linear"), changes.pop("memory", None)
+    normalizer = changes.pop("normalizer", "none")
     network = NetworkSettings(
         **asdict(SIZES), torso="mlp", head=head, dueling=False, noisy=False, hidden_units=4, stack_size=1,
         center_pixels=False, impala_widths=IMPALA_WIDTHS, impala_pooled_size=None,
+        memory=memory, memory_units=4,
     )  # fmt: skip
     with pytest.raises(ConfigurationError, match=message):
-        make_toy_pqn(**changes).settings.check(network=network, normalizer="none", accelerator="cpu")
+        make_toy_pqn(**changes).settings.check(network=network, normalizer=normalizer, accelerator="cpu")
 
 
 def test_a_run_of_the_command_line_goes_on_where_it_was_stopped(tmp_path: Path) -> None:

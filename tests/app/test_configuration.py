@@ -112,6 +112,7 @@ OTHER_WORDS = {
 OTHER_NUMBERS = {
     "replay.gamma": 0.9, "exploration.initial_epsilon": 0.9, "exploration.final_epsilon": 0.2,
     "evaluation.epsilon": 0.2, "evaluation.num_envs": 5, "protocol.repeat_action_probability": 0.1,
+    "protocol.flicker_probability": 0.5,
     "protocol.frame_skip": 2,
     "optimizer.betas": [0.5, 0.9], "advantage_learning": 0.5, "munchausen_scale": 0.5,
     "replay.priority_exponent": 0.7, "replay.importance_exponent": 0.7,
@@ -121,7 +122,8 @@ COUNTS_OF_CORES = {"num_threads", "num_env_threads", "minibatch_parts"}
 # They say where and how results are written, and how the process is started: they have tests of their own.
 ELSEWHERE = {
     "algorithm", "resume", "run_dir", "sweep", "name", "accelerator", "optimizer._partial_", "env.name", "env.id",
-    "network.impala_widths", "network.impala_pooled_size", *(f"network.{entry.name}" for entry in fields(HeadSizes)),
+    "network.impala_widths", "network.impala_pooled_size", "network.memory", "network.memory_units",
+    *(f"network.{entry.name}" for entry in fields(HeadSizes)),
 }  # fmt: skip
 
 

@@ -34,6 +34,7 @@ FREE = ("optimizer", "logger", "protocol")  # what they hold is checked by whom 
 LATER = {
     "algorithm": "dqn", "advantage_learning": 0.0, "munchausen": False, "munchausen_scale": 0.9,
     "munchausen_temperature": 0.03, "munchausen_floor": -1.0, "exploration.max_repeats": 1,
+    "network.memory": None, "network.memory_units": 128,
     "network.center_pixels": False, "network.impala_widths": [16, 32, 32], "network.impala_pooled_size": None,
     "replay.sampler": "uniform", "replay.priority_exponent": 0.5, "replay.importance_exponent": 0.5,
     "network.dueling": False, "network.noisy": False, "network.num_atoms": 51, "network.v_min": -10.0,

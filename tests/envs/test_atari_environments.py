@@ -404,6 +404,8 @@ def test_a_protocol_is_built_from_its_values_and_from_nothing_else() -> None:
     values = dataclasses.asdict(NATURE)
     assert Protocol.from_values(values) == NATURE
     assert Protocol.from_values(values | {"repeat_action_probability": 0}) == NATURE
+    before = {key: value for key, value in values.items() if key != "flicker_probability"}
+    assert Protocol.from_values(before) == NATURE  # of what was saved before there was this rule
     for invalid in (
         values | {"gravity": 9.81},
         {key: value for key, value in values.items() if key != "noop_max"},

@@ -143,6 +143,7 @@ def test_a_module_is_imported_only_where_the_user_typed_it() -> None:
     [
         {"max_episode_agent_steps": 0}, {"max_episode_agent_steps": "9"}, {"kwargs": {"a": "module:thing"}},
         {"kwargs": {"render_mode": "human"}}, {"kwargs": {"a": [1]}}, {"kwargs": None}, {"more": 1}, {"kwargs": {5: 1}},
+        {"flicker_probability": 1.5}, {"flicker_probability": float("nan")}, {"flicker_probability": True},
     ],
     ids=str,
 )  # fmt: skip

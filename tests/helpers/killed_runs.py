@@ -12,7 +12,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from tests.helpers.chain import ChainEnvironments
-from tests.helpers.toy_runs import make_chain, make_policy, make_toy_module, make_toy_pqn, make_trainer
+from tests.helpers.toy_runs import make_chain, make_policy_for, make_toy_module, make_toy_pqn, make_trainer
 from wn_rl.algorithms.dqn import DQN
 from wn_rl.algorithms.pqn import PQN
 from wn_rl.app.resume import find_checkpoint
@@ -46,11 +46,12 @@ def make_module(folder: Path, environments: ChainEnvironments | None = None, *, 
     )  # fmt: skip
 
 
-def make_pqn() -> PQN:
+def make_pqn(memory: str | None = None) -> PQN:
     """Two whole rollouts and a part of a third in every iteration."""
     return make_toy_pqn(
-        total_agent_steps=TOTAL, iteration_agent_steps=ITERATION, chunk_agent_steps=20, num_rounds=11, batch_size=8,
-        learning_rate=1e-3, environments=make_chain(max_episode_agent_steps=5),
+        total_agent_steps=TOTAL, iteration_agent_steps=ITERATION, chunk_agent_steps=20, num_rounds=11,
+        batch_size=8 if memory is None else 22,
+        learning_rate=1e-3, environments=make_chain(max_episode_agent_steps=5), memory=memory,
     )  # fmt: skip
 
 
@@ -65,12 +66,13 @@ def make_run(
         environments: to train in; None: the chain.
         callbacks: that disturb it, after the metrics are logged and before anything is saved.
         storage: of the replay.
-        algorithm: dqn or pqn; the latter in the chain.
+        algorithm: dqn, or in the chain pqn or pqn_lstm.
     """
     make_run_folder(folder)
     lock = lock_run_folder(folder)
     remove_leftovers(folder)
-    module = make_pqn() if algorithm == "pqn" else make_module(folder, environments, storage=storage)
+    memory = "lstm" if algorithm == "pqn_lstm" else None
+    module = make_module(folder, environments, storage=storage) if algorithm == "dqn" else make_pqn(memory)
     found = find_checkpoint(folder, module)
     metrics_csv = MetricsCSV(folder)
     if found is None:
@@ -82,7 +84,8 @@ def make_run(
     )
     evaluation = Evaluation(
         make_environments=make_chain, game="Pong", protocol=PROTOCOL, num_episodes=3, epsilon=0.1, seed=5,
-        make_policy=make_policy, run_dir=folder, listeners=[saving.on_evaluation], on_round=lambda done, total: None,
+        make_policy=make_policy_for(memory), run_dir=folder, listeners=[saving.on_evaluation],
+        on_round=lambda done, total: None,
     )  # fmt: skip
     trainer = make_trainer(module, folder, [interruption, MetricsLogging(metrics_csv), *callbacks, evaluation, saving])
     trainer.loggers = [metrics_csv]
@@ -107,7 +110,7 @@ def run_in_child(
             remove, make a folder), counted from 1.
         kill_after_s: SIGKILL after so many seconds.
         storage: of the replay.
-        algorithm: dqn or pqn.
+        algorithm: dqn, pqn or pqn_lstm.
 
     Returns:
         The changes that the child made, if it came to its end; 0 if it was killed.

@@ -1,5 +1,6 @@
 """Runs of DQN and PQN on the chain whose Q* is known, small enough to take a second."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,13 @@ from tests.helpers.chain import ChainEnvironments
 from tests.helpers.networks import HEADS, SIZES
 from wn_rl.acting.collector import Collector
 from wn_rl.acting.policies import Policy, QFunction
+from wn_rl.acting.recurrent_policy import RecurrentPolicy
 from wn_rl.algorithms.algorithm import Algorithm
 from wn_rl.algorithms.dqn import DQN
 from wn_rl.algorithms.pqn import PQN
 from wn_rl.callbacks.checkpoint import DurableCheckpointIO
 from wn_rl.learning.settings import DQNSettings, ExplorationSettings, PQNSettings
+from wn_rl.networks.episode_memory import compute_memory_size
 from wn_rl.networks.q_network import make_q_network
 from wn_rl.nn.optimizer_groups import make_parameter_groups
 from wn_rl.replay.persistence import ReplayArchive
@@ -30,6 +33,7 @@ from wn_rl.types import ObservationSpec, VectorEnvironment
 NUM_STATES = 5
 GAMMA = 0.9
 STACK_SIZE = 1
+MEMORY_UNITS = 16
 FRAME_SHAPE = (4, 4)
 OBSERVATION = ObservationSpec(FRAME_SHAPE, "uint8")
 
@@ -99,7 +103,8 @@ def make_toy_pqn(
     *, total_agent_steps: int = 2000, iteration_agent_steps: int = 1000, normalizer: str = "weight_norm",
     learning_rate: float = 3e-3, final_learning_rate: float = 0.0, num_rounds: int = 10, trace_decay: float = 0.65,
     chunk_agent_steps: int = 100,
-    environments: VectorEnvironment | None = None, life_loss_ends_discount: bool = False, **changes: Any,
+    environments: VectorEnvironment | None = None, life_loss_ends_discount: bool = False, memory: str | None = None,
+    **changes: Any,
 ) -> PQN:  # fmt: skip
     chain = environments or make_chain()
     settings = PQNSettings(
@@ -114,29 +119,43 @@ def make_toy_pqn(
     rollout = Rollout(
         settings.rollout, num_lanes=chain.num_envs, observation=OBSERVATION, stack_size=STACK_SIZE,
         life_loss_ends_discount=life_loss_ends_discount, device=torch.device("cpu"),
+        memory_size=compute_memory_size(memory, MEMORY_UNITS),
     )  # fmt: skip
-    return PQN(**_make_parts(chain, normalizer, learning_rate), rollout=rollout, settings=settings)
+    return PQN(**_make_parts(chain, normalizer, learning_rate, memory=memory), rollout=rollout, settings=settings)
 
 
 def _make_parts(
     environments: VectorEnvironment, normalizer: str, learning_rate: float, *, head: str = "linear",
-    max_repeats: int = 1,
+    max_repeats: int = 1, memory: str | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     collector = Collector(
         environments=environments, generator=torch.Generator().manual_seed(11), max_repeats=max_repeats,
+        memory_size=compute_memory_size(memory, MEMORY_UNITS),
     )  # fmt: skip
     network = make_q_network(
         torso="mlp", **HEADS[head], sizes=SIZES, normalizer=normalizer, num_actions=2, stack_size=STACK_SIZE,
         observation=OBSERVATION, hidden_units=32, generator=torch.Generator().manual_seed(12),
+        memory=memory, memory_units=MEMORY_UNITS,
     )  # fmt: skip
     return {
-        "network": network, "make_optimizer": partial(_make_adam, learning_rate), "make_policy": make_policy,
-        "collector": collector, "generator": torch.Generator().manual_seed(13),
+        "network": network, "make_optimizer": partial(_make_adam, learning_rate),
+        "make_policy": make_policy_for(memory), "collector": collector,
+        "generator": torch.Generator().manual_seed(13),
     }  # fmt: skip
 
 
 def make_policy(q_function: QFunction) -> Policy:
     return Policy(q_function, stack_size=STACK_SIZE, observation=OBSERVATION, device=torch.device("cpu"))
+
+
+def make_policy_for(memory: str | None) -> Callable[[Any], Policy]:
+    """What makes the policy of a network with this memory, or with none."""
+    if memory is None:
+        return make_policy
+    return partial(
+        RecurrentPolicy, memory_size=compute_memory_size(memory, MEMORY_UNITS), stack_size=STACK_SIZE,
+        observation=OBSERVATION, device=torch.device("cpu"),
+    )  # fmt: skip
 
 
 def _make_adam(learning_rate: float, network: torch.nn.Module) -> torch.optim.Optimizer:

@@ -59,9 +59,9 @@ def test_saliency_is_the_gradient_of_the_chosen_action_alone(head: str) -> None:
 def test_the_same_noise_is_used_for_every_frame() -> None:
     compute = make_saliency_function(make_folded(make_trained("weight_norm")))
     observation = draw_frames(seed=3)[0]
-    first = compute(observation, 1)
-    compute(draw_frames(seed=4)[0], 0)
-    assert torch.equal(compute(observation, 1), first)
+    first = compute(observation, 1, None)
+    compute(draw_frames(seed=4)[0], 0, None)
+    assert torch.equal(compute(observation, 1, None), first)
 
 
 def test_nothing_is_painted_where_nothing_depends_on_a_pixel() -> None:
@@ -115,7 +115,7 @@ def test_the_action_that_was_taken_is_the_one_that_is_explained(
     record = play("Pong", MACHADO, num_agent_steps=8)
     asked: list[tuple[torch.Tensor, int]] = []
 
-    def explain(observation: torch.Tensor, action: int) -> torch.Tensor:
+    def explain(observation: torch.Tensor, action: int, memory: torch.Tensor | None) -> torch.Tensor:
         asked.append((observation, action))
         return torch.ones(84, 84)
 

@@ -251,8 +251,8 @@ PLANTED = [
     {
         "number": 29,
         "file": "wn_rl/networks/q_network.py",
-        "old": "layer.float().load_state_dict(state)",
-        "new": "layer.float()",
+        "old": "module.float().load_state_dict(state)",
+        "new": "module.float()",
         "test": "tests/nn/test_folding.py::test_copy_in_bfloat16_and_channels_last_is_the_rounded_weight[weight_norm]",
     },
     {

@@ -96,8 +96,8 @@ PLANTED = [
     },
     {
         "number": 21, "file": "wn_rl/viewing/commentator.py",
-        "old": "self._policy_state.stack[0], self._find_action(step))",
-        "new": "self._policy_state.stack[0], 0)",
+        "old": "(stack[0], self._find_action(step), memory)",
+        "new": "(stack[0], 0, memory)",
         "test": "tests/networks/test_saliency.py::test_the_action_that_was_taken_is_the_one_that_is_explained",
     },
     {

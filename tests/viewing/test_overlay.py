@@ -184,6 +184,17 @@ def test_the_panel_depends_on_nothing_but_the_moment() -> None:
     np.testing.assert_array_equal(painter.paint_panel(moment), first)
 
 
+def test_the_length_of_what_is_remembered_stands_beside_the_time_and_nothing_where_there_is_no_memory() -> None:
+    painter, moment = make_painter(), make_moment()
+    without, short, long = (
+        painter.paint_panel(moment._replace(memory_norm=norm)).astype(int) for norm in (None, 1.0, 123.4)
+    )
+    rows, columns = (np.unique(places) for places in np.nonzero((long != without).any(axis=2)))
+    assert 3 * 15 < rows.min() <= rows.max() < 3 * 24
+    assert 3 * 120 < columns.min() <= columns.max() < 3 * 155
+    assert (short != long).any()
+
+
 def test_an_unreadably_small_overlay_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="scale=2: an overlay is readable from scale=3 on"):
         make_painter(scale=2)

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int64, Num
+from jaxtyping import Bool, Float32, Int64, Num
+from torch import Tensor
 
 from wn_rl.acting.policies import Decision, Exploration, Policy, PolicyState
 from wn_rl.envs.call_order import NUM_SEEDS
@@ -45,9 +46,12 @@ class Collector:
         environments: the training environments, reset by ``begin_iteration``.
         generator: the stream (on the CPU) that exploration alone is drawn from.
         max_repeats: of an exploring action (see ``Exploration``).
+        memory_size: M, of a network with a memory; it cannot be had again from seeds and actions, and is saved.
     """
 
-    def __init__(self, *, environments: VectorEnvironment, generator: torch.Generator, max_repeats: int = 1) -> None:
+    def __init__(
+        self, *, environments: VectorEnvironment, generator: torch.Generator, max_repeats: int = 1, memory_size: int = 0
+    ) -> None:
         self.environments = environments
         num_envs = environments.num_envs
         self.exploration = Exploration(
@@ -58,6 +62,7 @@ class Collector:
         )
         self._is_first = np.ones(num_envs, np.bool_)
         self._policy_state: PolicyState | None = None
+        self._memory_shape = (num_envs, memory_size)
         self._seeds = np.zeros(num_envs, np.int64)
         self._actions: list[Int64[np.ndarray, "N"]] = []
         self._running_returns = np.zeros(num_envs, np.float64)
@@ -162,8 +167,14 @@ class Collector:
             "recent_lengths": list(self.recent_lengths),
             "num_episodes": self.num_episodes,
             "agent_steps": self.agent_steps,
+            **({"memory": self._copy_memory()} if self._memory_shape[1] else {}),
             **self.exploration.state_dict(),
         }
+
+    def _copy_memory(self) -> Float32[Tensor, "N M"]:
+        if self._policy_state is None or self._policy_state.next_memory is None:
+            return torch.zeros(self._memory_shape)
+        return self._policy_state.next_memory.detach().cpu().clone()
 
     def check_state_dict(self, state: dict[str, Any], *, iteration_agent_steps: int) -> None:
         """Make sure that a saved state can be loaded: it may come from a damaged file, or from a stranger.
@@ -178,13 +189,15 @@ class Collector:
         own = self.state_dict()
         if state.keys() != own.keys() or any(type(state[key]) is not type(value) for key, value in own.items()):
             raise ConfigurationError("the saved collector has other parts than this one")
-        actions, seeds = state["actions"], state["seeds"]
+        actions, seeds, memory = state["actions"], state["seeds"], state.get("memory", self._copy_memory())
         is_sound = (
             seeds.dtype == torch.int64 and seeds.shape == (self.num_envs,) and seeds.is_contiguous()
             and int(seeds.min()) >= 0 and int(seeds.max()) < NUM_SEEDS
             and actions.dtype == torch.uint8 and actions.dim() == 2 and actions.shape[1] == self.num_envs
             and actions.is_contiguous() and bool((actions < self.environments.num_actions).all())
             and 0 <= actions.numel() <= state["agent_steps"] < 2**62 and 0 <= state["num_episodes"] < 2**62
+            and memory.dtype == torch.float32 and memory.layout == torch.strided
+            and memory.shape == self._memory_shape and bool(memory.isfinite().all())
             and self.exploration.is_sound({key: state[key] for key in self.exploration.state_dict()})
             and len(state["recent_returns"]) == len(state["recent_lengths"]) <= NUM_RECENT_EPISODES
             and all(type(value) is float and math.isfinite(value) for value in state["recent_returns"])
@@ -205,6 +218,9 @@ class Collector:
             self._look_on(policy)
             self._send(actions)
             on_round(self._follow(self.environments.receive()))
+        if "memory" in state:
+            remembered = self._remember(policy)
+            self._policy_state = remembered._replace(next_memory=state["memory"].to(remembered.stack.device))
         self.recent_returns.extend(state["recent_returns"])
         self.recent_lengths.extend(state["recent_lengths"])
         self.num_episodes, self.agent_steps = state["num_episodes"], state["agent_steps"]

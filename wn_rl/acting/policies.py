@@ -15,9 +15,15 @@ QFunction = Callable[[Num[Tensor, "N S *frame"]], Float32[Tensor, "N A"]]
 
 
 class PolicyState(NamedTuple):
-    """What a policy remembers of N running episodes: their newest S frames, the newest last, zeros before the first."""
+    """What a policy remembers of N running episodes: their newest S frames, the newest last, zeros before the first.
+
+    That of a network with a memory (see recurrent_policy.py) has what is remembered before the newest observation as
+    ``memory``, and as ``next_memory`` what is remembered after it.
+    """
 
     stack: Num[Tensor, "N S *frame"]
+    memory: Float32[Tensor, "N M"] | None = None
+    next_memory: Float32[Tensor, "N M"] | None = None
 
 
 class Decision(NamedTuple):
@@ -70,8 +76,11 @@ class Policy:
         """Decide on an observation: argmax_a Q(s, a), the first of equals."""
         state = self.observe(frames, is_first, state)
         with torch.no_grad():
-            q_values = self._q_function(state.stack)
+            q_values, state = self._compute_q_values(state)
         return Decision(q_values.argmax(dim=1).cpu(), q_values), state
+
+    def _compute_q_values(self, state: PolicyState) -> tuple[Float32[Tensor, "N A"], PolicyState]:
+        return self._q_function(state.stack), state
 
 
 def draw_exploration(

@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float32, Int64
 from torch import Tensor, nn
 
 from wn_rl.acting.collector import Collector, Round
-from wn_rl.acting.policies import Policy, QFunction
+from wn_rl.acting.policies import Policy
 from wn_rl.algorithms.algorithm import Algorithm
 from wn_rl.learning.gradients import make_gradient_function
 from wn_rl.learning.schedules import set_learning_rate
@@ -37,7 +37,7 @@ class PQN(Algorithm):
 
     Args:
         network, make_optimizer: the Q-network, [B, S, *frame] -> QOutput, and what makes its optimizer.
-        make_policy: what makes the policy of a Q-function.
+        make_policy: what makes the policy of a Q-function, which has a memory where the network has one.
         collector, rollout: the training environments' player, and what holds its last rounds.
         generator: the stream that minibatches, first weights from data, and noise, are drawn from.
         settings: the hyperparameters.
@@ -47,7 +47,7 @@ class PQN(Algorithm):
 
     def __init__(
         self, *, network: QNetwork, make_optimizer: Callable[[nn.Module], torch.optim.Optimizer],
-        make_policy: Callable[[QFunction], Policy], collector: Collector, rollout: Rollout,
+        make_policy: Callable[[Any], Policy], collector: Collector, rollout: Rollout,
         generator: torch.Generator, settings: PQNSettings,
     ) -> None:  # fmt: skip
         super().__init__(
@@ -57,7 +57,8 @@ class PQN(Algorithm):
         )  # fmt: skip
         self.network = network
         self.acting = FoldedNetwork(network, dtype=settings.folded_dtype)  # brought up to date before use
-        self.policy = make_policy(partial(self.acting.compute_side_by_side, num_parts=settings.minibatch_parts))
+        act = partial(self.acting.compute_side_by_side, num_parts=settings.minibatch_parts)
+        self.policy = make_policy(act if network.memory is None else self.acting.remember)
         self.compute_gradient = make_gradient_function(
             network, self.acting, self.compute_loss,
             num_microbatches=settings.minibatch_parts, compiled=settings.compile,
@@ -85,8 +86,15 @@ class PQN(Algorithm):
 
     def _initialize(self) -> None:
         """The first weights, from real frames; nothing is learned from the rollout that they come from."""
-        frames = self.sample_states(self.settings.initialization_batch_size, self.generator)
-        self.network.initialize_from_data(frames, self.settings.initial_q_std, self.generator)
+        num_states, is_first = self.settings.initialization_batch_size, None
+        if self.network.memory is None:
+            frames = self.sample_states(num_states, self.generator)
+        else:
+            lanes = torch.randperm(self.collector.num_envs, generator=self.generator)
+            lanes = lanes[: ceil(num_states / self.rollout.num_rounds)]
+            frames, _ = self.rollout.read(self.rollout.find_rows(lanes))
+            _, is_first = self.rollout.read_memory(lanes)
+        self.network.initialize_from_data(frames, self.settings.initial_q_std, self.generator, is_first=is_first)
         self.acting.expire()
         self.rollout.clear()
 
@@ -97,7 +105,7 @@ class PQN(Algorithm):
             self.rollout.clear()
 
     def _store(self, played: Round) -> None:
-        self.rollout.add(played.state.stack, played.actions, played.step)
+        self.rollout.add(played.state.stack, played.actions, played.step, played.state.memory)
 
     def begin_iteration(self, iteration: int) -> None:
         """An iteration begins with freshly seeded environments."""
@@ -127,26 +135,38 @@ class PQN(Algorithm):
         if is_cut.any():
             seen = self.policy.observe(played.step.frame, np.zeros_like(is_cut), played.state)
             lanes = torch.from_numpy(is_cut).to(values.device)
-            values[lanes] = self.acting(seen.stack[lanes]).amax(dim=1)
+            memory = None if seen.memory is None else seen.memory[lanes]
+            values[lanes] = self.acting(seen.stack[lanes], memory).amax(dim=1)
         return values
 
     def _learn(self) -> None:
-        """A few epochs of minibatches of the rollout, whose targets stay as they were when it ended."""
+        """A few epochs of minibatches of the rollout, whose targets stay as they were when it ended.
+
+        A network with a memory learns from whole lanes: what it remembered before the rollout stays as it was, and the
+        gradient goes back through all of the rollout's steps, to an episode's first at most.
+        """
         target = self.compute_targets().flatten()
         for _ in range(self.settings.num_epochs):
-            for rows in self._draw_minibatches(len(target)):
-                self._update(RolloutBatch(*self.rollout.read(rows), target[rows.to(target.device)]))
+            if self.network.memory is None:
+                for rows in self._draw_minibatches(len(target), self.settings.batch_size):
+                    self._update(self._read(rows, target))
+            else:
+                for lanes in self._draw_minibatches(self.collector.num_envs, self.settings.lanes_per_minibatch):
+                    rows, past = self.rollout.find_rows(lanes), self.rollout.read_memory(lanes)
+                    self._update(self._read(rows, target, *past))
         self.rollout.clear()
 
-    def _draw_minibatches(self, num_steps: int) -> list[Int64[Tensor, "_"]]:
-        """All steps in a random order, ``batch_size`` or fewer at a time.
+    def _read(self, rows: Int64[Tensor, "B"], target: Float32[Tensor, "_"], *past: Tensor) -> RolloutBatch:
+        return RolloutBatch(*self.rollout.read(rows), target[rows.to(target.device)], *past)
+
+    def _draw_minibatches(self, count: int, batch_size: int) -> list[Int64[Tensor, "_"]]:
+        """All steps, or lanes, in a random order, ``batch_size`` or fewer at a time.
 
         One that would be left over alone goes with the minibatch before: by itself it would move the network as much as
         all of those, and under batch statistics not at all.
         """
-        batch_size = self.settings.batch_size
-        rows = torch.randperm(num_steps, generator=self.generator)
-        minibatches = list(rows.chunk(ceil(num_steps / batch_size)))
+        order = torch.randperm(count, generator=self.generator)
+        minibatches = list(order.chunk(ceil(count / batch_size)))
         if len(minibatches[-1]) == 1 < batch_size and len(minibatches) > 1:
             minibatches[-2:] = [torch.cat(minibatches[-2:])]
         return minibatches
@@ -181,7 +201,7 @@ class PQN(Algorithm):
 
     def compute_loss(self, online: nn.Module, batch: RolloutBatch) -> BatchLoss:
         """(y - Q(s_tm1, a_tm1))^2 / 2, by the online network or a copy of it with gradients of its own."""
-        q_tm1 = online(batch.s_tm1).q_values
+        q_tm1 = online(batch.s_tm1, memory=batch.memory, is_first=batch.is_first).q_values
         loss, td_error = compute_value_loss(select_action(q_tm1, batch.a_tm1), batch.target, error_function="mse")
         return BatchLoss(loss, td_error, q_tm1)
 

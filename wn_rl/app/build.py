@@ -12,7 +12,8 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from wn_rl.acting.collector import Collector
-from wn_rl.acting.policies import Policy, QFunction
+from wn_rl.acting.policies import Policy
+from wn_rl.acting.recurrent_policy import RecurrentPolicy
 from wn_rl.algorithms.algorithm import Algorithm
 from wn_rl.algorithms.dqn import DQN
 from wn_rl.algorithms.pqn import PQN
@@ -22,6 +23,7 @@ from wn_rl.envs import selection
 from wn_rl.envs.protocols import AnyProtocol
 from wn_rl.errors import ConfigurationError, show_value
 from wn_rl.learning.settings import DQNSettings, LearnerSettings, PQNSettings
+from wn_rl.networks.episode_memory import compute_memory_size
 from wn_rl.nn.optimizer_groups import make_parameter_groups
 from wn_rl.replay.persistence import ReplayArchive
 from wn_rl.replay.prioritized_sampler import PrioritizedSampler
@@ -150,18 +152,25 @@ def make_logger(config: DictConfig, *, keep_until_agent_steps: int | None) -> Lo
         raise ConfigurationError(f"logger cannot be made: {reason}; mend that, or take logger=tensorboard") from error
 
 
-def make_policy(config: DictConfig, environments: VectorEnvironment) -> Callable[[QFunction], Policy]:
-    """What makes the policy of a Q-function in these environments."""
+def make_policy(config: DictConfig, environments: VectorEnvironment) -> Callable[[Any], Policy]:
+    """What makes the policy of a Q-function in these environments, which has a memory where the network has one."""
+    memory_size = find_memory_size(config)
+    make = partial(RecurrentPolicy, memory_size=memory_size) if memory_size else Policy
     return partial(
-        Policy, stack_size=config.network.stack_size, observation=environments.observation, device=make_device(config)
+        make, stack_size=config.network.stack_size, observation=environments.observation, device=make_device(config)
     )
+
+
+def find_memory_size(config: DictConfig) -> int:
+    """The numbers that the network remembers of an episode; 0 without a memory."""
+    return compute_memory_size(config.network.memory, config.network.memory_units)
 
 
 def make_parts(config: DictConfig, settings: LearnerSettings, environments: VectorEnvironment) -> dict[str, Any]:
     """What every algorithm is made of: network, optimizer, policy, collector, and a stream for what is sampled."""
     collector = Collector(
         environments=environments, generator=make_stream(settings.seed, "exploration"),
-        max_repeats=settings.exploration.max_repeats,
+        max_repeats=settings.exploration.max_repeats, memory_size=find_memory_size(config),
     )  # fmt: skip
     network = make_network(describe_network(config, environments), make_stream(settings.seed, "initialization"))
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # PyTorch's stubs lack it
@@ -186,6 +195,7 @@ def make_pqn(config: DictConfig, settings: PQNSettings, environments: VectorEnvi
         settings.rollout, num_lanes=environments.num_envs, observation=environments.observation,
         stack_size=config.network.stack_size,
         life_loss_ends_discount=make_protocol(config).life_loss_ends_discount, device=make_device(config),
+        memory_size=find_memory_size(config),
     )  # fmt: skip
     return PQN(**make_parts(config, settings, environments), rollout=rollout)
 

@@ -127,7 +127,7 @@ def evaluate_player(player: Player, config: DictConfig) -> tuple[dict[str, Any],
     """Play ``config.episodes`` whole games; the row of ``evaluations.jsonl`` that they come to, and the games."""
     records = play_episodes(player, config)
     row = make_evaluation_row(
-        summary=summarize_returns(records, config.seed), game=player.game, protocol=player.protocol.name,
+        summary=summarize_returns(records, config.seed), game=player.game, protocol=player.protocol.label,
         epsilon=config.epsilon, seed=config.seed, agent_steps=player.agent.description["agent_steps"],
         source="evaluate",
     )  # fmt: skip

@@ -30,7 +30,7 @@ def play_live(config: DictConfig) -> list[str]:
     player = load_player(config)
     games: list[LiveGame] = []
     previous_handler = signal.signal(signal.SIGTERM, signal.default_int_handler)  # to leave the terminal in order
-    display = open_display(where, config, title=f"{player.game}, {player.protocol.name}", console=Console())
+    display = open_display(where, config, title=f"{player.game}, {player.protocol.label}", console=Console())
     is_ended = False
     try:
         while len(games) < config.episodes and not is_ended:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from wn_rl.acting.evaluator import evaluate_agent, summarize_returns
-from wn_rl.acting.policies import Policy, QFunction
+from wn_rl.acting.policies import Policy
 from wn_rl.callbacks.run_callback import RunCallback
 from wn_rl.envs.protocols import AnyProtocol
 from wn_rl.envs.rendering import EpisodeRecord
@@ -41,7 +41,7 @@ class Evaluation(RunCallback):
 
     def __init__(
         self, *, make_environments: Callable[[], VectorEnvironment], game: str, protocol: AnyProtocol,
-        num_episodes: int, epsilon: float, seed: int, make_policy: Callable[[QFunction], Policy], run_dir: Path,
+        num_episodes: int, epsilon: float, seed: int, make_policy: Callable[[Any], Policy], run_dir: Path,
         listeners: list[Callable[[dict[str, Any], list[EpisodeRecord]], None]], on_round: Callable[[int, int], None],
     ) -> None:  # fmt: skip
         self._make_environments = make_environments
@@ -93,7 +93,7 @@ class Evaluation(RunCallback):
         self._is_due = False
         row = make_evaluation_row(
             summary=summarize_returns(records, self._seed),
-            game=self._game, protocol=self._protocol.name, epsilon=self._epsilon, seed=self._seed,
+            game=self._game, protocol=self._protocol.label, epsilon=self._epsilon, seed=self._seed,
             agent_steps=self.algorithm.agent_steps, source="training",
         )  # fmt: skip
         append_json_line(self._run_dir / EVALUATIONS_FILE, row)
@@ -117,11 +117,11 @@ class Evaluation(RunCallback):
         compute_q_values = make_q_function(make_folded(self.algorithm.network).float())
         over: list[EpisodeRecord] = []
 
-        def q_function(observation: Tensor) -> Tensor:
+        def q_function(*inputs: Tensor) -> Any:
             if self.algorithm.trainer.should_stop:
                 raise _InterruptedError
             self._on_round(len(over), self._num_episodes)
-            return compute_q_values(observation)
+            return compute_q_values(*inputs)
 
         with torch.autocast(self.algorithm.device.type, enabled=False):
             return evaluate_agent(

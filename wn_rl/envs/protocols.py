@@ -36,6 +36,8 @@ class Protocol:
         full_action_space: all 18 actions instead of those that do something in the game.
         max_episode_frames: time limit, in emulator frames without the starting ones; 60 frames are a second.
         frame_skip: emulator frames for which one action of the agent is repeated.
+        flicker_probability: that a frame is blank to the agent (wn_rl/envs/flicker.py); what was saved before there
+            was this rule says none.
     Raises ConfigurationError for a value outside its range.
     """
 
@@ -50,6 +52,7 @@ class Protocol:
     full_action_space: bool
     max_episode_frames: int
     frame_skip: int
+    flicker_probability: float = 0.0
 
     def __post_init__(self) -> None:
         """Check every value once, so that no environment has to."""
@@ -58,6 +61,7 @@ class Protocol:
             0.0 <= self.repeat_action_probability < 1.0
         )
         self._require(probability_is_valid, "repeat_action_probability", "a probability in [0, 1)")
+        self._require(0.0 <= self.flicker_probability <= 1.0, "flicker_probability", "a probability in [0, 1]")
         self._require(0 <= self.noop_max <= 10_000, "noop_max", "a number of frames in [0, 10000]")
         self._require(1 <= self.frame_skip <= 60, "frame_skip", "a number of frames in [1, 60]")
         limit_is_valid = (
@@ -72,6 +76,11 @@ class Protocol:
         """The time limit in agent steps."""
         return self.max_episode_frames // self.frame_skip
 
+    @property
+    def label(self) -> str:
+        """What a score is labeled with: the name, and what makes the games other ones."""
+        return _make_label(self)
+
     @classmethod
     def from_values(cls, values: dict[str, object]) -> "Protocol":
         """Build the protocol whose ``dataclasses.asdict`` is ``values``.
@@ -79,11 +88,13 @@ class Protocol:
         Raises ConfigurationError where a value is missing, unknown or of another type.
         """
         types = {field.name: field.type for field in dataclasses.fields(cls)}
+        values = {"flicker_probability": 0.0} | values
         if values.keys() != types.keys():
             raise ConfigurationError(f"a protocol has the values {sorted(types)}, got {sorted(values)}")
-        probability = values["repeat_action_probability"]
-        if type(probability) is int and probability in (0, 1):  # a file may say 0 for 0.0
-            values = values | {"repeat_action_probability": float(probability)}
+        for key in ("repeat_action_probability", "flicker_probability"):
+            probability = values[key]
+            if type(probability) is int and probability in (0, 1):  # a file may say 0 for 0.0
+                values = values | {key: float(probability)}
         for key, value in values.items():
             if type(value) is not types[key]:  # exactly: True is no number of frames
                 raise ConfigurationError(f"protocol.{key}={_show(value)} has the wrong type {type(value).__name__}")
@@ -104,6 +115,7 @@ class GymnasiumProtocol:
         name: "gymnasium", what a result is labeled with, and what tells these rules from Atari's.
         max_episode_agent_steps: time limit where the environment itself sets no shorter one.
         kwargs: what the environment is made with.
+        flicker_probability: as an Atari game's.
     """
 
     env: ClassVar[Literal["gymnasium"]] = "gymnasium"
@@ -114,11 +126,18 @@ class GymnasiumProtocol:
     name: str
     max_episode_agent_steps: int
     kwargs: dict[str, bool | int | float | str]
+    flicker_probability: float = 0.0
+
+    @property
+    def label(self) -> str:
+        """What a score is labeled with: the name, and what makes the games other ones."""
+        return _make_label(self)
 
     @classmethod
     def from_values(cls, values: dict[str, object]) -> "GymnasiumProtocol":
         """Build the protocol whose ``dataclasses.asdict`` is ``values``; ConfigurationError where there is none."""
         names = sorted(field.name for field in dataclasses.fields(cls))
+        values = {"flicker_probability": 0.0} | values
         limit, kwargs = values.get("max_episode_agent_steps"), values.get("kwargs")
         if sorted(values) != names or values["name"] != cls.env or not isinstance(kwargs, dict):
             raise ConfigurationError(f"Gymnasium's protocol has the values {names}, got {sorted(values)}")
@@ -126,13 +145,16 @@ class GymnasiumProtocol:
             raise ConfigurationError(
                 f"protocol.max_episode_agent_steps={_show(limit)} needs a whole number of at least 1"
             )
+        flicker = values["flicker_probability"]
+        if not isinstance(flicker, int | float) or isinstance(flicker, bool) or not 0 <= flicker <= 1:
+            raise ConfigurationError(f"protocol.flicker_probability={_show(flicker)} needs a probability in [0, 1]")
         for key, value in kwargs.items():
             # "module:name" makes some environments import code
             is_plain = type(value) in (bool, float) or (type(value) is str and ":" not in value)
             is_plain |= type(value) is int and abs(value) < 2**63
             if not str(key).isidentifier() or key in RESERVED_KWARGS or not is_plain:
                 raise ConfigurationError(f"env.kwargs.{key}={_show(value)} needs a plain number, word or truth value")
-        return cls(name=cls.env, max_episode_agent_steps=limit, kwargs=kwargs)
+        return cls(name=cls.env, max_episode_agent_steps=limit, kwargs=kwargs, flicker_probability=float(flicker))
 
 
 def _show(value: object) -> str:
@@ -140,6 +162,11 @@ def _show(value: object) -> str:
 
 
 AnyProtocol = Protocol | GymnasiumProtocol
+
+
+def _make_label(protocol: AnyProtocol) -> str:
+    flicker = protocol.flicker_probability
+    return protocol.name if flicker == 0 else f"{protocol.name}-flicker{flicker:g}"
 
 
 def load_protocol(values: dict[str, object]) -> AnyProtocol:

@@ -21,6 +21,7 @@ from ale_py import roms
 from jaxtyping import Num, UInt8
 
 from wn_rl.envs.atari import OBSERVATION, AtariEnvironments
+from wn_rl.envs.flicker import Flicker
 from wn_rl.envs.games import rom_name
 from wn_rl.envs.gymnasium_environments import play_gymnasium
 from wn_rl.envs.protocols import AnyProtocol, Protocol, load_protocol
@@ -150,7 +151,14 @@ def render_game(
 
 
 def _play(game: str, protocol: AnyProtocol, seed: int, actions: Iterable[int]) -> Iterator[RenderedFrame]:
-    """Every frame of an episode, until the actions or the game are over."""
+    """Every frame of an episode, until the actions or the game are over; what the network sees flickers as it did."""
+    flicker = Flicker(protocol.flicker_probability, seed)
+    for frame in _draw(game, protocol, seed, actions):
+        seen = frame.observation_frame
+        yield frame if seen is None else frame._replace(observation_frame=flicker.show(seen))
+
+
+def _draw(game: str, protocol: AnyProtocol, seed: int, actions: Iterable[int]) -> Iterator[RenderedFrame]:
     if protocol.env == "gymnasium":
         for rgb, agent_step, reward, frame in play_gymnasium(game, protocol, seed, actions):
             yield RenderedFrame(rgb, agent_step, reward, 0, frame)

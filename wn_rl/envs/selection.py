@@ -1,6 +1,7 @@
 """Which environments a run plays in: Atari's or Gymnasium's, as its protocol says; everybody else asks here."""
 
 from wn_rl.envs.atari import OBSERVATION, AtariEnvironments
+from wn_rl.envs.flicker import FlickeringEnvironments
 from wn_rl.envs.games import resolve_game
 from wn_rl.envs.gymnasium_environments import GymnasiumEnvironments, check_environment_id
 from wn_rl.envs.protocols import AnyProtocol
@@ -13,9 +14,13 @@ def make_environments(game: str, protocol: AnyProtocol, *, num_envs: int, num_th
     Raises:
         ConfigurationError: there is no such game, or its observations or actions are not supported.
     """
+    environments: VectorEnvironment
     if protocol.env == "gymnasium":
-        return GymnasiumEnvironments(game=game, protocol=protocol, num_envs=num_envs)
-    return AtariEnvironments(game=game, protocol=protocol, num_envs=num_envs, num_threads=num_threads)
+        environments = GymnasiumEnvironments(game=game, protocol=protocol, num_envs=num_envs)
+    else:
+        environments = AtariEnvironments(game=game, protocol=protocol, num_envs=num_envs, num_threads=num_threads)
+    probability = protocol.flicker_probability
+    return environments if probability == 0 else FlickeringEnvironments(environments, probability=probability)
 
 
 def check_game(game: str, protocol: AnyProtocol) -> str:

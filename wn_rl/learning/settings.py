@@ -12,7 +12,7 @@ from wn_rl.errors import ConfigurationError
 from wn_rl.learning.schedules import LEARNING_RATE_SCHEDULES, LinearSchedule, RunLength, Schedule
 from wn_rl.networks.heads import HEADS
 from wn_rl.networks.network_settings import NetworkSettings
-from wn_rl.nn.normalizers import MINIBATCH_NORMALIZERS, PER_EXAMPLE_NORMALIZERS
+from wn_rl.nn.normalizers import MINIBATCH_NORMALIZERS, PER_EXAMPLE_NORMALIZERS, RECURRENT_NORMALIZERS
 from wn_rl.replay.replay_settings import ReplaySection
 from wn_rl.replay.rollout import RolloutSection
 from wn_rl.system.cpu import thread_count
@@ -111,7 +111,24 @@ class LearnerSettings:
                 "normalizer=layer_norm takes away what network.hidden_units=1 has to say, which is its own mean; raise"
                 " network.hidden_units to at least 2"
             )
+        self._check_memory(network, normalizer)
         self._check_parts(normalizer, accelerator)
+
+    def _check_memory(self, network: NetworkSettings, normalizer: str) -> None:
+        if network.memory is None:
+            return
+        if normalizer not in RECURRENT_NORMALIZERS:
+            raise ConfigurationError(
+                f"normalizer={normalizer} has nothing for recurrent layers, as network.memory={network.memory} is; say"
+                f" normalizer={' or '.join(RECURRENT_NORMALIZERS)}, or network.memory=null"
+            )
+        if self.compile or self.minibatch_parts > 1:
+            hindering = "compile=true" if self.compile else f"minibatch_parts={self.minibatch_parts}"
+            instead = "compile=false" if self.compile else "minibatch_parts=1"
+            raise ConfigurationError(
+                f"network.memory={network.memory} is learned from sequences of many lengths, which {hindering} cannot"
+                f" take; say {instead}, or network.memory=null"
+            )
 
     def _check_parts(self, normalizer: str, accelerator: str) -> None:
         hindrances = {
@@ -186,6 +203,11 @@ class DQNSettings(LearnerSettings):
 
     def check(self, *, network: NetworkSettings, normalizer: str, accelerator: str) -> None:
         """The replay holds a minibatch and a transition of every environment, and the warm-up what is drawn from it."""
+        if network.memory is not None:
+            raise ConfigurationError(
+                f"network.memory={network.memory} learns from sequences, which algorithm=dqn has none of; say"
+                " algorithm=pqn, or network.memory=null"
+            )
         known = HEADS[network.head].error_functions
         if self.error_function not in known:
             raise ConfigurationError(
@@ -257,6 +279,11 @@ class PQNSettings(LearnerSettings):
         return self.num_envs * self.rollout.num_rounds
 
     @property
+    def lanes_per_minibatch(self) -> int:
+        """Environments in a minibatch of a network with a memory, which learns from all their steps of a rollout."""
+        return self.batch_size // self.rollout.num_rounds
+
+    @property
     def warmup_agent_steps(self) -> int:
         """Random play whose frames the first weights come from, if they come from data: one rollout."""
         return self.rollout_agent_steps if self.initialization == "data_dependent" else 0
@@ -274,6 +301,11 @@ class PQNSettings(LearnerSettings):
                 " network.head=linear"
             )
         self._check_minibatch(self.batch_size, normalizer)
+        if network.memory is not None and self.batch_size % self.rollout.num_rounds != 0:
+            raise ConfigurationError(
+                f"network.memory={network.memory} learns from whole lanes, and batch_size={self.batch_size} is no"
+                f" multiple of rollout.num_rounds={self.rollout.num_rounds}; say a multiple, or network.memory=null"
+            )
         if self.num_envs < 2 and normalizer in MINIBATCH_NORMALIZERS:
             raise ConfigurationError(
                 f"num_envs={self.num_envs}: normalizer={normalizer} learns from how the examples of a minibatch differ,"

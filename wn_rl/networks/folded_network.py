@@ -34,14 +34,26 @@ class FoldedNetwork(nn.Module):
         self._computed: ComputedWeights = {}
         self._is_expired = True
 
-    def forward(self, observation: Num[Tensor, "B S *frame"]) -> Float32[Tensor, "B A"]:
-        """Q-values; no gradient flows."""
-        return self.compute(observation).q_values
+    def forward(
+        self, observation: Num[Tensor, "B S *frame"], memory: Float32[Tensor, "B M"] | None = None
+    ) -> Float32[Tensor, "B A"]:
+        """Q-values, by what is remembered before each observation; no gradient flows."""
+        return self.compute(observation, memory=memory).q_values
 
     @torch.no_grad()
-    def compute(self, observation: Num[Tensor, "B S *frame"], taus: Float32[Tensor, "B K"] | None = None) -> QOutput:
-        """All that the head returns, at the probabilities ``taus`` if it is asked for any; no gradient flows."""
-        return self.network(observation, taus)
+    def compute(
+        self, observation: Num[Tensor, "B S *frame"], taus: Float32[Tensor, "B K"] | None = None,
+        memory: Float32[Tensor, "B M"] | None = None,
+    ) -> QOutput:  # fmt: skip
+        """All that the network returns, at the probabilities ``taus`` if it is asked for any; no gradient flows."""
+        return self.network(observation, taus, memory)
+
+    def remember(
+        self, observation: Num[Tensor, "B S *frame"], memory: Float32[Tensor, "B M"]
+    ) -> tuple[Float32[Tensor, "B A"], Float32[Tensor, "B M"]]:
+        """Q-values by what is remembered before an observation of B lanes each, and what is remembered after it."""
+        output = self.compute(observation, memory=memory)
+        return output.q_values, cast(Tensor, output.memory)
 
     def compute_side_by_side(self, observation: Num[Tensor, "B S *frame"], *, num_parts: int) -> Float32[Tensor, "B A"]:
         """Q-values, by as many threads, each of a part of the observations; no gradient flows."""

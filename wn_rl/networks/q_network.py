@@ -1,14 +1,15 @@
-"""The Q-network: a torso and a head, every affine layer of them passed through one normalizer."""
+"""The Q-network: a torso and a head, and a memory between them if any, each layer passed through one normalizer."""
 
 import copy
 from collections.abc import Sequence
 from functools import partial
 
 import torch
-from jaxtyping import Float, Float32, Num
+from jaxtyping import Bool, Float, Float32, Num
 from torch import Tensor, nn
 
 from wn_rl.networks.distributions import HeadSizes
+from wn_rl.networks.episode_memory import DEFAULT_UNITS, Memory, make_memory
 from wn_rl.networks.heads import HEADS, DuelingHead, Head, LinearHead, make_embedding, make_stream
 from wn_rl.networks.impala import IMPALA_WIDTHS
 from wn_rl.networks.pixels import ScaleNumbers, ScalePixels
@@ -26,12 +27,14 @@ from wn_rl.types import ObservationSpec, QOutput
 class QNetwork(nn.Module):
     """q(s, a) for all actions of a batch of frame stacks: ``head(torso(observations))``.
 
-    ``torso`` maps [B, S, *frame] to features [B, F], ``head`` maps those to a QOutput.
+    ``torso`` maps [B, S, *frame] to features [B, F], ``head`` maps those to a QOutput. With a ``memory`` between them
+    the observations are those of L lanes, one lane after the other, and a value depends on the steps before, too.
     """
 
-    def __init__(self, torso: Torso, head: Head) -> None:
+    def __init__(self, torso: Torso, head: Head, memory: Memory | None = None) -> None:
         super().__init__()
         self.torso = torso
+        self.memory = memory
         self.head = head
         self._layers = [module for module in self.modules() if isinstance(module, WeightNormLayer)]
 
@@ -40,9 +43,12 @@ class QNetwork(nn.Module):
         return self.torso(observations)
 
     def initialize_from_data(
-        self, observations: Num[Tensor, "B S *frame"], q_std: float, generator: torch.Generator | None
-    ) -> None:
+        self, observations: Num[Tensor, "B S *frame"], q_std: float, generator: torch.Generator | None,
+        *, is_first: Bool[Tensor, "L T"] | None = None,
+    ) -> None:  # fmt: skip
         """Data-dependent initialization (wn_rl/nn/initialization.py) with Q-values of mean 0 and std ``q_std``.
+
+        With a memory the observations are those of L lanes, before which nothing is remembered.
 
         Pixels are centered on these observations first, where the network centers them; vectors always.
 
@@ -55,24 +61,38 @@ class QNetwork(nn.Module):
         for module in self.modules():
             if isinstance(module, ScalePixels | ScaleNumbers):
                 module.center_(observations)
-        initialize_from_data(self, observations, generator=generator)
+        initialize_from_data(self, observations, None, None, is_first, generator=generator)
         for layer in self.head.output_layers:
             scale_(layer, q_std)
 
     def reduce_precision_(self, dtype: torch.dtype) -> "QNetwork":
-        """Convert all but the output layers, which stay float32 (see heads.py)."""
-        exact = [copy.deepcopy(layer.state_dict()) for layer in self.head.output_layers]
+        """Convert all but the output layers and the memory, which stay float32 (see heads.py and episode_memory.py)."""
+        exact = [*self.head.output_layers, *([] if self.memory is None else [self.memory])]
+        states = [copy.deepcopy(module.state_dict()) for module in exact]
         self.to(dtype)
-        for layer, state in zip(self.head.output_layers, exact, strict=True):
-            layer.float().load_state_dict(state)
+        for module, state in zip(exact, states, strict=True):
+            module.float().load_state_dict(state)
         return self
 
-    def forward(self, observations: Num[Tensor, "B S *frame"], taus: Float32[Tensor, "B K"] | None = None) -> QOutput:
-        """``taus``: the probabilities that an implicit quantile head is asked for; None: those that it acts by."""
+    def forward(
+        self, observations: Num[Tensor, "B S *frame"], taus: Float32[Tensor, "B K"] | None = None,
+        memory: Float32[Tensor, "L M"] | None = None, is_first: Bool[Tensor, "L T"] | None = None,
+    ) -> QOutput:  # fmt: skip
+        """Values of all actions, and what is remembered, if anything is.
+
+        Args:
+            observations: of a network with a memory those of L lanes, T steps of each in a row.
+            taus: the probabilities that an implicit quantile head is asked for; None: those that it acts by.
+            memory, is_first: what is remembered, and where episodes begin; see :class:`Memory`.
+        """
         if torch.compiler.is_compiling():  # which fuses the layers' own computation of w
             return self.head(self.torso(observations), taus)
         with cached_weights(self._layers):
-            return self.head(self.torso(observations), taus)
+            features = self.torso(observations)
+            if self.memory is None:
+                return self.head(features, taus)
+            features, memory = self.memory(features, memory, is_first)
+            return self.head(features, taus)._replace(memory=memory)
 
 
 def make_q_network(
@@ -91,6 +111,8 @@ def make_q_network(
     sizes: HeadSizes | None = None,
     impala_widths: Sequence[int] = IMPALA_WIDTHS,
     impala_pooled_size: int | None = None,
+    memory: str | None = None,
+    memory_units: int = DEFAULT_UNITS,
 ) -> QNetwork:
     """A Q-network of the torso ("nature", "vector", ...), head ("linear", ...) and normalizer of these names.
 
@@ -98,10 +120,11 @@ def make_q_network(
     pixels are centered on the frames of ``initialize_from_data``, ``dueling`` whether value and advantage have streams
     of their own, ``noisy`` whether linear layers have a learned noise, but for the embedding of probabilities, which
     chooses nothing; ``sizes`` how many quantiles or atoms the head has, and so on; ``impala_widths`` and
-    ``impala_pooled_size`` are those of ``ImpalaTorso`` (agents of before say none of these). The parameters are drawn
+    ``impala_pooled_size`` are those of ``ImpalaTorso``; ``memory`` is the name of a recurrent layer of ``memory_units``
+    between torso and head, or None (agents of before say none of these). The parameters are drawn
     from ``generator`` (PyTorch's global one if None) as PyTorch's layers draw them, the same for every normalizer;
     ``initialize_from_data`` draws them as the weight-normalization paper does. Raises ConfigurationError for an unknown
-    name and for frames that do not fit the torso.
+    name, for frames that do not fit the torso, and for a memory that the normalizer has nothing for.
     """
     make_torso, is_residual = look_up(torso, TORSOS, what="torso")
     entry = look_up(head, HEADS, what="head")
@@ -118,6 +141,10 @@ def make_q_network(
         **({"widths": impala_widths, "pooled_size": impala_pooled_size} if is_residual else {}),
     )
     num_features = made_torso.num_features
+    made_memory = None
+    if memory is not None:
+        made_memory = make_memory(memory, num_features, memory_units, normalizer=normalizer, generator=generator)
+        num_features = made_memory.num_features
     distribution = entry.distribution(
         sizes or parse({}, HeadSizes)[0],
         partial(make_embedding, num_features=num_features, normalizer=plain_normalizer, generator=generator),
@@ -133,4 +160,4 @@ def make_q_network(
             generator=generator,
         ),
     )
-    return QNetwork(made_torso, made_head)
+    return QNetwork(made_torso, made_head, made_memory)

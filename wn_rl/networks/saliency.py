@@ -8,8 +8,9 @@ from wn_rl.networks.pixels import ScalePixels
 
 
 def compute_saliency(
-    network: nn.Module, observation: UInt8[Tensor, "S H W"], action: int, *, noise: Float32[Tensor, "K S H W"]
-) -> Float32[Tensor, "H W"]:
+    network: nn.Module, observation: UInt8[Tensor, "S H W"], action: int, *, noise: Float32[Tensor, "K S H W"],
+    memory: Float32[Tensor, "M"] | None = None,
+) -> Float32[Tensor, "H W"]:  # fmt: skip
     """Σ_s |1/K Σ_k ∂q(x + noise_k, a)/∂x|, with pixels x in [0, 1] (SmoothGrad, Smilkov et al. 2017, arXiv:1706.03825).
 
     The gradient itself flickers with every ReLU that switches; its mean over copies with a little noise shows what
@@ -20,7 +21,9 @@ def compute_saliency(
         observation: what the network is shown, on its device.
         action: index of the action whose value is explained.
         noise: what is added to the pixels; K copies.
+        memory: what is remembered before the observation; None: nothing.
     """
+    past = {} if memory is None else {"memory": memory.expand(len(noise), -1)}
     pixels = noise
 
     def replace_pixels(module: nn.Module, inputs: tuple[Tensor], scaled: Tensor) -> Tensor:
@@ -31,8 +34,8 @@ def compute_saliency(
     (scale_pixels,) = [module for module in network.modules() if isinstance(module, ScalePixels)]
     handle = scale_pixels.register_forward_hook(replace_pixels)
     try:
-        with torch.enable_grad():
-            q_values = network(observation.expand(noise.shape)).q_values
+        with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):  # whose LSTM has no gradient in evaluation
+            q_values = network(observation.expand(noise.shape), **past).q_values
             (gradient,) = torch.autograd.grad(q_values[:, action].sum(), pixels)
     finally:
         handle.remove()

@@ -73,10 +73,13 @@ def compute_statistics(t: Float[Tensor, "..."], *, unit_axis: int) -> Statistics
 
 
 @torch.no_grad()
-def initialize_from_data(network: nn.Module, inputs: Tensor, *, generator: torch.Generator | None = None) -> None:
+def initialize_from_data(
+    network: nn.Module, inputs: Tensor, *others: Any, generator: torch.Generator | None = None
+) -> None:
     """Initialize every affine layer of any module in place, in one pass over ``inputs`` (Eq. 5 and 6).
 
-    ``inputs`` is what the module takes, at least 2 examples on axis 0, and real ones. v is drawn from ``generator``
+    ``inputs`` is what the module takes, at least 2 examples on axis 0, and real ones; ``others`` are its other
+    arguments, if it has any. v is drawn from ``generator``
     (PyTorch's global one if None) in the order in which the layers are applied, so that networks that differ in their
     normalizer alone get the same function (spectral norm and layer norm apart). LSTM, GRU and RNN are initialized by
     their inputs over minibatch and time, their cells by those of the first step. Subclasses of these layers and the
@@ -102,7 +105,7 @@ def initialize_from_data(network: nn.Module, inputs: Tensor, *, generator: torch
     modes = [(module, module.training) for module in network.modules()]
     try:
         with torch.autocast(inputs.device.type, enabled=False):
-            network.eval()(inputs)
+            network.eval()(inputs, *others)
     finally:
         for handle in handles:
             handle.remove()

@@ -4,6 +4,10 @@ The output layer (the one whose units are predictions) is special: ``weight_norm
 weights, as the paper does. The norms of activations (mean-only, batch and layer norm) leave it plain, since they would
 take away the predictions' own mean and scale; so do ``spectral_norm`` and ``projection``, which would bound them.
 
+Of a recurrent layer ``weight_norm`` and its variants normalize every matrix (Section 5.3 of the paper); the norms of
+activations leave it plain, too: statistics of a minibatch differ from step to step, which is the paper's reason for
+weight normalization. ``spectral_norm`` and projections have no form for it.
+
 Weight normalization's rivals are modules that hold the affine layer as ``layer`` and normalize t or w. Batch statistics
 are taken per output unit, over all other axes of t: output units are on the last axis of a linear layer's [B, ..., O],
 and before space in a convolution's [B, O, H, W].
@@ -266,6 +270,28 @@ NORMALIZERS: dict[str, Callable[..., nn.Module]] = {
     "spectral_norm": _spectral_norm,
     "projection": _projection,
 }
+
+RecurrentNormalizer = Callable[[nn.RNNBase], nn.RNNBase]
+"""Makes a recurrent layer of a plain one."""
+
+
+def _leave_plain(layer: nn.RNNBase) -> nn.RNNBase:
+    return layer
+
+
+def _weight_norm_recurrent(layer: nn.RNNBase) -> nn.RNNBase:
+    return cast(nn.RNNBase, weight_normalize(layer, strict=True))
+
+
+RECURRENT_NORMALIZERS: dict[str, RecurrentNormalizer] = {
+    "none": _leave_plain,
+    "weight_norm": _weight_norm_recurrent,
+    "mean_only_batch_norm": _leave_plain,
+    "weight_norm_mean_only_batch_norm": _weight_norm_recurrent,
+    "batch_norm": _leave_plain,
+    "layer_norm": _leave_plain,
+}
+"""What each normalizer makes of an LSTM or GRU; the others have nothing for it."""
 
 PER_EXAMPLE_NORMALIZERS = ("none", "weight_norm", "layer_norm")
 """Those under which no example depends on another, and whose layers are plain, weight-normalized or PyTorch's norms."""

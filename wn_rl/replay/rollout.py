@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Int64, Num
+from jaxtyping import Bool, Float32, Int64, Num
 from torch import Tensor
 
 from wn_rl.errors import ConfigurationError
@@ -42,17 +42,18 @@ class Rollout:
         stack_size: S, frames in an observation.
         life_loss_ends_discount: whether a lost life ends the discount as a terminal does; the episode goes on.
         device: where observations and values are kept.
+        memory_size: M, of a network with a memory, which learns from whole lanes.
     """
 
     def __init__(
         self, settings: RolloutSection, *, num_lanes: int, observation: ObservationSpec, stack_size: int,
-        life_loss_ends_discount: bool, device: torch.device,
+        life_loss_ends_discount: bool, device: torch.device, memory_size: int = 0,
     ) -> None:  # fmt: skip
         self.settings, self.num_rounds = settings, 0
         self._shape = (settings.num_rounds, num_lanes)
         self._stack_shape, self._stack_dtype = (stack_size, *observation.shape), observation.torch_dtype
         self._life_loss_ends_discount, self._device = life_loss_ends_discount, device
-        self._num_rounds_before = 0
+        self._num_rounds_before, self._memory_size = 0, memory_size
 
     @property
     def is_full(self) -> bool:
@@ -64,11 +65,15 @@ class Rollout:
         self._stacks = torch.zeros((*self._shape, *self._stack_shape), dtype=self._stack_dtype, device=self._device)
         self._actions = torch.zeros(self._shape, dtype=torch.int64)
         self._rewards, self._discounts = torch.zeros((2, *self._shape))
-        self._is_cut = torch.zeros(self._shape, dtype=torch.bool)
+        self._is_cut, self._has_ended = torch.zeros((2, *self._shape), dtype=torch.bool)
         self._values = torch.zeros((2, *self._shape), device=self._device)  # of observations; of final ones
+        self._memory = torch.zeros((self._shape[1], self._memory_size), device=self._device)
 
-    def add(self, stack: Num[Tensor, "N S *frame"], actions: Int64[np.ndarray, "N"], step: Step) -> None:
-        """Store what every lane saw, what it did, and what that brought."""
+    def add(
+        self, stack: Num[Tensor, "N S *frame"], actions: Int64[np.ndarray, "N"], step: Step,
+        memory: Float32[Tensor, "N M"] | None = None,
+    ) -> None:  # fmt: skip
+        """Store what every lane saw and did, and what that brought; before the first row, what it remembered."""
         reward, clip = step.reward, self.settings.reward_clip
         if clip is not None:
             reward = np.clip(reward, -clip, clip)
@@ -81,6 +86,9 @@ class Rollout:
         self._rewards[row] = torch.from_numpy(reward)
         self._discounts[row] = self.settings.gamma * torch.from_numpy(~terminal)
         self._is_cut[row] = torch.from_numpy(step.truncated)
+        self._has_ended[row] = torch.from_numpy(step.ended)
+        if memory is not None and row == 0:
+            self._memory.copy_(memory)
         self.num_rounds += 1
 
     def set_values(self, values: Float32[Tensor, "N"], final_values: Float32[Tensor, "N"]) -> None:
@@ -104,6 +112,16 @@ class Rollout:
         """Observations and actions by their places in the flattened [T, N]."""
         return self._stacks.flatten(0, 1)[rows.to(self._device)], self._actions.flatten()[rows].to(self._device)
 
+    def find_rows(self, lanes: Int64[Tensor, "L"]) -> Int64[Tensor, "LT"]:
+        """The places of all steps of these lanes, one lane after the other."""
+        return (lanes.unsqueeze(1) + self._shape[1] * torch.arange(self.num_rounds)).flatten()
+
+    def read_memory(self, lanes: Int64[Tensor, "L"]) -> tuple[Float32[Tensor, "L M"], Bool[Tensor, "L T"]]:
+        """What was remembered before the first row, on the device, and where later rows are an episode's first."""
+        begins = self._has_ended[: self.num_rounds, lanes].roll(1, dims=0)
+        begins[0] = False  # where the memory is zeros already
+        return self._memory[lanes.to(self._device)], begins.T
+
     def clear(self) -> None:
         """Begin anew; what was held can still be sampled until the next round."""
         self._num_rounds_before, self.num_rounds = self.num_rounds, 0
@@ -114,8 +132,9 @@ class Rollout:
         return self.read(torch.randint(num_rows, (num_states,), generator=generator))[0]
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The values; all else comes back as the actions are played again (see the collector)."""
-        return {"values": self._values[:, : self.num_rounds].cpu().clone()}
+        """The values and the memory; all else comes back as the actions are played again (see the collector)."""
+        memory = {"memory": self._memory.cpu().clone()} if self._memory_size else {}
+        return {"values": self._values[:, : self.num_rounds].cpu().clone(), **memory}
 
     def check_state_dict(self, state: dict[str, Any], *, num_rounds_played: int) -> None:
         """Make sure that the values of a saved rollout are those of the last rounds of its iteration.
@@ -127,7 +146,15 @@ class Rollout:
         saved = state["values"]
         if (saved.dtype, saved.layout, tuple(saved.shape)) != (torch.float32, torch.strided, shape):
             raise ConfigurationError(f"the saved rollout's values are {saved.dtype} {tuple(saved.shape)}, not {shape}")
+        if self._memory_size:
+            memory, shape_of_memory = state["memory"], (self._shape[1], self._memory_size)
+            if (memory.dtype, memory.layout, tuple(memory.shape)) != (torch.float32, torch.strided, shape_of_memory):
+                raise ConfigurationError(f"the saved rollout's memory is {memory.dtype} {tuple(memory.shape)}")
+            if not memory.isfinite().all():
+                raise ConfigurationError("the saved rollout's memory is not finite")
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over the values of the rounds that were played again."""
+        """Take over the values of the rounds that were played again, and what was remembered before them."""
         self._values[:, : self.num_rounds] = state["values"].to(self._device)
+        if self._memory_size:
+            self._memory.copy_(state["memory"])

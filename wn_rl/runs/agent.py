@@ -13,6 +13,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,12 @@ from safetensors.torch import save as save_safetensors
 from torch import Tensor, nn
 
 from wn_rl.acting.policies import Policy
+from wn_rl.acting.recurrent_policy import RecurrentPolicy
 from wn_rl.envs.protocols import load_protocol
 from wn_rl.envs.selection import check_game
 from wn_rl.errors import ConfigurationError
 from wn_rl.networks.distributions import HeadSizes
+from wn_rl.networks.episode_memory import compute_memory_size
 from wn_rl.networks.q_network import QNetwork, make_q_network
 from wn_rl.networks.renamed_heads import rename_head
 from wn_rl.nn.folding import make_folded
@@ -76,18 +79,30 @@ class Agent:
 
     def make_policy(self, device: torch.device) -> Policy:
         """How it plays, on a device."""
-        q_function = make_q_function(self.network.to(device))
-        return Policy(q_function, stack_size=self.stack_size, observation=self.observation, device=device)
+        q_function, described = make_q_function(self.network.to(device)), self.description["network"]
+        memory_size = compute_memory_size(described.get("memory"), described.get("memory_units", 0))
+        make = partial(RecurrentPolicy, memory_size=memory_size) if memory_size else Policy
+        return make(q_function, stack_size=self.stack_size, observation=self.observation, device=device)
 
 
-def make_q_function(network: nn.Module) -> Callable[[Num[Tensor, "B S *frame"]], Float32[Tensor, "B A"]]:
-    """A network as a function from observations to float32 Q-values, without gradients."""
+def make_q_function(network: nn.Module) -> Callable[..., Any]:
+    """A network as a function from observations to float32 Q-values, without gradients.
+
+    Of a network with a memory the function of a ``RecurrentPolicy``, which has a memory among arguments and results.
+    """
 
     @torch.inference_mode()
     def compute_q_values(observation: Num[Tensor, "B S *frame"]) -> Float32[Tensor, "B A"]:
         return network(observation).q_values.float()
 
-    return compute_q_values
+    @torch.inference_mode()
+    def remember(
+        observation: Num[Tensor, "B S *frame"], memory: Float32[Tensor, "B M"]
+    ) -> tuple[Float32[Tensor, "B A"], Float32[Tensor, "B M"]]:
+        output = network(observation, memory=memory)
+        return output.q_values.float(), output.memory
+
+    return compute_q_values if network.memory is None else remember
 
 
 def save_agent(
@@ -224,6 +239,8 @@ def _check_description(description: Any) -> None:
     network = description["network"]
     observation = _find_observation(network)
     sizes = [network["hidden_units"], network["num_actions"], network["stack_size"], *observation.shape]
+    if network.get("memory") is not None:
+        sizes.append(network.get("memory_units", 0))
     if any(type(size) is not int or size < 1 for size in sizes):
         raise ValueError(f"its network cannot have the sizes {str(sizes)[:100]}")
     if type(description["agent_steps"]) is not int or not 0 <= description["agent_steps"] < 10**12:

@@ -154,6 +154,12 @@ def one_of(known: Iterable[str]) -> Check:
     return check
 
 
+def one_of_or_null(known: Iterable[str]) -> Check:
+    """A word of a table or list, or None."""
+    check_word = one_of(known)
+    return lambda key, value: value if value is None else check_word(key, value)
+
+
 def file_of_configs(key: str, value: Any) -> Any:
     """The settings of somebody else's class, which checks them itself."""
     if not isinstance(value, Mapping):

@@ -11,7 +11,7 @@ from jaxtyping import Int64
 STREAMS = ("initialization", "exploration", "sampling")
 """Of a run, each with a generator of its own."""
 
-_STREAM, _TRAINING, _EVALUATION, _BOOTSTRAP, _STATISTICS, _ORDER, _NOISE = range(7)
+_STREAM, _TRAINING, _EVALUATION, _BOOTSTRAP, _STATISTICS, _ORDER, _NOISE, _FLICKER = range(8)
 
 
 def make_stream(seed: int, name: str) -> torch.Generator:
@@ -51,6 +51,11 @@ def spawn_episode(evaluation_seed: int, number: int) -> tuple[int, np.random.Gen
     """The environment's seed, in [0, 2^31), and the stream of exploration of one episode of an evaluation."""
     environment, exploration = np.random.SeedSequence(evaluation_seed, spawn_key=(_EVALUATION, number)).spawn(2)
     return int(environment.generate_state(1, np.uint32)[0] >> 1), np.random.default_rng(exploration)
+
+
+def make_flicker_generator(environment_seed: int) -> np.random.Generator:
+    """What decides which frames of an environment of this seed are blank."""
+    return np.random.default_rng(np.random.SeedSequence(environment_seed, spawn_key=(_FLICKER,)))
 
 
 def make_bootstrap_generator(seed: int) -> np.random.Generator:

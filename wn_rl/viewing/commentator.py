@@ -87,7 +87,9 @@ class Commentator:
         decision, self._policy_state = self._policy.act(self._newest[None], is_first, self._policy_state)
         self._q_values[step] = decision.q_values[0].cpu().numpy()
         if self._saliency_function is not None:
-            saliency = self._saliency_function(self._policy_state.stack[0], self._find_action(step))
+            stack, memory, _ = self._policy_state
+            memory = None if memory is None else memory[0]
+            saliency = self._saliency_function(stack[0], self._find_action(step), memory)
             self._saliency = self._saliency_filter.update(saliency.cpu().numpy())
 
     def _make_moment(self, step: int, lives: int) -> OverlayMoment:
@@ -98,7 +100,12 @@ class Commentator:
             action=self._find_action(step),
             lives=lives,
             saliency=self._saliency,
+            memory_norm=self._measure_memory(),
         )
+
+    def _measure_memory(self) -> float | None:
+        memory = self._policy_state.next_memory
+        return None if memory is None else float(memory.norm())
 
     def _observe(self) -> UInt8[np.ndarray, "S H W"]:
         return self._policy_state.stack[0].cpu().numpy()

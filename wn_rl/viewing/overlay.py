@@ -30,7 +30,8 @@ class OverlayMoment(NamedTuple):
     ``observation`` is the stack that the network was shown, newest frame last; ``q_values[t]`` and
     ``rewards[t]`` (raw) belong to the agent steps 0 to T - 1, the last of which is shown; ``action`` is its
     index among the action names. ``lives`` is 0 in games that have none. ``saliency`` is 1 where the value of that
-    action depends on a pixel most; None where it was not asked for.
+    action depends on a pixel most; None where it was not asked for. ``memory_norm`` is the length of what the network
+    remembers after this step; None where it has no memory.
     """
 
     observation: UInt8[np.ndarray, "S H W"]
@@ -39,6 +40,7 @@ class OverlayMoment(NamedTuple):
     action: int
     lives: int
     saliency: Float32[np.ndarray, "H W"] | None
+    memory_norm: float | None = None
 
 
 def compute_bar_lengths(q_values: Float32[np.ndarray, "T A"]) -> Float32[np.ndarray, "A"]:
@@ -120,6 +122,7 @@ class OverlayPainter:
             score=float(moment.rewards.sum(dtype=np.float64)),
             newest_reward=float(recent[rewarded[-1]]) if len(rewarded) else 0.0,
             lives=moment.lives,
+            memory_norm=moment.memory_norm,
         )
 
     def _make_bar_rows(self, moment: OverlayMoment) -> list[BarRow]:

@@ -32,13 +32,17 @@ CURVE_LEFT = 22.0
 
 
 class ScoreBoard(NamedTuple):
-    """What the player would read from the game's own screen; ``newest_reward`` is 0 when it is long ago."""
+    """What the player would read from the game's own screen; ``newest_reward`` is 0 when it is long ago.
+
+    And the length of what the network remembers, where it does.
+    """
 
     game: str
     seconds: float
     score: float
     newest_reward: float
     lives: int
+    memory_norm: float | None
 
 
 class BarRow(NamedTuple):
@@ -93,6 +97,9 @@ def draw_score_board(panel: Canvas, board: ScoreBoard) -> None:
     width = panel.width - MARGIN - SCORE_LEFT
     panel.text(board.game, (SCORE_LEFT, 11), height=TITLE_HEIGHT, color=drawing.BRIGHT, max_width=width)
     panel.text(format_time(board.seconds), (SCORE_LEFT, 21), height=LABEL_HEIGHT, color=drawing.DIM)
+    if board.memory_norm is not None:
+        remembered = f"memory {format_value(board.memory_norm)}"
+        panel.text(remembered, (panel.width - MARGIN, 21), height=LABEL_HEIGHT, color=drawing.DIM, align="right")
     panel.text("score", (SCORE_LEFT, 31), height=LABEL_HEIGHT, color=drawing.DIM)
     panel.text(f"{board.score:,.0f}", (SCORE_LEFT, 43), height=8, color=drawing.BRIGHT, max_width=width)
     if board.newest_reward != 0:

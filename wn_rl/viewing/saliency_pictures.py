@@ -20,8 +20,8 @@ DARK_QUANTILE = 0.9  # 9 of 10 pixels do not glow: a gradient is nowhere 0, and 
 BRIGHT_QUANTILE = 0.995  # 35 of 7056 pixels glow fully
 BRIGHT_MEMORY = 0.95  # per agent step: how long a bright moment makes the following ones darker
 
-# The saliency of one observation and action: u8 [S, H, W] and an index to f32 [H, W].
-SaliencyFunction = Callable[[UInt8[Tensor, "S H W"], int], Float32[Tensor, "H W"]]
+# The saliency of one observation and action, by what is remembered, if anything: u8 [S, H, W] and so on to f32 [H, W].
+SaliencyFunction = Callable[[UInt8[Tensor, "S H W"], int, Float32[Tensor, "M"] | None], Float32[Tensor, "H W"]]
 
 
 def make_saliency_function(network: nn.Module) -> SaliencyFunction:
@@ -29,12 +29,14 @@ def make_saliency_function(network: nn.Module) -> SaliencyFunction:
     generator = torch.Generator().manual_seed(0)
     drawn: dict[torch.Size, Tensor] = {}
 
-    def compute(observation: UInt8[Tensor, "S H W"], action: int) -> Float32[Tensor, "H W"]:
+    def compute(
+        observation: UInt8[Tensor, "S H W"], action: int, memory: Float32[Tensor, "M"] | None
+    ) -> Float32[Tensor, "H W"]:
         shape = observation.shape
         if shape not in drawn:
             noise = NOISE_DEVIATION * torch.randn(NUM_COPIES, *shape, generator=generator)
             drawn[shape] = noise.to(observation.device)
-        return compute_saliency(network, observation, action, noise=drawn[shape])
+        return compute_saliency(network, observation, action, noise=drawn[shape], memory=memory)
 
     return compute
 
