@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 
 from wn_rl.app.command_line import import_typed_environment, run_command
 from wn_rl.errors import ConfigurationError
+from wn_rl.system.callable_module import make_callable
 
 
 def main(config: DictConfig) -> None:
@@ -32,5 +33,7 @@ def main(config: DictConfig) -> None:
     print(f"games: {folder / 'episodes' / name}; line: {folder / 'evaluations.jsonl'}")
 
 
-if __name__ == "__main__":
+if __name__ != "__main__":
+    make_callable(__name__, calls="wn_rl.app.python_api.evaluate")
+else:
     run_command("evaluate", main)

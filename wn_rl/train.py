@@ -13,22 +13,18 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from wn_rl.app.command_line import run_command
+from wn_rl.app.composition import check_places
 from wn_rl.app.default_preset import ON_A_PROCESSOR
 from wn_rl.app.sweeps import tell_sweep, train_job
 from wn_rl.envs.games import resolve_game
 from wn_rl.errors import ConfigurationError
+from wn_rl.system.callable_module import make_callable
 from wn_rl.system.fields import text
 
 
 def main(config: DictConfig) -> float | None:
     """Train one run, as configured; its score, the mean return of the last evaluation, if there is one."""
-    if config.resume is None and config.game is None and config.env.name == "atari":
-        raise ConfigurationError("game is missing; name one, as in: python -m wn_rl.train game=Breakout")
-    if config.resume is not None and config.run_dir is not None:
-        raise ConfigurationError(
-            f"run_dir={config.run_dir}: a run goes on in its own folder; leave it out, or copy {config.resume} there"
-            " first and resume the copy"
-        )
+    check_places(config)
     if config.game is not None:
         resolve_game(text("game", config.game))  # a misspelled game is told at once, before PyTorch is loaded
     told: Any = HydraConfig.get()
@@ -50,5 +46,7 @@ def main(config: DictConfig) -> float | None:
     return read_progress(run.folder).mean_return if run.train() else None
 
 
-if __name__ == "__main__":
+if __name__ != "__main__":
+    make_callable(__name__, calls="wn_rl.app.python_api.train")
+else:
     run_command("train", main, tell_all=tell_sweep)

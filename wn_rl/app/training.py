@@ -3,6 +3,7 @@
 import json
 import logging
 import warnings
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -69,6 +70,11 @@ class Run:
     checkpoint: Path | None
     lock: FileLock
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether it was asked to stop before its end."""
+        return self.interruption.is_requested
+
     def train(self) -> bool:
         """Train to the end; False if the user stopped the run before.
 
@@ -89,7 +95,7 @@ class Run:
             ) from error  # fmt: skip
         finally:
             self.close()
-        if self.interruption.is_requested:
+        if self.is_stopped:
             print(f"stopped after {self.algorithm.agent_steps:,} agent steps; a checkpoint is written. Go on with:")
             print(f"  {quote_command('train', f'resume={self.folder}')}")
             return False
@@ -106,8 +112,13 @@ class Run:
         self.lock.release()
 
 
-def start_run(config: DictConfig, *, preset: str | None) -> Run:
+def start_run(config: DictConfig, *, preset: str | None, callbacks: Sequence[Callback] = ()) -> Run:
     """Begin a new run in a folder of its own.
+
+    Args:
+        config: what the user says.
+        preset: the file of configs/preset/ that it is made of, to be written down.
+        callbacks: the user's own.
 
     Raises:
         ConfigurationError: before anything is written, where the configuration cannot work.
@@ -125,7 +136,7 @@ def start_run(config: DictConfig, *, preset: str | None) -> Run:
         make_run_folder(folder)
         lock = lock_run_folder(folder)
         try:
-            return _make_run(resolved, folder, environments, algorithm, lock)
+            return _make_run(resolved, folder, environments, algorithm, lock, callbacks=callbacks)
         except BaseException:
             lock.release()
             raise
@@ -134,7 +145,7 @@ def start_run(config: DictConfig, *, preset: str | None) -> Run:
         raise
 
 
-def resume_run(config: DictConfig, *, overrides: list[str], folder: Path) -> Run:
+def resume_run(config: DictConfig, *, overrides: list[str], folder: Path, callbacks: Sequence[Callback] = ()) -> Run:
     """Go on from the newest good checkpoint of a run folder; from the beginning, if it was killed before its first.
 
     Raises:
@@ -152,13 +163,16 @@ def resume_run(config: DictConfig, *, overrides: list[str], folder: Path) -> Run
         found = find_checkpoint(folder, algorithm, resolved)
         if found is None:
             print(f"{folder} was stopped before its first checkpoint: it begins anew")
-            return _make_run(resolved, folder, environments, algorithm, lock)
+            return _make_run(resolved, folder, environments, algorithm, lock, callbacks=callbacks)
         path, state = found
         check_length(state, resolved)
         agent_steps = state["agent"]["agent_steps"]
         num_iterations_done = state["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
         algorithm.run_length = algorithm.run_length.go_on(agent_steps, num_iterations_done)
-        return _make_run(resolved, folder, environments, algorithm, lock, checkpoint=path, agent_steps=agent_steps)
+        return _make_run(
+            resolved, folder, environments, algorithm, lock, checkpoint=path, agent_steps=agent_steps,
+            callbacks=callbacks,
+        )  # fmt: skip
     except BaseException:
         lock.release()
         raise
@@ -182,7 +196,7 @@ def _make_algorithm(config: DictConfig, folder: Path) -> tuple[VectorEnvironment
 
 def _make_run(
     config: DictConfig, folder: Path, environments: VectorEnvironment, algorithm: Algorithm, lock: FileLock, *,
-    checkpoint: Path | None = None, agent_steps: int | None = None,
+    checkpoint: Path | None = None, agent_steps: int | None = None, callbacks: Sequence[Callback] = (),
 ) -> Run:  # fmt: skip
     """The run with its trainer, from the beginning or from a checkpoint that was written after ``agent_steps``."""
     process = OneProcess()  # before the loggers, which else may take this process for another's
@@ -203,7 +217,7 @@ def _make_run(
         accelerator=config.accelerator, devices=1, precision=config.precision, deterministic=config.deterministic,
         max_epochs=algorithm.run_length.num_iterations,
         logger=[metrics_csv, *logger], plugins=[DurableCheckpointIO(), process],
-        callbacks=_make_callbacks(config, folder, environments, metrics_csv, interruption, saving),
+        callbacks=[*_make_callbacks(config, folder, environments, metrics_csv, interruption, saving), *callbacks],
         enable_progress_bar=config.progress, enable_model_summary=False, num_sanity_val_steps=0,
         log_every_n_steps=1, default_root_dir=folder,
     )  # fmt: skip

@@ -15,6 +15,7 @@ from hydra.errors import HydraException
 
 from wn_rl.app.configured import Command
 from wn_rl.app.renamed import RENAMED_SETTINGS
+from wn_rl.envs.games import is_game, resolve_game
 from wn_rl.errors import ConfigurationError
 from wn_rl.networks.renamed_heads import RENAMED_HEADS
 from wn_rl.runs.folder import find_latest_run
@@ -109,7 +110,13 @@ def _name_bare_word(name: str, word: str) -> str:
         return f"resume={word}" if path.is_dir() else f"game={word}"
     if path.suffix == ".npz":
         return f"episode={word}"
-    return f"agent={word}" if path.suffix == ".ckpt" or (path / DESCRIPTION_FILE).exists() else f"run={word}"
+    is_agent = path.suffix == ".ckpt" or (path / DESCRIPTION_FILE).exists() or _is_bare_game(word)
+    return f"agent={word}" if is_agent else f"run={word}"
+
+
+def _is_bare_game(word: str) -> bool:
+    """Whether a word is a game's name, and no path."""
+    return word.isidentifier() and not Path(word).exists() and is_game(word)
 
 
 def _check_key(name: str, command: Command, key: str, value: str) -> None:
@@ -183,15 +190,36 @@ def _map_values(value: str, function: Callable[[str], str], is_multirun: bool) -
 
 
 def _to_text(key: str, value: str) -> str:
-    """A text as Hydra is told it; of paths ``~`` is the user's home, and ``latest`` the newest run under runs/."""
+    """A text as Hydra is told it."""
     if value == "null":
         return value
-    if key in PATHS and not Path(value).exists():
-        if value == "latest":
-            value = str(find_latest_run(Path("runs"), has_agent=key == "agent"))
-        elif value.startswith("~/"):
-            value = str(Path(value).expanduser())
-    return quote_for_hydra(value)
+    return quote_for_hydra(find_path(key, value) if key in PATHS else value)
+
+
+def find_path(key: str, value: str) -> str:
+    """The path that a user means: ``~`` is the home, ``latest`` the newest run under runs/, a game its newest run.
+
+    Of agents a game is its folder under checkpoints/, too, where it has no run.
+
+    Raises:
+        ConfigurationError: there is no such run.
+    """
+    if Path(value).exists():
+        return value
+    if value.startswith("~/"):
+        return str(Path(value).expanduser())
+    if value == "latest":
+        return str(find_latest_run(Path("runs"), has_agent=key == "agent"))
+    if key not in ("agent", "resume") or not _is_bare_game(value):
+        return value
+    game = resolve_game(value)
+    published = Path("checkpoints", game)
+    try:
+        return str(find_latest_run(Path("runs"), has_agent=key == "agent", game=game))
+    except ConfigurationError:
+        if key == "agent" and published.is_dir():
+            return str(published)
+        raise
 
 
 def _to_whole(value: str) -> str:

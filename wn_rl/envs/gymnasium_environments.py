@@ -103,9 +103,9 @@ class GymnasiumEnvironments:
             for _ in range(num_envs)
         ]
         self.render_modes = tuple(self._environments[0].metadata.get("render_modes") or ())
-        self._frames = _find_frames(game, self._environments[0].observation_space)
+        self._frames = find_frames(game, self._environments[0].observation_space)
         self.observation = self._frames.spec
-        self._first_action, self.num_actions = _find_actions(game, self._environments[0].action_space)
+        self._first_action, self.num_actions = find_actions(game, self._environments[0].action_space)
         self.action_names = tuple(str(action) for action in range(self.num_actions))
         self._order = CallOrder(num_envs=num_envs, num_actions=self.num_actions)
         self._newest = np.zeros((num_envs, *self.observation.shape), self.observation.dtype)
@@ -202,7 +202,7 @@ def play_gymnasium(game: str, protocol: GymnasiumProtocol, seed: int, actions: I
         environments.close()
 
 
-def _find_frames(game: str, space: gymnasium.Space[Any]) -> _Frames:
+def find_frames(game: str, space: gymnasium.Space[Any]) -> _Frames:
     """What the observations of a space are. Raises ConfigurationError where that is not supported."""
     shape = space.shape or ()
     if isinstance(space, spaces.Box) and len(shape) == 1:
@@ -214,7 +214,7 @@ def _find_frames(game: str, space: gymnasium.Space[Any]) -> _Frames:
     raise ConfigurationError(f"{game} has observations {_in_one_line(space)}, which is not supported: {SUPPORTED} are")
 
 
-def _find_actions(game: str, space: gymnasium.Space[Any]) -> tuple[int, int]:
+def find_actions(game: str, space: gymnasium.Space[Any]) -> tuple[int, int]:
     """The first action, and how many there are. Raises ConfigurationError for all but discrete actions."""
     if not isinstance(space, spaces.Discrete):
         raise ConfigurationError(f"{game} has actions {_in_one_line(space)}, which is not supported: Discrete ones are")

@@ -63,18 +63,20 @@ def choose_run_folder(config: DictConfig) -> Path:
     raise ConfigurationError(f"{stem} and 998 like it are there already; name another with run_dir=...")
 
 
-def find_latest_run(folder: Path, *, has_agent: bool) -> Path:
-    """The run under ``folder`` that began, or went on, last; of those with an agent, or of all.
+def find_latest_run(folder: Path, *, has_agent: bool, game: str | None = None) -> Path:
+    """The run under ``folder`` that began, or went on, last; of one game, or of all, and of those with an agent.
 
     Raises:
         ConfigurationError: there is none.
     """
-    found = [path for depth in ("*/*", "*/*/*", "*/*/*/*") for path in folder.glob(f"{depth}/{CONFIG_FILE}")]
+    depths = ("*/*", "*/*/*", "*/*/*/*") if game is None else (f"{game}/*",)
+    found = [path for depth in depths for path in folder.glob(f"{depth}/{CONFIG_FILE}")]
     if has_agent:
         found = [path for path in found if (path.parent / AGENT_FOLDER / DESCRIPTION_FILE).exists()]
     if not found:
         what = "run with an agent" if has_agent else "run"
-        raise ConfigurationError(f"latest: there is no {what} in {folder.resolve()}; name a run folder")
+        name, where = ("latest", folder) if game is None else (game, folder / game)
+        raise ConfigurationError(f"{name}: there is no {what} in {where.resolve()}; name a run folder")
     return max(found, key=lambda path: path.stat().st_mtime_ns).parent
 
 
