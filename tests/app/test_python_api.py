@@ -116,11 +116,15 @@ def test_a_program_with_a_hydra_of_its_own_keeps_it(pong: Agent, tmp_path: Path)
     assert not GlobalHydra.instance().is_initialized()
 
 
-def test_a_resumed_run_has_the_callbacks_that_are_given_again(cartpole: Path) -> None:
+def test_a_resumed_run_has_the_callbacks_that_are_given_again(
+    cartpole: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     counter = CountChunks()
     run = wn_rl.train(resume=cartpole, total_agent_steps=400, callbacks=[counter])
     assert (run.algorithm.agent_steps, counter.num_chunks > 6) == (400, True)
-    assert wn_rl.train(resume=cartpole, total_agent_steps=450).algorithm.agent_steps == 450
+    assert "without" not in capsys.readouterr().out
+    assert wn_rl.train(resume=cartpole, total_agent_steps=440).algorithm.agent_steps == 440
+    assert "without CountChunks, which this run had" in capsys.readouterr().out
 
 
 def test_an_agent_plays_in_a_loop_of_gymnasium(cartpole: Path) -> None:

@@ -191,7 +191,7 @@ def test_a_run_of_pqn_of_before_goes_on_with_its_falling_learning_rate(tmp_path:
 def test_what_may_change_on_resume_is_what_a_run_of_the_same_numbers_may_differ_in() -> None:
     assert set(list_changeable(RunSettings, DQNSettings)) == {
         "total_agent_steps", "logger", "video", "checkpoint", "weight_statistics", "progress", "num_threads",
-        "num_env_threads", "minibatch_parts", "replay.storage", "deterministic", "compile",
+        "num_env_threads", "minibatch_parts", "replay.storage", "deterministic", "compile", "evaluation", "max_minutes",
     }  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from wn_rl.nn.normalizers import NORMALIZERS
 from wn_rl.system.cpu import thread_count
 from wn_rl.system.fields import (
     file_of_configs,
+    limit,
     number,
     one_of,
     section,
@@ -104,7 +105,8 @@ class RunSettings:
     run_dir: str | None = setting(text_or_null)
     resume: str | None = setting(text_or_null)
     sweep: str | None = setting(text_or_null, before=None)
-    evaluation: EvaluationSettings = section(EvaluationSettings)
+    max_minutes: float | None = setting(limit, changeable=True, before=None)
+    evaluation: EvaluationSettings = section(EvaluationSettings, changeable=True)
     video: VideoSettings = section(VideoSettings, changeable=True)
     checkpoint: CheckpointSettings = section(CheckpointSettings, changeable=True)
     weight_statistics: WeightStatisticsSettings = section(WeightStatisticsSettings, changeable=True)

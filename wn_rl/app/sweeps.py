@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra import compose
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -29,6 +29,9 @@ from wn_rl.app.command_line import EXIT_MISUSE, USER_ERRORS, JobError, describe_
 from wn_rl.errors import ConfigurationError
 from wn_rl.runs.outcome import forget_failure, has_begun, read_progress, save_failure
 from wn_rl.system.fields import text
+
+if TYPE_CHECKING:
+    from wn_rl.app.training import Run
 
 MAX_NAME = 150
 """Letters of a folder's name: file systems allow 255 bytes."""
@@ -99,13 +102,14 @@ def train_job(config: DictConfig, told: DictConfig) -> float | None:
     config.run_dir, config.sweep = str(folder), None
     config.progress = config.progress and _is_basic(told.launcher)  # bars of several processes overwrite each other
     try:
-        is_whole = _train(config, words, folder, preset=told.runtime.choices.get("preset"))
+        run = _train(config, words, folder, preset=told.runtime.choices.get("preset"))
     except Exception as error:
         reason = _find_reason(error, folder)
         save_failure(folder, str(reason))
         raise reason from error
-    if not is_whole:
-        _is_stopped.set()
+    if run is not None and run.is_stopped:
+        if run.interruption.is_by_signal:
+            _is_stopped.set()
         raise JobError(f"{folder.name}: stopped", Path(told.runtime.output_dir), status=0)
     return read_progress(folder).mean_return
 
@@ -139,8 +143,8 @@ def name_run(words: Sequence[str], fixed: Sequence[str]) -> str:
     return f"{readable.encode()[:MAX_NAME].decode(errors='ignore')}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
-def _train(config: DictConfig, words: list[str], folder: Path, *, preset: str | None) -> bool:
-    """Whether a run came to its end, before or now; False if the user stopped it."""
+def _train(config: DictConfig, words: list[str], folder: Path, *, preset: str | None) -> "Run | None":
+    """The run, which came to its end or was stopped; None where it was finished before."""
     from wn_rl.app import training
 
     if config.resume is not None or has_begun(folder):
@@ -150,12 +154,13 @@ def _train(config: DictConfig, words: list[str], folder: Path, *, preset: str | 
         progress = read_progress(folder)
         if progress.is_end(total_agent_steps=now.total_agent_steps, num_episodes=now.evaluation.episodes):
             print(f"{folder.name} is finished", flush=True)
-            return True
+            return None
         run = training.resume_run(config, overrides=words, folder=folder)
     else:
         run = training.start_run(config, preset=preset)
     forget_failure(folder)
-    return run.train()
+    run.train()
+    return run
 
 
 def _check_jobs(overrides: list[Override], fixed: list[str], config: DictConfig) -> None:

@@ -3,7 +3,7 @@
 import json
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -28,9 +28,10 @@ from wn_rl.callbacks.interruption import Interruption
 from wn_rl.callbacks.metrics_logging import MetricsLogging
 from wn_rl.callbacks.page_writing import RunPage
 from wn_rl.callbacks.progress import TrainingProgress
+from wn_rl.callbacks.time_limit import TimeLimit
 from wn_rl.callbacks.video_recording import Videos
 from wn_rl.callbacks.weight_statistics import WeightStatistics
-from wn_rl.errors import ConfigurationError
+from wn_rl.errors import ConfigurationError, show_text
 from wn_rl.runs.evaluations import keep_training_rows
 from wn_rl.runs.folder import (
     choose_run_folder,
@@ -169,13 +170,23 @@ def resume_run(config: DictConfig, *, overrides: list[str], folder: Path, callba
         agent_steps = state["agent"]["agent_steps"]
         num_iterations_done = state["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
         algorithm.run_length = algorithm.run_length.go_on(agent_steps, num_iterations_done)
-        return _make_run(
+        run = _make_run(
             resolved, folder, environments, algorithm, lock, checkpoint=path, agent_steps=agent_steps,
             callbacks=callbacks,
         )  # fmt: skip
+        _tell_missing_callbacks(state["callbacks"], run)
+        return run
     except BaseException:
         lock.release()
         raise
+
+
+def _tell_missing_callbacks(saved: dict[str, Any], run: Run) -> None:
+    """Say which callbacks of a user's are not here again, whose states a checkpoint holds."""
+    present: list[Callback] = run.trainer.callbacks  # type: ignore[attr-defined]  # Lightning's own hint lacks it
+    missing = sorted(saved.keys() - {callback.state_key for callback in present})
+    if missing:
+        print(show_text(f"without {', '.join(missing)}, which this run had: name callbacks again to go on with them"))
 
 
 def _make_algorithm(config: DictConfig, folder: Path) -> tuple[VectorEnvironment, Algorithm]:
@@ -249,6 +260,9 @@ def _make_callbacks(
     interruption: Interruption,
     saving: RunCheckpoint,
 ) -> list[Callback]:
+    limits = []
+    if config.max_minutes is not None:
+        limits.append(TimeLimit(max_minutes=config.max_minutes, interruption=interruption))
     progress = TrainingProgress()
     videos = Videos(
         run_dir=folder, period_iterations=config.video.period_iterations,
@@ -265,11 +279,12 @@ def _make_callbacks(
         epsilon=config.evaluation.epsilon, seed=config.evaluation.seed,
         make_policy=build.make_policy(config, environments),
         run_dir=folder, listeners=[saving.on_evaluation, progress.on_evaluation, videos.on_evaluation],
-        on_round=progress.on_evaluation_round,
+        on_round=_tell_each([*(limit.on_evaluation_round for limit in limits), progress.on_evaluation_round]),
     )  # fmt: skip
     weight_statistics = WeightStatistics(**build.as_dict(config.weight_statistics), seed=config.seed)
     return [
         interruption,
+        *limits,
         MetricsLogging(metrics_csv),
         weight_statistics,
         *([progress] if config.progress else []),
@@ -278,6 +293,14 @@ def _make_callbacks(
         RunPage(run_dir=folder),
         saving,
     ]
+
+
+def _tell_each(listeners: Sequence[Callable[[int, int], None]]) -> Callable[[int, int], None]:
+    def tell(num_over: int, num_games: int) -> None:
+        for listener in listeners:
+            listener(num_over, num_games)
+
+    return tell
 
 
 def _describe_agent(
@@ -303,3 +326,4 @@ def _quieten() -> None:
     # The data is in what the algorithm saves: a checkpoint amid an iteration resumes exactly.
     warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before the epoch")
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message="Be aware that when using `ckpt_path`, callbacks")  # told by resume_run

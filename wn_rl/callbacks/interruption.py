@@ -29,10 +29,14 @@ class Interruption(RunCallback):
     """Turns the first signal into a wish to stop, and ends the process at the second.
 
     Python lets the main thread alone listen to signals; in others a run is not interrupted.
+
+    Attributes:
+        is_requested: whether the run is to stop.
+        is_by_signal: whether a signal said so, that is, the user or a cluster.
     """
 
     def __init__(self) -> None:
-        self.is_requested = False
+        self.is_requested = self.is_by_signal = False
         self._previous: dict[signal.Signals, Any] = {}
         self._terminals: list[int] = []
         self._second: SecondSignal | None = None
@@ -53,6 +57,13 @@ class Interruption(RunCallback):
         if impatient:  # a shell sends SIGHUP twice, and a cluster SIGTERM after its warning: nobody is impatient there
             self._second = SecondSignal(impatient, self._say_that_it_ends)
 
+    def request(self, reason: str) -> None:
+        """Stop after what is under way, and write why; ``reason`` is a line."""
+        if not self.is_requested:
+            write_error(reason)
+        self.is_requested = True
+        self.algorithm.trainer.should_stop = True
+
     def close(self) -> None:
         """Put the handlers back."""
         if self._second is not None:
@@ -65,10 +76,8 @@ class Interruption(RunCallback):
     def _on_signal(self, signal_number: int, frame: FrameType | None) -> None:
         if signal_number == _HANG_UP:
             _leave(self._terminals)
-        if not self.is_requested:
-            write_error(_STOPPING)
-        self.is_requested = True
-        self.algorithm.trainer.should_stop = True
+        self.is_by_signal = True
+        self.request(_STOPPING)
 
     def _say_that_it_ends(self) -> None:
         """The bar hides the cursor of its terminal."""
