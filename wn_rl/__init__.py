@@ -13,9 +13,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from wn_rl.app.python_api import evaluate, load_agent, make_env, train, wrap_env
+    from wn_rl.app.python_agents import evaluate, load_agent, make_env, wrap_env
+    from wn_rl.app.python_training import train
     from wn_rl.callbacks.run_callback import RunCallback
     from wn_rl.errors import ConfigurationError
+    from wn_rl.networks.heads import register_head
+    from wn_rl.networks.torsos import register_torso
+    from wn_rl.nn.normalizers import register_normalizer
     from wn_rl.runs.agent import Agent
 
 __version__ = "0.1.0"
@@ -24,17 +28,20 @@ _COMMANDS = ("train", "evaluate")
 """Modules that can be called, so that these names mean the same whatever was imported before."""
 
 _MODULES = {
-    "load_agent": "wn_rl.app.python_api",
-    "make_env": "wn_rl.app.python_api",
-    "wrap_env": "wn_rl.app.python_api",
+    "load_agent": "wn_rl.app.python_agents",
+    "make_env": "wn_rl.app.python_agents",
+    "wrap_env": "wn_rl.app.python_agents",
+    "register_torso": "wn_rl.networks.torsos",
+    "register_head": "wn_rl.networks.heads",
+    "register_normalizer": "wn_rl.nn.normalizers",
     "Agent": "wn_rl.runs.agent",
     "ConfigurationError": "wn_rl.errors",
     "RunCallback": "wn_rl.callbacks.run_callback",
 }
 
 __all__ = [
-    "Agent", "ConfigurationError", "RunCallback", "__version__", "evaluate", "load_agent", "make_env", "train",
-    "wrap_env",
+    "Agent", "ConfigurationError", "RunCallback", "__version__", "evaluate", "load_agent", "make_env",
+    "register_head", "register_normalizer", "register_torso", "train", "wrap_env",
 ]  # fmt: skip
 
 

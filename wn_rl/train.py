@@ -34,10 +34,13 @@ def main(config: DictConfig) -> float | None:
         raise ConfigurationError(f"sweep={config.sweep} is the folder of several runs; say -m too, or name run_dir=...")
 
     from wn_rl.app import training as runs
+    from wn_rl.app.plugins import import_plugins
     from wn_rl.runs.outcome import read_progress
 
+    import_plugins(config)
     if config.resume is None:
-        run = runs.start_run(config, preset=told.runtime.choices.get("preset"))
+        choices = told.runtime.choices
+        run = runs.start_run(config, preset=choices.get("preset"), experiment=choices.get("experiment"))
         if told.overrides.task[:1] == [f"preset={ON_A_PROCESSOR}"]:  # where nobody named one
             print(f"preset={ON_A_PROCESSOR}, which learns most per hour without a GPU; preset=dopamine is for days")
     else:
@@ -47,6 +50,6 @@ def main(config: DictConfig) -> float | None:
 
 
 if __name__ != "__main__":
-    make_callable(__name__, calls="wn_rl.app.python_api.train")
+    make_callable(__name__, calls="wn_rl.app.python_training.train")
 else:
     run_command("train", main, tell_all=tell_sweep)

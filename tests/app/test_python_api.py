@@ -65,6 +65,11 @@ def test_importing_the_package_imports_nothing_that_takes_long() -> None:
     assert subprocess.run([sys.executable, "-c", command], capture_output=True, text=True).stdout == "[]\n"
 
 
+def test_an_agent_is_loaded_without_what_only_training_needs() -> None:
+    command = "import sys, wn_rl; wn_rl.load_agent; print('torch' in sys.modules, 'lightning' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", command], capture_output=True, text=True).stdout == "True False\n"
+
+
 def test_a_command_and_its_function_are_one_whatever_was_imported_before() -> None:
     command = (
         "import wn_rl\nbefore = wn_rl.train\nimport wn_rl.train, wn_rl.evaluate\n"

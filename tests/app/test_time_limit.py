@@ -1,5 +1,6 @@
 """max_minutes: a run stops in good order where its time is over, and goes on as if it had not."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +44,9 @@ def untouched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(("jumps_in_evaluation", "stopped_at", "num_rows"), [(False, 100, 0), (True, 300, 0)])
+@pytest.mark.parametrize(("jumps_in_evaluation", "possible"), [(False, range(100, 200)), (True, [300])])
 def test_a_run_whose_time_is_over_stops_and_goes_on_to_the_same_end(
-    jumps_in_evaluation: bool, stopped_at: int, num_rows: int, untouched: Path, tmp_path: Path,
+    jumps_in_evaluation: bool, possible: Collection[int], untouched: Path, tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     run = start(tmp_path, *WORDS, "max_minutes=5")
@@ -54,9 +55,11 @@ def test_a_run_whose_time_is_over_stops_and_goes_on_to_the_same_end(
     assert (run.is_stopped, run.interruption.is_by_signal) == (True, False)
     told = capfd.readouterr()
     assert told.err.count("max_minutes=5 are over") == 1
+    stopped_at = run.algorithm.agent_steps
+    assert stopped_at in possible
     assert f"stopped after {stopped_at} agent steps; a checkpoint is written. Go on with:" in told.out
     rows = tmp_path / "evaluations.jsonl"
-    assert (len(read_lines(rows)) if rows.exists() else 0) == num_rows
+    assert not rows.exists() or rows.read_text() == ""  # an evaluation that was cut short is made again
     assert resume(tmp_path, "max_minutes=null").train()
     assert_equal(read_end(tmp_path), read_end(untouched))
     assert rows.read_text() == (untouched / "evaluations.jsonl").read_text()

@@ -1,6 +1,6 @@
 """What the words of a command line, or the arguments of a call in Python, come to: Hydra's configuration."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,16 +11,22 @@ from hydra.core.singleton import Singleton
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from wn_rl.app.configured import CONFIG_DIRECTORY, Command
-from wn_rl.app.words import translate_words
+from wn_rl.app.words import quote_for_hydra, translate_words
 from wn_rl.errors import ConfigurationError
 
 
-def compose_settings(name: str, words: list[str]) -> tuple[DictConfig, dict[str, str | None]]:
+def compose_settings(
+    name: str, words: list[str], folders: Sequence[Path] = ()
+) -> tuple[DictConfig, dict[str, str | None]]:
     """The configuration of ``wn_rl.<name>`` under these words, in Hydra's grammar, and the files that are chosen.
+
+    ``folders`` hold configurations of the user's own, as ``experiment/mine.yaml``.
 
     Callers may be programs with a Hydra of their own at work: it stays as it is.
     """
     with _own_hydra():
+        places = ",".join(quote_for_hydra(f"file://{folder}") for folder in folders)
+        words = [*words, f"hydra.searchpath=[{places}]"] if folders else words
         config = compose(name, overrides=words, return_hydra_config=True)
         choices = OmegaConf.to_container(config.hydra.runtime.choices)
         with open_dict(config):

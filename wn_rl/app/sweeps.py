@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hydra import compose
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -29,9 +29,6 @@ from wn_rl.app.command_line import EXIT_MISUSE, USER_ERRORS, JobError, describe_
 from wn_rl.errors import ConfigurationError
 from wn_rl.runs.outcome import forget_failure, has_begun, read_progress, save_failure
 from wn_rl.system.fields import text
-
-if TYPE_CHECKING:
-    from wn_rl.app.training import Run
 
 MAX_NAME = 150
 """Letters of a folder's name: file systems allow 255 bytes."""
@@ -102,13 +99,13 @@ def train_job(config: DictConfig, told: DictConfig) -> float | None:
     config.run_dir, config.sweep = str(folder), None
     config.progress = config.progress and _is_basic(told.launcher)  # bars of several processes overwrite each other
     try:
-        run = _train(config, words, folder, preset=told.runtime.choices.get("preset"))
+        outcome = _train(config, words, folder, told.runtime.choices)
     except Exception as error:
         reason = _find_reason(error, folder)
         save_failure(folder, str(reason))
         raise reason from error
-    if run is not None and run.is_stopped:
-        if run.interruption.is_by_signal:
+    if outcome != "whole":
+        if outcome == "stopped":
             _is_stopped.set()
         raise JobError(f"{folder.name}: stopped", Path(told.runtime.output_dir), status=0)
     return read_progress(folder).mean_return
@@ -143,10 +140,12 @@ def name_run(words: Sequence[str], fixed: Sequence[str]) -> str:
     return f"{readable.encode()[:MAX_NAME].decode(errors='ignore')}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
-def _train(config: DictConfig, words: list[str], folder: Path, *, preset: str | None) -> "Run | None":
-    """The run, which came to its end or was stopped; None where it was finished before."""
+def _train(config: DictConfig, words: list[str], folder: Path, choices: DictConfig) -> str:
+    """What came of a run: "whole", before or now; "stopped" by the user; or "out of time", by ``max_minutes``."""
     from wn_rl.app import training
+    from wn_rl.app.plugins import import_plugins
 
+    import_plugins(config)
     if config.resume is not None or has_begun(folder):
         from wn_rl.app.configuration import resume_configuration
 
@@ -154,13 +153,14 @@ def _train(config: DictConfig, words: list[str], folder: Path, *, preset: str | 
         progress = read_progress(folder)
         if progress.is_end(total_agent_steps=now.total_agent_steps, num_episodes=now.evaluation.episodes):
             print(f"{folder.name} is finished", flush=True)
-            return None
+            return "whole"
         run = training.resume_run(config, overrides=words, folder=folder)
     else:
-        run = training.start_run(config, preset=preset)
+        run = training.start_run(config, preset=choices.get("preset"), experiment=choices.get("experiment"))
     forget_failure(folder)
-    run.train()
-    return run
+    if run.train():
+        return "whole"
+    return "stopped" if run.interruption.is_by_signal else "out of time"
 
 
 def _check_jobs(overrides: list[Override], fixed: list[str], config: DictConfig) -> None:
@@ -186,7 +186,11 @@ def _check_jobs(overrides: list[Override], fixed: list[str], config: DictConfig)
 def _check_job(config: DictConfig, words: list[str], folder: Path) -> None:
     from wn_rl.app.build import check_targets
     from wn_rl.app.configuration import resolve_configuration, resume_configuration
+    from wn_rl.app.own_callbacks import make_callbacks
+    from wn_rl.app.plugins import import_plugins
 
+    import_plugins(config)
+    make_callbacks(config.callbacks)
     is_begun = config.resume is not None or has_begun(folder)
     check_targets(resume_configuration(config, words, folder) if is_begun else resolve_configuration(config))
 

@@ -20,7 +20,9 @@ from wn_rl.algorithms.algorithm import Algorithm
 from wn_rl.app import build
 from wn_rl.app.configuration import resolve_configuration, resume_configuration, save_configuration
 from wn_rl.app.failures import MEMORY_ADVICE, explain_failure, summarize_error
+from wn_rl.app.initial_agent import adopt_agent, keep_initial_agent, load_initial_agent
 from wn_rl.app.one_process import OneProcess
+from wn_rl.app.own_callbacks import check_callbacks, make_callbacks
 from wn_rl.app.resume import check_length, find_checkpoint
 from wn_rl.callbacks.checkpoint import DurableCheckpointIO, RunCheckpoint
 from wn_rl.callbacks.evaluation import Evaluation
@@ -40,7 +42,7 @@ from wn_rl.runs.folder import (
     remove_leftovers,
     remove_unused_folder,
 )
-from wn_rl.runs.layout import EVALUATIONS_FILE, PROVENANCE_FILE
+from wn_rl.runs.layout import EVALUATIONS_FILE, INITIAL_AGENT_FOLDER, PROVENANCE_FILE
 from wn_rl.runs.metrics_csv import MetricsCSV
 from wn_rl.runs.provenance import describe_provenance
 from wn_rl.system.cpu import use_processor
@@ -113,20 +115,24 @@ class Run:
         self.lock.release()
 
 
-def start_run(config: DictConfig, *, preset: str | None, callbacks: Sequence[Callback] = ()) -> Run:
+def start_run(
+    config: DictConfig, *, preset: str | None, experiment: str | None = None, callbacks: Sequence[Callback] = ()
+) -> Run:
     """Begin a new run in a folder of its own.
 
     Args:
         config: what the user says.
-        preset: the file of configs/preset/ that it is made of, to be written down.
+        preset, experiment: the files of configs/preset/ and of the user's that it is made of, to be written down.
         callbacks: the user's own.
 
     Raises:
         ConfigurationError: before anything is written, where the configuration cannot work.
     """
+    callbacks = [*make_callbacks(config.callbacks), *callbacks]
+    check_callbacks(callbacks)
     resolved = resolve_configuration(config)
     build.check_targets(resolved)
-    resolved.preset = preset
+    resolved.preset, resolved.experiment = preset, experiment
     folder = choose_run_folder(resolved)
     resolved.run_dir = str(folder)
     _quieten()
@@ -137,6 +143,10 @@ def start_run(config: DictConfig, *, preset: str | None, callbacks: Sequence[Cal
         make_run_folder(folder)
         lock = lock_run_folder(folder)
         try:
+            if resolved.initial_agent is not None:
+                agent = load_initial_agent(resolved.initial_agent)
+                adopt_agent(algorithm.network, build.describe_network(resolved, environments), agent)
+                keep_initial_agent(agent, folder)
             return _make_run(resolved, folder, environments, algorithm, lock, callbacks=callbacks)
         except BaseException:
             lock.release()
@@ -153,6 +163,8 @@ def resume_run(config: DictConfig, *, overrides: list[str], folder: Path, callba
         ConfigurationError: there is nothing to go on from, another trainer works there, or the command line asks for
             another run.
     """
+    callbacks = [*make_callbacks(config.callbacks), *callbacks]
+    check_callbacks(callbacks)
     resolved = resume_configuration(config, overrides, folder)
     resolved.run_dir = str(folder)  # it may have been moved
     build.check_targets(resolved)
@@ -164,6 +176,9 @@ def resume_run(config: DictConfig, *, overrides: list[str], folder: Path, callba
         found = find_checkpoint(folder, algorithm, resolved)
         if found is None:
             print(f"{folder} was stopped before its first checkpoint: it begins anew")
+            if resolved.initial_agent is not None:  # its copy: a file may not say what else is read
+                agent = load_initial_agent(folder / INITIAL_AGENT_FOLDER)
+                adopt_agent(algorithm.network, build.describe_network(resolved, environments), agent)
             return _make_run(resolved, folder, environments, algorithm, lock, callbacks=callbacks)
         path, state = found
         check_length(state, resolved)
@@ -182,7 +197,7 @@ def resume_run(config: DictConfig, *, overrides: list[str], folder: Path, callba
 
 
 def _tell_missing_callbacks(saved: dict[str, Any], run: Run) -> None:
-    """Say which callbacks of a user's are not here again, whose states a checkpoint holds."""
+    """Say whose state a checkpoint holds in vain, since the user does not name the callback again."""
     present: list[Callback] = run.trainer.callbacks  # type: ignore[attr-defined]  # Lightning's own hint lacks it
     missing = sorted(saved.keys() - {callback.state_key for callback in present})
     if missing:

@@ -4,7 +4,6 @@ A stranger's environment may do anything: what it raises, and what of it is not 
 """
 
 import difflib
-import importlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, TypeVar
 
@@ -16,6 +15,7 @@ from jaxtyping import Bool, Int64, Num, UInt8
 from wn_rl.envs.call_order import CallOrder
 from wn_rl.envs.protocols import GymnasiumProtocol
 from wn_rl.errors import ConfigurationError
+from wn_rl.system.user_modules import import_typed
 from wn_rl.types import ObservationSpec, Step
 
 RENDER_MODE = "rgb_array"
@@ -36,10 +36,7 @@ def import_environment(name: str) -> str:
     """
     module, colon, environment_id = name.rpartition(":")
     if colon:
-        try:
-            importlib.import_module(module)
-        except Exception as error:  # a module may raise anything
-            raise ConfigurationError(f"env.id={name}: {module} cannot be imported: {_in_one_line(error)}") from error
+        import_typed(module, key=f"env.id={name}")
     return check_environment_id(environment_id)
 
 

@@ -12,7 +12,7 @@ from wn_rl.networks.distributions import HeadSizes
 from wn_rl.networks.heads import HEADS, DuelingHead, Head, LinearHead, make_embedding, make_stream
 from wn_rl.networks.impala import IMPALA_WIDTHS
 from wn_rl.networks.pixels import ScaleNumbers, ScalePixels
-from wn_rl.networks.torsos import TORSOS, Torso
+from wn_rl.networks.torsos import TORSOS
 from wn_rl.nn.folding import cached_weights
 from wn_rl.nn.initialization import initialize_from_data, scale_
 from wn_rl.nn.noisy_linear import make_noisy
@@ -26,10 +26,10 @@ from wn_rl.types import ObservationSpec, QOutput
 class QNetwork(nn.Module):
     """q(s, a) for all actions of a batch of frame stacks: ``head(torso(observations))``.
 
-    ``torso`` maps [B, S, *frame] to features [B, F], ``head`` maps those to a QOutput.
+    ``torso``, which may be a user's own, maps [B, S, *frame] to features [B, F], ``head`` maps those to a QOutput.
     """
 
-    def __init__(self, torso: Torso, head: Head) -> None:
+    def __init__(self, torso: nn.Module, head: Head) -> None:
         super().__init__()
         self.torso = torso
         self.head = head

@@ -1,5 +1,6 @@
 """The folder of a run: its name, that one trainer at a time writes into it, and what a killed one left there."""
 
+import shutil
 import tempfile
 from contextlib import suppress
 from datetime import datetime
@@ -16,6 +17,7 @@ from wn_rl.runs.layout import (
     DESCRIPTION_FILE,
     EPISODES_FOLDER,
     EVALUATIONS_FILE,
+    INITIAL_AGENT_FOLDER,
     LOCK_FILE,
     METRICS_FILE,
     REPLAY_FOLDER,
@@ -26,6 +28,7 @@ from wn_rl.system.terminals import quote_command
 
 OF_A_RUN = (
     CHECKPOINT_FOLDER, REPLAY_FOLDER, AGENT_FOLDER, METRICS_FILE, EVALUATIONS_FILE, EPISODES_FOLDER, VIDEOS_FOLDER,
+    INITIAL_AGENT_FOLDER,
 )  # fmt: skip
 """What a run reads again that goes on, or shows as its own."""
 
@@ -83,6 +86,8 @@ def find_latest_run(folder: Path, *, has_agent: bool, game: str | None = None) -
 def remove_unused_folder(folder: Path) -> None:
     """Take away a run folder that a run did not come to write into."""
     with suppress(OSError):  # it is not empty, or was not made
+        if {path.name for path in folder.iterdir()} == {LOCK_FILE, INITIAL_AGENT_FOLDER}:
+            shutil.rmtree(folder / INITIAL_AGENT_FOLDER)
         if [path.name for path in folder.iterdir()] == [LOCK_FILE]:
             (folder / LOCK_FILE).unlink()
         folder.rmdir()

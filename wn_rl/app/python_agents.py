@@ -1,62 +1,25 @@
-"""The commands as functions, for programs and notebooks: ``wn_rl.train``, ``load_agent``, ``make_env``, ``evaluate``.
+"""Agents for programs and notebooks: ``wn_rl.load_agent``, ``make_env``, ``wrap_env``, ``evaluate``; without Lightning.
 
 Settings are those of the command line under the same names, checked in the same way; ConfigurationError, a ValueError,
 says in one line what cannot work.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import gymnasium
-from lightning.pytorch.callbacks import Callback
 
 from wn_rl.acting.observations import find_shape
-from wn_rl.app import training
-from wn_rl.app.composition import check_places, compose_settings, translate_arguments
+from wn_rl.app.composition import compose_settings, translate_arguments
 from wn_rl.app.configured import read_command
-from wn_rl.app.default_preset import choose_preset
 from wn_rl.app.player import evaluate_player, make_player
-from wn_rl.app.training import Run
+from wn_rl.app.plugins import import_plugins
 from wn_rl.app.words import find_path
 from wn_rl.envs.gymnasium_wrappers import AnyEnv, make_gymnasium_env, wrap_gymnasium_env
 from wn_rl.envs.protocols import load_protocol
 from wn_rl.errors import ConfigurationError
 from wn_rl.runs.agent import Agent
 from wn_rl.runs.agent import load_agent as load_agent_from
-
-
-def train(game: str | None = None, *, callbacks: Sequence[Callback] = (), **settings: Any) -> Run:
-    """Train an agent to the end, and return the run; ``resume="runs/Pong/<run>"`` goes on with one.
-
-        run = wn_rl.train("Pong", preset="quick", total_agent_steps=200_000, replay={"n_step": 5})
-
-    Where there is no GPU and no preset is named, it is ``quick``, as on the command line. Ctrl-C finishes what is under
-    way and writes a checkpoint; ``run.is_stopped`` says so.
-
-    Args:
-        game: Breakout, ALE/Breakout-v5, ...; left out with ``resume``, or ``env={"id": "CartPole-v1"}``.
-        callbacks: Lightning's, or ``wn_rl.RunCallback``; a resumed run has those alone that are given again.
-        settings: those of configs/train.yaml; ``python -m wn_rl.train --help`` says what each means.
-
-    Raises:
-        ConfigurationError: a setting is unknown or cannot work, or training cannot go on.
-    """
-    if game is not None:
-        settings = {"game": game, **settings}
-    words = translate_arguments("train", read_command("train"), settings)
-    preset = choose_preset(words)
-    words = words if preset is None else [f"preset={preset}", *words]
-    config, choices = compose_settings("train", words)
-    check_places(config)
-    if config.sweep is not None:
-        raise ConfigurationError("sweep=... is for several runs of a command line (-m); call train once for each")
-    if config.resume is None:
-        run = training.start_run(config, preset=choices["preset"], callbacks=callbacks)
-    else:
-        run = training.resume_run(config, overrides=words, folder=Path(config.resume), callbacks=callbacks)
-    run.train()
-    return run
 
 
 def load_agent(source: str | Path) -> Agent:
@@ -148,5 +111,6 @@ def evaluate(agent: Agent | str | Path, **settings: Any) -> dict[str, Any]:
     loaded = agent if isinstance(agent, Agent) else load_agent(agent)
     words = translate_arguments("evaluate", read_command("evaluate"), settings)
     config, _ = compose_settings("evaluate", words)
+    import_plugins(config)
     row, records = evaluate_player(make_player(loaded, config), config)
     return {**row, "returns": [record.episode_return for record in records]}
