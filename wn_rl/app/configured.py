@@ -80,9 +80,9 @@ def find_folders(words: Sequence[str]) -> tuple[Path, ...]:
     Raises:
         ConfigurationError: there is no such folder.
     """
-    given = [value for word, value in zip(words, [*words[1:], ""], strict=True) if word in CONFIG_DIR_OPTIONS]
+    given = [value for word, value in zip(words, [*words, ""][1:], strict=True) if word in CONFIG_DIR_OPTIONS]
     for value in given:
-        if not Path(value).is_dir():
+        if not value or not Path(value).is_dir():
             raise ConfigurationError(
                 f"{CONFIG_DIR_OPTIONS[0]} {value}: there is no such folder; name one with experiment/,"
                 " preset/, ... in it"
