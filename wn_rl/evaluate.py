@@ -7,8 +7,9 @@ if __name__ == "__main__":
 
 from omegaconf import DictConfig
 
-from wn_rl.app.command_line import import_typed_environment, run_command
+from wn_rl.app.command_line import import_typed_modules, run_command
 from wn_rl.errors import ConfigurationError
+from wn_rl.system.callable_module import make_callable
 
 
 def main(config: DictConfig) -> None:
@@ -16,7 +17,7 @@ def main(config: DictConfig) -> None:
     if config.agent is None:
         raise ConfigurationError("agent is missing; name one, as in: python -m wn_rl.evaluate agent=runs/Pong/<run>")
 
-    import_typed_environment(config)
+    import_typed_modules(config)
     from wn_rl.app.player import evaluate_player, load_player
     from wn_rl.runs.evaluations import append_json_line, save_episodes
     from wn_rl.runs.layout import EPISODES_FOLDER, EVALUATIONS_FILE
@@ -32,5 +33,7 @@ def main(config: DictConfig) -> None:
     print(f"games: {folder / 'episodes' / name}; line: {folder / 'evaluations.jsonl'}")
 
 
-if __name__ == "__main__":
+if __name__ != "__main__":
+    make_callable(__name__, calls="wn_rl.app.python_agents.evaluate")
+else:
     run_command("evaluate", main)

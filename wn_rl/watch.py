@@ -7,7 +7,7 @@ if __name__ == "__main__":
 
 from omegaconf import DictConfig
 
-from wn_rl.app.command_line import import_typed_environment, run_command
+from wn_rl.app.command_line import import_typed_modules, run_command
 from wn_rl.errors import ConfigurationError
 from wn_rl.system.fields import switch
 
@@ -26,7 +26,7 @@ def main(config: DictConfig) -> None:
         switch(key, config[key])
     if type(config.scale) is not int or config.scale < 1:
         raise ConfigurationError(f"scale={config.scale}: needs a whole number of at least 1")
-    import_typed_environment(config)
+    import_typed_modules(config)
     if config.run is not None:
         from wn_rl.app import watch_pages
 

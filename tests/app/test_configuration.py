@@ -106,7 +106,8 @@ def describe_callback(callback: Callback) -> dict[str, str]:
 OTHER_WORDS = {
     "game": "Breakout", "normalizer": "weight_norm", "error_function": "huber", "initialization": "random",
     "precision": "32-true", "protocol.name": "other", "network.torso": "mlp", "network.head": "quantile",
-    "max_gradient_norm": 10.0, "optimizer._target_": "torch.optim.AdamW", "replay.storage": "compressed",
+    "max_gradient_norm": 10.0, "max_minutes": 5.0, "optimizer._target_": "torch.optim.AdamW",
+    "replay.storage": "compressed",
     "replay.sampler": "uniform", "learning_rate_schedule": "cosine",
 }  # fmt: skip
 OTHER_NUMBERS = {
@@ -121,9 +122,9 @@ OTHER_NUMBERS = {
 COUNTS_OF_CORES = {"num_threads", "num_env_threads", "minibatch_parts"}
 # They say where and how results are written, and how the process is started: they have tests of their own.
 ELSEWHERE = {
-    "algorithm", "resume", "run_dir", "sweep", "name", "accelerator", "optimizer._partial_", "env.name", "env.id",
-    "network.impala_widths", "network.impala_pooled_size", "network.memory", "network.memory_units",
-    *(f"network.{entry.name}" for entry in fields(HeadSizes)),
+    "algorithm", "resume", "run_dir", "sweep", "name", "initial_agent", "plugins", "callbacks", "accelerator",
+    "optimizer._partial_", "env.name", "env.id", "network.impala_widths", "network.impala_pooled_size",
+    "network.memory", "network.memory_units", *(f"network.{entry.name}" for entry in fields(HeadSizes)),
 }  # fmt: skip
 
 

@@ -65,7 +65,7 @@ def test_every_field_has_its_default_in_configs_and_every_default_its_field(algo
     config = compose_training(f"algorithm={algorithm}")
     fields = list_fields(*find_kinds(config))
     assert len(set(fields)) == len(fields) > 45  # no two dataclasses claim a key
-    assert sorted(fields) == sorted([*list_settings(config), "preset"])  # which is written when a run starts
+    assert sorted(fields) == sorted([*list_settings(config), "preset", "experiment"])  # written when a run starts
     assert config.algorithm == algorithm
 
 
@@ -192,7 +192,8 @@ def test_a_run_of_pqn_of_before_goes_on_with_its_falling_learning_rate(tmp_path:
 def test_what_may_change_on_resume_is_what_a_run_of_the_same_numbers_may_differ_in() -> None:
     assert set(list_changeable(RunSettings, DQNSettings)) == {
         "total_agent_steps", "logger", "video", "checkpoint", "weight_statistics", "progress", "num_threads",
-        "num_env_threads", "minibatch_parts", "replay.storage", "deterministic", "compile",
+        "num_env_threads", "minibatch_parts", "replay.storage", "deterministic", "compile", "evaluation", "max_minutes",
+        "plugins", "callbacks",
     }  # fmt: skip
 
 

@@ -95,6 +95,26 @@ def test_what_a_configuration_names_is_not_imported_to_be_looked_at(
 
 
 @pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("plugins", ["evil_module"]),
+        ("callbacks", ["evil_module.Count"]),
+        ("callbacks", [{"_target_": "evil_module.C"}]),
+    ],
+)
+def test_parts_that_a_saved_run_names_are_shown_and_not_imported(
+    key: str, value: Any, run: Path, given: DictConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    (tmp_path / "evil_module.py").write_text(f"open({str(tmp_path / 'was here')!r}, 'w')\n")
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    edit(run, key, value)
+    assert resume(given, run)[key] == []
+    assert f"without {key}={value}, which this run had and no file may import" in capsys.readouterr().out
+    assert not (tmp_path / "was here").exists()
+
+
+@pytest.mark.parametrize(
     ("settings", "told"),
     [
         ({"_target_": "lightning.pytorch.loggers.CSVLogger", "save_dir": "/tmp"}, "save_dir='/tmp'"),

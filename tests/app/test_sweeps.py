@@ -222,6 +222,12 @@ def test_stopping_a_run_stops_the_sweep_and_the_same_command_goes_on(
     monkeypatch.undo()
 
 
+def test_a_run_whose_time_is_over_leaves_the_others_theirs(command: Any, here: Path) -> None:
+    ended = command("-m", "sweep=mine", "seed=0,1", "max_minutes=1e-9", *TINY)
+    assert (ended.status, ended.output.count("a checkpoint is written")) == (0, 2)
+    assert all((here / "mine" / f"seed={seed}" / "checkpoints" / "last.ckpt").exists() for seed in (0, 1))
+
+
 @pytest.mark.parametrize(
     ("words", "name"),
     [

@@ -155,6 +155,27 @@ def test_each_of_the_papers_experiments_has_presets_and_paths_of_its_own(tmp_pat
     assert translate("paper/vae", str(tmp_path)) == [f"resume={quote_for_hydra(str(tmp_path))}"]
 
 
+def test_a_game_is_its_newest_run_or_its_published_agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for number, folder in enumerate([Path("runs/Boxing/a"), Path("runs/Pong/a"), Path("runs/Pong/b")]):
+        (folder / "agent").mkdir(parents=True)
+        (folder / "agent" / "agent.json").touch()
+        (folder / "config.yaml").touch()
+        os.utime(folder / "config.yaml", (10 - number, 10 - number))
+    Path("checkpoints/Breakout").mkdir(parents=True)
+    assert translate("evaluate", "pong") == ["agent=runs/Pong/a"]
+    assert translate("watch", "Pong") == ["agent=runs/Pong/a"]
+    assert translate("train", "game=Pong", "initial_agent=breakout") == [
+        "game=Pong",
+        "initial_agent=checkpoints/Breakout",
+    ]
+    for name, word in (("train", "resume=breakout"), ("evaluate", "agent=Freeway")):
+        with pytest.raises(ConfigurationError, match=r"there is no run (with an agent )?in .*; name a run folder"):
+            translate(name, word)
+    Path("Pong").mkdir()
+    assert translate("evaluate", "Pong") == ["agent=Pong"]  # a path is a path
+
+
 @pytest.mark.parametrize("name", ["train", "evaluate", "watch", "paper/cifar10", "paper/vae", "paper/draw"])
 def test_help_says_of_every_setting_what_the_files_say(name: str) -> None:
     command = read_command(name)

@@ -69,7 +69,7 @@ PLANTED = [
     },
     {
         "number": 0, "file": "wn_rl/callbacks/interruption.py",
-        "old": "            write_error(_STOPPING)\n",
+        "old": "            write_error(reason)\n",
         "new": "            pass\n",
         "test": _INTERRUPTS + "ctrl_c_in_training_says_what_happens_and_quick_ones_are_one",
     },

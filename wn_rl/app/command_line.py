@@ -19,10 +19,10 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 import wn_rl
-from wn_rl.app.configured import CONFIG_DIRECTORY, read_command
+from wn_rl.app.configured import CONFIG_DIRECTORY, find_folders, read_command
 from wn_rl.app.default_preset import choose_preset
 from wn_rl.app.help_page import render_help
-from wn_rl.app.words import translate_words
+from wn_rl.app.words import split_options, translate_words
 from wn_rl.errors import ConfigurationError, show_text
 from wn_rl.system.interrupts import EXIT_INTERRUPTED, tell_interruption
 
@@ -76,17 +76,18 @@ def run_command(
 
 
 def _run(config_name: str, function: Callable[[DictConfig], Any]) -> None:
-    words = sys.argv[1:]
+    words = split_options(sys.argv[1:])
     if "--version" in words:
         print(f"wn_rl {wn_rl.__version__}")
         return
-    command = read_command(config_name)
+    folders = find_folders(words)
+    command = read_command(config_name, folders)
     words = translate_words(config_name, command, words)
     preset = choose_preset(words) if config_name == "train" else None
     if preset is not None:
         words.insert(0, f"preset={preset}")
     if {"--help", "-h"} & set(words):
-        print(render_help(config_name, command, words))
+        print(render_help(config_name, command, words, folders))
         return
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing several lines
     job = partial(_run_job, function)
@@ -113,8 +114,11 @@ def tell_failed_thread(failure: threading.ExceptHookArgs) -> None:
     print(show_text(f"warning: the thread {name} failed: {told}"), file=sys.stderr)
 
 
-def import_typed_environment(config: DictConfig) -> None:
-    """Import the module of ``env.id=module:id``, as the user typed it: no file may ask for that."""
+def import_typed_modules(config: DictConfig) -> None:
+    """Import ``plugins``, and the module of ``env.id=module:id``, as the user typed them: no file may ask for that."""
+    from wn_rl.app.plugins import import_plugins
+
+    import_plugins(config)
     if config.env.id is not None:
         from wn_rl.envs.gymnasium_environments import import_environment
 

@@ -8,6 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from wn_rl.app.build import as_dict, find_kinds, make_protocol, parse_settings, resolve_storage
+from wn_rl.app.initial_agent import load_initial_agent
 from wn_rl.app.machine import (
     choose_num_envs,
     fit_threads,
@@ -15,6 +16,7 @@ from wn_rl.app.machine import (
     resolve_precision,
     resolve_threads,
 )
+from wn_rl.app.plugins import IMPORTED, tell_what_is_not_imported
 from wn_rl.app.renamed import rename_settings
 from wn_rl.app.targets import check_saved_logger
 from wn_rl.envs.games import resolve_game
@@ -56,6 +58,9 @@ def resolve_configuration(config: DictConfig) -> DictConfig:
     for key in AUTO_DURATIONS:
         if OmegaConf.select(resolved, key) == "auto":
             OmegaConf.update(resolved, key, resolved.total_agent_steps)
+    if resolved.initial_agent is not None:
+        load_initial_agent(text("initial_agent", resolved.initial_agent))
+        resolved.initialization = "agent"
     resolve_threads(resolved, learns_while_playing=find_kinds(resolved)[1].learns_while_playing)
     _check(resolved)
     resolve_storage(resolved, observation)
@@ -81,6 +86,10 @@ def _list_texts(values: Any, path: str = "") -> Iterator[tuple[str, str]]:
 def _check(config: DictConfig) -> None:
     """Refuse what cannot work, before anything is allocated."""
     run, learner = parse_settings(config)
+    if learner.initialization == "agent" and run.initial_agent is None:
+        raise ConfigurationError(
+            "initialization=agent: whose weights? Name an agent, as in initial_agent=runs/Pong/<run>"
+        )
     learner.check(network=run.network, normalizer=run.normalizer, accelerator=run.accelerator)
 
 
@@ -137,6 +146,7 @@ def resume_configuration(given: DictConfig, overrides: list[str], run_dir: Path)
         ConfigurationError: a setting differs that would make it another run; the message shows both values.
     """
     saved = _load_whole(run_dir, given)
+    tell_what_is_not_imported(saved, given)
     _check_logger(saved, overrides, run_dir)
     changeable = list_changeable(*find_kinds(saved))
     if given.env.id is not None:  # what the user types may import a module
@@ -144,12 +154,12 @@ def resume_configuration(given: DictConfig, overrides: list[str], run_dir: Path)
         given.env.id = import_environment(text("env.id", given.env.id))
     for override in overrides:
         key = override.partition("=")[0].lstrip("+~")
-        if key in PLACES:
+        if key in (*PLACES, *IMPORTED):
             continue
         new, old = (_to_plain(OmegaConf.select(config, key)) for config in (given, saved))
         if key == "game":
             new = resolve_game(str(new))
-        if key == "preset":  # a choice of settings, and none itself
+        if key in ("preset", "experiment"):  # a choice of settings, and none itself
             new = override.partition("=")[2]
         is_changeable = bool({key, key.partition(".")[0]} & set(changeable))
         if not is_changeable:

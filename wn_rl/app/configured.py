@@ -5,15 +5,19 @@ Reads YAML and no code, so that a misspelled setting is told before anything tha
 
 import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from omegaconf import OmegaConf
 
+from wn_rl.errors import ConfigurationError
+
 _PACKAGE = Path(__file__).resolve().parents[1]
 CONFIG_DIRECTORY = next(folder for folder in (_PACKAGE / "configs", _PACKAGE.parent / "configs") if folder.is_dir())
 """Inside an installed package, else at the top of the working copy."""
+
+CONFIG_DIR_OPTIONS = ("--config-dir", "-cd")
 
 _KEY_LINE = re.compile(r"(?P<indent> *)(?P<key>\w+):(?P<value>[^#]*)(# ?(?P<comment>.*))?$")
 _MORE_COMMENT = re.compile(r" {16,}# ?(?P<comment>.*)$")
@@ -51,8 +55,9 @@ class Command(NamedTuple):
 
 
 @functools.cache
-def read_command(name: str) -> Command:
-    """What ``configs/<name>.yaml``, files that it is made of and the groups that it names say."""
+def read_command(name: str, folders: tuple[Path, ...] = ()) -> Command:
+    """What ``configs/<name>.yaml``, files that it is made of and the groups that it names say, there and in the user's
+    own folders."""
     path = CONFIG_DIRECTORY / f"{name}.yaml"
     directory = path.parent
     content = _read(path)
@@ -67,12 +72,30 @@ def read_command(name: str) -> Command:
             continue
         folder, default = next(iter(entry.items()))
         group = folder.partition("/")[0]
-        paths = sorted((directory / folder).glob("*.yaml"))
-        groups[group] = Group(default, [path.stem for path in paths], folder)
+        paths = sorted(path for place in (directory, *folders) for path in (place / folder).glob("*.yaml"))
+        groups[group] = Group(default, sorted({path.stem for path in paths}), folder)
         for path in sorted(paths, key=lambda path: path.stem != default):
+            if group == "experiment":
+                continue  # which says anew what is defined elsewhere
             is_global = path.read_text(encoding="utf-8").startswith("# @package _global_")
             _add(path, "" if is_global else f"{group}.", values, comments)
     return Command(values, comments, groups, content["hydra"]["help"]["template"])
+
+
+def find_folders(words: Sequence[str]) -> tuple[Path, ...]:
+    """The folder of a user's own configurations that a command line names by ``--config-dir``, if it does.
+
+    Raises:
+        ConfigurationError: there is no such folder.
+    """
+    given = [value for word, value in zip(words, [*words, ""][1:], strict=True) if word in CONFIG_DIR_OPTIONS]
+    for value in given:
+        if not value or not Path(value).is_dir():
+            raise ConfigurationError(
+                f"{CONFIG_DIR_OPTIONS[0]} {value}: there is no such folder; name one with experiment/,"
+                " preset/, ... in it"
+            )
+    return tuple(Path(value).resolve() for value in given)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 ON_A_PROCESSOR = "quick"
 """Of the presets of DQN, on two cores: docs/performance.md."""
 
-_OTHERS = ("preset", "algorithm", "env", "resume")
-"""Settings after which the presets of DQN on Atari are not the question."""
+_OTHERS = ("preset", "algorithm", "env", "resume", "experiment")
+"""Settings after which the presets of DQN on Atari are not the question, or answered."""
 
 
 def choose_preset(words: Sequence[str]) -> str | None:

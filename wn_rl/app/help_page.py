@@ -2,31 +2,37 @@
 
 import shutil
 import textwrap
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
-from wn_rl.app.configured import CONFIG_DIRECTORY, Command
+from wn_rl.app.composition import compose_settings
+from wn_rl.app.configured import CONFIG_DIR_OPTIONS, Command
+from wn_rl.app.words import tell_own_files
 
 _COMMENT_COLUMN = 42
 _MIN_COMMENT_WIDTH = 40
-_OPTIONS = {"--help", "-h", "-m", "--multirun"}
+_OPTIONS = {"--help", "-h", "-m", "--multirun", *CONFIG_DIR_OPTIONS}
 
 
-def render_help(name: str, command: Command, words: list[str]) -> str:
+def render_help(name: str, command: Command, words: list[str], folders: Sequence[Path] = ()) -> str:
     """The page of ``wn_rl.<name>``.
 
     Args:
         name: of the command.
         command: what it can be told.
         words: of the command line, in Hydra's grammar.
+        folders: of the user's own configurations.
     """
-    path = CONFIG_DIRECTORY / name
-    with initialize_config_dir(str(path.parent), version_base="1.3"):
-        config = compose(path.name, overrides=[word for word in words if word not in _OPTIONS])
+    named = {index + 1 for index, word in enumerate(words) if word in CONFIG_DIR_OPTIONS}
+    left = [word for index, word in enumerate(words) if word not in _OPTIONS and index not in named]
+    config, _ = compose_settings(name, left, folders)
     width = max(shutil.get_terminal_size((120, 24)).columns, _COMMENT_COLUMN + _MIN_COMMENT_WIDTH)
-    choices = "\n".join(f"{key}: {', '.join(group.words)}" for key, group in command.groups.items())
+    choices = "\n".join(
+        f"{key}: {', '.join(group.words) or tell_own_files(key)}" for key, group in command.groups.items()
+    )
     settings = "\n".join(_list_lines(config, command, width=width))
     return command.help.replace("$APP_CONFIG_GROUPS", f"{choices}\n").replace("$CONFIG", settings)
 

@@ -75,15 +75,13 @@ def load_player(config: DictConfig) -> Player:
     Raises:
         ConfigurationError: there is no such agent, or a number is out of range.
     """
-    for key, check in (
-        ("episodes", whole(1, MAX_EPISODES)),
-        ("num_envs", whole(1, 4096)),
-        ("seed", whole(0)),
-        ("epsilon", share),
-        ("agent", text),
-    ):
-        check(key, config[key])
-    agent = load_agent(Path(config.agent))
+    _check_numbers(config)
+    return make_player(load_agent(Path(text("agent", config.agent))), config)
+
+
+def make_player(agent: Agent, config: DictConfig) -> Player:
+    """Settle protocol, device and threads of an agent; raises what ``load_player`` does."""
+    _check_numbers(config)
     _check_overlay(agent, config)
     values = agent.description["protocol"]
     if config.get("protocol") is not None:
@@ -132,6 +130,16 @@ def evaluate_player(player: Player, config: DictConfig) -> tuple[dict[str, Any],
         source="evaluate",
     )  # fmt: skip
     return row, records
+
+
+def _check_numbers(config: DictConfig) -> None:
+    for key, check in (
+        ("episodes", whole(1, MAX_EPISODES)),
+        ("num_envs", whole(1, 4096)),
+        ("seed", whole(0)),
+        ("epsilon", share),
+    ):
+        check(key, config[key])
 
 
 def _check_overlay(agent: Agent, config: DictConfig) -> None:

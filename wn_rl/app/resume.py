@@ -148,7 +148,8 @@ def _check_progress(checkpoint: dict[str, Any]) -> None:
     if epoch > agent_steps or not {epoch, epoch + 1} >= set(counts):
         raise ValueError(f"it counts iterations {sorted(set(counts))} after {agent_steps} agent steps")
     for name, state in checkpoint["callbacks"].items():
-        _check_counts(state, dict.fromkeys(_COUNTED.get(name, state), 0), f"callbacks.{name}")
+        if name in _COUNTED:  # a user's own callback knows what it saved
+            _check_counts(state, dict.fromkeys(_COUNTED[name], 0), f"callbacks.{name}")
     mean_return = checkpoint["agent"].get("mean_return", 0.0)
     if type(mean_return) not in (int, float) or not math.isfinite(mean_return):
         raise ValueError("its mean return is no number")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wn_rl.acting.evaluator import MAX_EPISODES
+from wn_rl.app.plugins import callback_entries, module_names
 from wn_rl.envs.protocols import AnyProtocol, load_protocol
 from wn_rl.errors import ConfigurationError, show_value
 from wn_rl.networks.network_settings import NetworkSettings
@@ -12,6 +13,7 @@ from wn_rl.nn.normalizers import NORMALIZERS
 from wn_rl.system.cpu import thread_count
 from wn_rl.system.fields import (
     file_of_configs,
+    limit,
     number,
     one_of,
     section,
@@ -93,7 +95,8 @@ class RunSettings:
     """The settings of a run that are none of its learner's."""
 
     algorithm: str = setting(text, before="dqn")
-    preset: str | None = setting(text_or_null, before=None)  # written when a run starts
+    preset: str | None = setting(text_or_null, before=None)  # these two are written when a run starts
+    experiment: str | None = setting(text_or_null, before=None)
     game: str = setting(text)
     env: EnvironmentSettings = section(EnvironmentSettings, before={"name": "atari", "id": None, "kwargs": {}})
     protocol: AnyProtocol = setting(_protocol)
@@ -101,10 +104,14 @@ class RunSettings:
     network: NetworkSettings = section(NetworkSettings)
     optimizer: dict[str, Any] = setting(file_of_configs)
     name: str = setting(_folder_word)
+    initial_agent: str | None = setting(text_or_null, before=None)
     run_dir: str | None = setting(text_or_null)
     resume: str | None = setting(text_or_null)
     sweep: str | None = setting(text_or_null, before=None)
-    evaluation: EvaluationSettings = section(EvaluationSettings)
+    plugins: tuple[str, ...] = setting(module_names, changeable=True, before=[])
+    callbacks: tuple[dict[str, Any], ...] = setting(callback_entries, changeable=True, before=[])
+    max_minutes: float | None = setting(limit, changeable=True, before=None)
+    evaluation: EvaluationSettings = section(EvaluationSettings, changeable=True)
     video: VideoSettings = section(VideoSettings, changeable=True)
     checkpoint: CheckpointSettings = section(CheckpointSettings, changeable=True)
     weight_statistics: WeightStatisticsSettings = section(WeightStatisticsSettings, changeable=True)

@@ -99,13 +99,14 @@ def train_job(config: DictConfig, told: DictConfig) -> float | None:
     config.run_dir, config.sweep = str(folder), None
     config.progress = config.progress and _is_basic(told.launcher)  # bars of several processes overwrite each other
     try:
-        is_whole = _train(config, words, folder, preset=told.runtime.choices.get("preset"))
+        outcome = _train(config, words, folder, told.runtime.choices)
     except Exception as error:
         reason = _find_reason(error, folder)
         save_failure(folder, str(reason))
         raise reason from error
-    if not is_whole:
-        _is_stopped.set()
+    if outcome != "whole":
+        if outcome == "stopped":
+            _is_stopped.set()
         raise JobError(f"{folder.name}: stopped", Path(told.runtime.output_dir), status=0)
     return read_progress(folder).mean_return
 
@@ -139,10 +140,12 @@ def name_run(words: Sequence[str], fixed: Sequence[str]) -> str:
     return f"{readable.encode()[:MAX_NAME].decode(errors='ignore')}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
-def _train(config: DictConfig, words: list[str], folder: Path, *, preset: str | None) -> bool:
-    """Whether a run came to its end, before or now; False if the user stopped it."""
+def _train(config: DictConfig, words: list[str], folder: Path, choices: DictConfig) -> str:
+    """What came of a run: "whole", before or now; "stopped" by the user; or "out of time", by ``max_minutes``."""
     from wn_rl.app import training
+    from wn_rl.app.plugins import import_plugins
 
+    import_plugins(config)
     if config.resume is not None or has_begun(folder):
         from wn_rl.app.configuration import resume_configuration
 
@@ -150,12 +153,14 @@ def _train(config: DictConfig, words: list[str], folder: Path, *, preset: str | 
         progress = read_progress(folder)
         if progress.is_end(total_agent_steps=now.total_agent_steps, num_episodes=now.evaluation.episodes):
             print(f"{folder.name} is finished", flush=True)
-            return True
+            return "whole"
         run = training.resume_run(config, overrides=words, folder=folder)
     else:
-        run = training.start_run(config, preset=preset)
+        run = training.start_run(config, preset=choices.get("preset"), experiment=choices.get("experiment"))
     forget_failure(folder)
-    return run.train()
+    if run.train():
+        return "whole"
+    return "stopped" if run.interruption.is_by_signal else "out of time"
 
 
 def _check_jobs(overrides: list[Override], fixed: list[str], config: DictConfig) -> None:
@@ -181,7 +186,11 @@ def _check_jobs(overrides: list[Override], fixed: list[str], config: DictConfig)
 def _check_job(config: DictConfig, words: list[str], folder: Path) -> None:
     from wn_rl.app.build import check_targets
     from wn_rl.app.configuration import resolve_configuration, resume_configuration
+    from wn_rl.app.own_callbacks import make_callbacks
+    from wn_rl.app.plugins import import_plugins
 
+    import_plugins(config)
+    make_callbacks(config.callbacks)
     is_begun = config.resume is not None or has_begun(folder)
     check_targets(resume_configuration(config, words, folder) if is_begun else resolve_configuration(config))
 

@@ -1,6 +1,7 @@
 """A run: its folder, its trainer, and what is told when it ends."""
 
 import json
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +18,9 @@ from wn_rl.algorithms.algorithm import Algorithm
 from wn_rl.app import build
 from wn_rl.app.configuration import resolve_configuration, resume_configuration, save_configuration
 from wn_rl.app.failures import MEMORY_ADVICE, explain_failure, summarize_error
+from wn_rl.app.initial_agent import adopt_agent, keep_initial_agent, load_initial_agent
 from wn_rl.app.one_process import OneProcess
+from wn_rl.app.own_callbacks import check_callbacks, make_callbacks
 from wn_rl.app.resume import check_length, find_checkpoint
 from wn_rl.app.silence import silence_advice
 from wn_rl.callbacks.checkpoint import DurableCheckpointIO, RunCheckpoint
@@ -26,9 +29,10 @@ from wn_rl.callbacks.interruption import Interruption
 from wn_rl.callbacks.metrics_logging import MetricsLogging
 from wn_rl.callbacks.page_writing import RunPage
 from wn_rl.callbacks.progress import TrainingProgress
+from wn_rl.callbacks.time_limit import TimeLimit
 from wn_rl.callbacks.video_recording import Videos
 from wn_rl.callbacks.weight_statistics import WeightStatistics
-from wn_rl.errors import ConfigurationError
+from wn_rl.errors import ConfigurationError, show_text
 from wn_rl.runs.evaluations import keep_training_rows
 from wn_rl.runs.folder import (
     choose_run_folder,
@@ -37,7 +41,7 @@ from wn_rl.runs.folder import (
     remove_leftovers,
     remove_unused_folder,
 )
-from wn_rl.runs.layout import EVALUATIONS_FILE, PROVENANCE_FILE
+from wn_rl.runs.layout import EVALUATIONS_FILE, INITIAL_AGENT_FOLDER, PROVENANCE_FILE
 from wn_rl.runs.metrics_csv import MetricsCSV
 from wn_rl.runs.provenance import describe_provenance
 from wn_rl.system.cpu import use_processor
@@ -68,6 +72,11 @@ class Run:
     checkpoint: Path | None
     lock: FileLock
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether it was asked to stop before its end."""
+        return self.interruption.is_requested
+
     def train(self) -> bool:
         """Train to the end; False if the user stopped the run before.
 
@@ -88,7 +97,7 @@ class Run:
             ) from error  # fmt: skip
         finally:
             self.close()
-        if self.interruption.is_requested:
+        if self.is_stopped:
             print(f"stopped after {self.algorithm.agent_steps:,} agent steps; a checkpoint is written. Go on with:")
             print(f"  {quote_command('train', f'resume={self.folder}')}")
             return False
@@ -105,15 +114,24 @@ class Run:
         self.lock.release()
 
 
-def start_run(config: DictConfig, *, preset: str | None) -> Run:
+def start_run(
+    config: DictConfig, *, preset: str | None, experiment: str | None = None, callbacks: Sequence[Callback] = ()
+) -> Run:
     """Begin a new run in a folder of its own.
+
+    Args:
+        config: what the user says.
+        preset, experiment: the files of configs/preset/ and of the user's that it is made of, to be written down.
+        callbacks: the user's own.
 
     Raises:
         ConfigurationError: before anything is written, where the configuration cannot work.
     """
+    callbacks = [*make_callbacks(config.callbacks), *callbacks]
+    check_callbacks(callbacks)
     resolved = resolve_configuration(config)
     build.check_targets(resolved)
-    resolved.preset = preset
+    resolved.preset, resolved.experiment = preset, experiment
     stood_before = resolved.run_dir is not None and Path(resolved.run_dir).exists()
     folder = choose_run_folder(resolved)
     resolved.run_dir = str(folder)
@@ -125,7 +143,11 @@ def start_run(config: DictConfig, *, preset: str | None) -> Run:
         make_run_folder(folder)
         lock = lock_run_folder(folder)
         try:
-            return _make_run(resolved, folder, environments, algorithm, lock)
+            if resolved.initial_agent is not None:
+                agent = load_initial_agent(resolved.initial_agent)
+                adopt_agent(algorithm.network, build.describe_network(resolved, environments), agent)
+                keep_initial_agent(agent, folder)
+            return _make_run(resolved, folder, environments, algorithm, lock, callbacks=callbacks)
         except BaseException:
             lock.release()
             raise
@@ -134,13 +156,15 @@ def start_run(config: DictConfig, *, preset: str | None) -> Run:
         raise
 
 
-def resume_run(config: DictConfig, *, overrides: list[str], folder: Path) -> Run:
+def resume_run(config: DictConfig, *, overrides: list[str], folder: Path, callbacks: Sequence[Callback] = ()) -> Run:
     """Go on from the newest good checkpoint of a run folder; from the beginning, if it was killed before its first.
 
     Raises:
         ConfigurationError: there is nothing to go on from, another trainer works there, or the command line asks for
             another run.
     """
+    callbacks = [*make_callbacks(config.callbacks), *callbacks]
+    check_callbacks(callbacks)
     resolved = resume_configuration(config, overrides, folder)
     resolved.run_dir = str(folder)  # it may have been moved
     build.check_targets(resolved)
@@ -152,16 +176,32 @@ def resume_run(config: DictConfig, *, overrides: list[str], folder: Path) -> Run
         found = find_checkpoint(folder, algorithm, resolved)
         if found is None:
             print(f"{folder} was stopped before its first checkpoint: it begins anew")
-            return _make_run(resolved, folder, environments, algorithm, lock)
+            if resolved.initial_agent is not None:  # its copy: a file may not say what else is read
+                agent = load_initial_agent(folder / INITIAL_AGENT_FOLDER)
+                adopt_agent(algorithm.network, build.describe_network(resolved, environments), agent)
+            return _make_run(resolved, folder, environments, algorithm, lock, callbacks=callbacks)
         path, state = found
         check_length(state, resolved)
         agent_steps = state["agent"]["agent_steps"]
         num_iterations_done = state["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
         algorithm.run_length = algorithm.run_length.go_on(agent_steps, num_iterations_done)
-        return _make_run(resolved, folder, environments, algorithm, lock, checkpoint=path, agent_steps=agent_steps)
+        run = _make_run(
+            resolved, folder, environments, algorithm, lock, checkpoint=path, agent_steps=agent_steps,
+            callbacks=callbacks,
+        )  # fmt: skip
+        _tell_missing_callbacks(state["callbacks"], run)
+        return run
     except BaseException:
         lock.release()
         raise
+
+
+def _tell_missing_callbacks(saved: dict[str, Any], run: Run) -> None:
+    """Say whose state a checkpoint holds in vain, since the user does not name the callback again."""
+    present: list[Callback] = run.trainer.callbacks  # type: ignore[attr-defined]  # Lightning's own hint lacks it
+    missing = sorted(saved.keys() - {callback.state_key for callback in present})
+    if missing:
+        print(show_text(f"without {', '.join(missing)}, which this run had: name callbacks again to go on with them"))
 
 
 def _make_algorithm(config: DictConfig, folder: Path) -> tuple[VectorEnvironment, Algorithm]:
@@ -182,7 +222,7 @@ def _make_algorithm(config: DictConfig, folder: Path) -> tuple[VectorEnvironment
 
 def _make_run(
     config: DictConfig, folder: Path, environments: VectorEnvironment, algorithm: Algorithm, lock: FileLock, *,
-    checkpoint: Path | None = None, agent_steps: int | None = None,
+    checkpoint: Path | None = None, agent_steps: int | None = None, callbacks: Sequence[Callback] = (),
 ) -> Run:  # fmt: skip
     """The run with its trainer, from the beginning or from a checkpoint that was written after ``agent_steps``."""
     process = OneProcess()  # before the loggers, which else may take this process for another's
@@ -203,7 +243,7 @@ def _make_run(
         accelerator=config.accelerator, devices=1, precision=config.precision, deterministic=config.deterministic,
         max_epochs=algorithm.run_length.num_iterations,
         logger=[metrics_csv, *logger], plugins=[DurableCheckpointIO(), process],
-        callbacks=_make_callbacks(config, folder, environments, metrics_csv, interruption, saving),
+        callbacks=[*_make_callbacks(config, folder, environments, metrics_csv, interruption, saving), *callbacks],
         enable_progress_bar=config.progress, enable_model_summary=False, num_sanity_val_steps=0,
         log_every_n_steps=1, default_root_dir=folder,
     )  # fmt: skip
@@ -235,6 +275,9 @@ def _make_callbacks(
     interruption: Interruption,
     saving: RunCheckpoint,
 ) -> list[Callback]:
+    limits = []
+    if config.max_minutes is not None:
+        limits.append(TimeLimit(max_minutes=config.max_minutes, interruption=interruption))
     progress = TrainingProgress()
     videos = Videos(
         run_dir=folder, period_iterations=config.video.period_iterations,
@@ -251,11 +294,12 @@ def _make_callbacks(
         epsilon=config.evaluation.epsilon, seed=config.evaluation.seed,
         make_policy=build.make_policy(config, environments),
         run_dir=folder, listeners=[saving.on_evaluation, progress.on_evaluation, videos.on_evaluation],
-        on_round=progress.on_evaluation_round,
+        on_round=_tell_each([*(limit.on_evaluation_round for limit in limits), progress.on_evaluation_round]),
     )  # fmt: skip
     weight_statistics = WeightStatistics(**build.as_dict(config.weight_statistics), seed=config.seed)
     return [
         interruption,
+        *limits,
         MetricsLogging(metrics_csv),
         weight_statistics,
         *([progress] if config.progress else []),
@@ -264,6 +308,14 @@ def _make_callbacks(
         RunPage(run_dir=folder),
         saving,
     ]
+
+
+def _tell_each(listeners: Sequence[Callable[[int, int], None]]) -> Callable[[int, int], None]:
+    def tell(num_over: int, num_games: int) -> None:
+        for listener in listeners:
+            listener(num_over, num_games)
+
+    return tell
 
 
 def _describe_agent(

@@ -5,7 +5,7 @@ whole number, and add whatever it does not know to the configuration, where nobo
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
@@ -13,29 +13,42 @@ from pathlib import Path
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
-from wn_rl.app.configured import Command
+from wn_rl.app.configured import CONFIG_DIR_OPTIONS, Command
 from wn_rl.app.renamed import RENAMED_SETTINGS
+from wn_rl.envs.games import is_game, resolve_game
 from wn_rl.errors import ConfigurationError
 from wn_rl.networks.renamed_heads import RENAMED_HEADS
 from wn_rl.runs.folder import find_latest_run
 from wn_rl.runs.layout import DESCRIPTION_FILE
 from wn_rl.system.terminals import quote_command
 
-PATHS = frozenset({"agent", "run", "episode", "episodes_dir", "output_dir", "run_dir", "resume", "sweep", "data_dir"})
+PATHS = frozenset(
+    {"agent", "initial_agent", "run", "episode", "episodes_dir", "output_dir", "run_dir", "resume", "sweep", "data_dir"}
+)
 """Settings that are a path, taken as it is written."""
 TEXTS = frozenset({"game", "name", "env.id", "host"})
 """Others that are a text, also where it looks like a number or a list."""
+_AGENTS = ("agent", "initial_agent")
 OPEN = ("env.kwargs.", "optimizer.", "logger.")
 """Sections whose settings are somebody else's, who checks them: more may be said than configs/ does."""
 
 _FLAGS = {"--help", "-h", "--multirun", "-m", "--resolve", "--hydra-help"}
-_FLAGS_WITH_VALUE = {"--cfg", "-c", "--info", "-i", "--package", "-p", "--config-dir", "-cd"}
+_FLAGS_WITH_VALUE = {"--cfg", "-c", "--info", "-i", "--package", "-p", *CONFIG_DIR_OPTIONS}
 _MULTIRUN = {"--multirun", "-m"}
 _FLOAT = re.compile(r"[+-]?(\d[\d_]*\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _SWEEP = re.compile(r"(choice|range|interval|glob|sort|shuffle|tag)\(.*\)")
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
 _KEYWORDS = ("null", "true", "false", "nan", "inf")
 _SEVERAL = re.compile(r"[^\[\]{}()'\"]+,[^\[\]{}()'\"]+")
+
+
+def split_options(words: Sequence[str]) -> list[str]:
+    """``--config-dir=mine`` as ``--config-dir mine``, as Hydra's options are looked for."""
+    split: list[str] = []
+    for word in words:
+        option, equals, value = word.partition("=")
+        split += [option, value] if equals and option in _FLAGS_WITH_VALUE else [word]
+    return split
 
 
 def translate_words(name: str, command: Command, words: list[str]) -> list[str]:
@@ -111,7 +124,13 @@ def _name_bare_word(name: str, word: str) -> str:
         return f"resume={word}"
     if path.suffix == ".npz":
         return f"episode={word}"
-    return f"agent={word}" if path.suffix == ".ckpt" or (path / DESCRIPTION_FILE).exists() else f"run={word}"
+    is_agent = path.suffix == ".ckpt" or (path / DESCRIPTION_FILE).exists() or _is_bare_game(word)
+    return f"agent={word}" if is_agent else f"run={word}"
+
+
+def _is_bare_game(word: str) -> bool:
+    """Whether a word is a game's name, and no path."""
+    return word.isidentifier() and not Path(word).exists() and is_game(word)
 
 
 def _check_key(name: str, command: Command, key: str, value: str) -> None:
@@ -171,10 +190,17 @@ def _translate_choice(name: str, command: Command, key: str, value: str, *, is_m
     for word in value.split(",") if is_multirun else [value]:
         is_known = word in group.words or bool(_SWEEP.fullmatch(value)) or value.startswith("[")
         if not is_known:
+            if not group.words:
+                raise ConfigurationError(f"{key}={word}: there is none; {tell_own_files(key)}")
             nearest = get_close_matches(word, group.words, n=1)
             hint = f"; did you mean {nearest[0]}?" if nearest else ""
             raise ConfigurationError(f"{key}={word}: unknown; known: {', '.join(group.words)}{hint}")
     return [f"{group.folder}={value}"]
+
+
+def tell_own_files(group: str) -> str:
+    """Where files of a user's own lie."""
+    return f"yours are files {group}/*.yaml in a folder that --config-dir names"
 
 
 def _map_values(value: str, function: Callable[[str], str], is_multirun: bool) -> str:
@@ -185,15 +211,36 @@ def _map_values(value: str, function: Callable[[str], str], is_multirun: bool) -
 
 
 def _to_text(key: str, value: str) -> str:
-    """A text as Hydra is told it; of paths ``~`` is the user's home, and ``latest`` the newest run under runs/."""
+    """A text as Hydra is told it."""
     if value == "null":
         return value
-    if key in PATHS and not Path(value).exists():
-        if value == "latest":
-            value = str(find_latest_run(Path("runs"), has_agent=key == "agent"))
-        elif value.startswith("~/"):
-            value = str(Path(value).expanduser())
-    return quote_for_hydra(value)
+    return quote_for_hydra(find_path(key, value) if key in PATHS else value)
+
+
+def find_path(key: str, value: str) -> str:
+    """The path that a user means: ``~`` is the home, ``latest`` the newest run under runs/, a game its newest run.
+
+    Of agents a game is its folder under checkpoints/, too, where it has no run.
+
+    Raises:
+        ConfigurationError: there is no such run.
+    """
+    if Path(value).exists():
+        return value
+    if value.startswith("~/"):
+        return str(Path(value).expanduser())
+    if value == "latest":
+        return str(find_latest_run(Path("runs"), has_agent=key in _AGENTS))
+    if key not in (*_AGENTS, "resume") or not _is_bare_game(value):
+        return value
+    game = resolve_game(value)
+    published = Path("checkpoints", game)
+    try:
+        return str(find_latest_run(Path("runs"), has_agent=key in _AGENTS, game=game))
+    except ConfigurationError:
+        if key in _AGENTS and published.is_dir():
+            return str(published)
+        raise
 
 
 def _to_whole(value: str) -> str:

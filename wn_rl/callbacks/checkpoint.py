@@ -5,7 +5,7 @@ from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.callbacks import Callback, Checkpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from wn_rl.algorithms.algorithm import Algorithm
@@ -14,7 +14,7 @@ from wn_rl.callbacks.metrics_logging import describe_divergence
 from wn_rl.callbacks.run_callback import RunCallback
 from wn_rl.errors import ConfigurationError
 from wn_rl.runs.agent import FORMAT, save_agent
-from wn_rl.runs.checkpoint_file import read_checkpoint, write_checkpoint
+from wn_rl.runs.checkpoint_file import is_plain, read_checkpoint, write_checkpoint
 from wn_rl.runs.checkpoint_folder import CheckpointFolder
 from wn_rl.runs.layout import AGENT_FOLDER
 from wn_rl.system.files import sync_folder
@@ -24,7 +24,8 @@ class DurableCheckpointIO(TorchCheckpointIO):
     """Lightning's reading and writing of checkpoints, durable and distrustful (see wn_rl/runs/checkpoint_file.py)."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """Write the whole file, or raise OSError and leave what was there."""
+        """Write the whole file, or raise OSError and leave what was there; ConfigurationError: it could not be read."""
+        _check_plain(checkpoint.get("callbacks", {}))
         write_checkpoint(Path(path), checkpoint)
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
@@ -70,6 +71,11 @@ class RunCheckpoint(RunCallback, Checkpoint):
         self.saved_agent_steps = agent["agent_steps"]
         if "mean_return" in agent:
             self._evaluated = {"agent_steps": agent["agent_steps"], "mean": agent["mean_return"]}
+
+    def on_begin(self) -> None:
+        """Refuse a user's callback now whose state would make every checkpoint unreadable."""
+        callbacks: list[Callback] = self.algorithm.trainer.callbacks  # type: ignore[attr-defined]  # no hint has it
+        _check_plain({callback.state_key: callback.state_dict() for callback in callbacks})
 
     def on_chunk_end(self) -> None:
         """Have new frames written meanwhile; save amid an iteration if the run was asked to stop."""
@@ -134,6 +140,16 @@ class RunCheckpoint(RunCallback, Checkpoint):
             "updates": self.algorithm.num_updates,
             **({"mean_return": self._evaluated["mean"]} if is_evaluated else {}),
         }
+
+
+def _check_plain(states: dict[str, Any]) -> None:
+    """Raises ConfigurationError where a callback keeps what no checkpoint is read with."""
+    for name, state in states.items():
+        if not is_plain(state):
+            raise ConfigurationError(
+                f"the state of the callback {name} holds other objects than tensors, numbers, texts, lists and"
+                " dictionaries, and no checkpoint with it could be read again; return those alone from its state_dict"
+            )
 
 
 def _check_finite(algorithm: Algorithm) -> None:

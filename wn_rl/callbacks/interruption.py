@@ -32,10 +32,14 @@ class Interruption(Callback):
 
     Args:
         command: the name of the one that goes on with the run, by ``resume=<run folder>``.
+
+    Attributes:
+        is_requested: whether the run is to stop.
+        is_by_signal: whether a signal said so, that is, the user or a cluster.
     """
 
     def __init__(self, command: str = "train") -> None:
-        self.is_requested = False
+        self.is_requested = self.is_by_signal = False
         self._command = command
         self._trainer: lightning.Trainer | None = None
         self._previous: dict[signal.Signals, Any] = {}
@@ -57,6 +61,14 @@ class Interruption(Callback):
         impatient = {signal.SIGINT, signal.SIGTERM} & self._previous.keys()
         if impatient:  # a shell sends SIGHUP twice, and a cluster SIGTERM after its warning: nobody is impatient there
             self._second = SecondSignal(impatient, self._say_that_it_ends)
+
+    def request(self, reason: str) -> None:
+        """Stop after what is under way, and write why; ``reason`` is a line."""
+        if not self.is_requested:
+            write_error(reason)
+        self.is_requested = True
+        assert self._trainer is not None
+        self._trainer.should_stop = True
 
     def on_exception(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, exception: BaseException
@@ -80,11 +92,8 @@ class Interruption(Callback):
     def _on_signal(self, signal_number: int, frame: FrameType | None) -> None:
         if signal_number == _HANG_UP:
             _leave(self._terminals)
-        if not self.is_requested:
-            write_error(_STOPPING)
-        self.is_requested = True
-        assert self._trainer is not None
-        self._trainer.should_stop = True
+        self.is_by_signal = True
+        self.request(_STOPPING)
 
     def _say_that_it_ends(self) -> None:
         """The bar hides the cursor of its terminal."""

@@ -54,6 +54,11 @@ def resolve_game(name: str) -> str:
     raise ConfigurationError(f"unknown game {name!r}: {advice}")
 
 
+def is_game(name: str) -> bool:
+    """Whether there is a game of that name, in any spelling."""
+    return _compute_key(name) in {game.lower() for game in available_games()}
+
+
 def rom_name(game: str) -> str:
     """Return the emulator's name of a game in any spelling: ``SpaceInvaders`` gives ``space_invaders``."""
     return _rom_names_by_game()[resolve_game(game)]

@@ -4,7 +4,6 @@ A stranger's environment may do anything: what it raises, and what of it is not 
 """
 
 import difflib
-import importlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, TypeVar
 
@@ -16,6 +15,7 @@ from jaxtyping import Bool, Int64, Num, UInt8
 from wn_rl.envs.call_order import CallOrder
 from wn_rl.envs.protocols import GymnasiumProtocol
 from wn_rl.errors import ConfigurationError
+from wn_rl.system.user_modules import import_typed
 from wn_rl.types import ObservationSpec, Step
 
 RENDER_MODE = "rgb_array"
@@ -36,10 +36,7 @@ def import_environment(name: str) -> str:
     """
     module, colon, environment_id = name.rpartition(":")
     if colon:
-        try:
-            importlib.import_module(module)
-        except Exception as error:  # a module may raise anything
-            raise ConfigurationError(f"env.id={name}: {module} cannot be imported: {_in_one_line(error)}") from error
+        import_typed(module, key=f"env.id={name}")
     return check_environment_id(environment_id)
 
 
@@ -103,9 +100,9 @@ class GymnasiumEnvironments:
             for _ in range(num_envs)
         ]
         self.render_modes = tuple(self._environments[0].metadata.get("render_modes") or ())
-        self._frames = _find_frames(game, self._environments[0].observation_space)
+        self._frames = find_frames(game, self._environments[0].observation_space)
         self.observation = self._frames.spec
-        self._first_action, self.num_actions = _find_actions(game, self._environments[0].action_space)
+        self._first_action, self.num_actions = find_actions(game, self._environments[0].action_space)
         self.action_names = tuple(str(action) for action in range(self.num_actions))
         self._order = CallOrder(num_envs=num_envs, num_actions=self.num_actions)
         self._newest = np.zeros((num_envs, *self.observation.shape), self.observation.dtype)
@@ -202,7 +199,7 @@ def play_gymnasium(game: str, protocol: GymnasiumProtocol, seed: int, actions: I
         environments.close()
 
 
-def _find_frames(game: str, space: gymnasium.Space[Any]) -> _Frames:
+def find_frames(game: str, space: gymnasium.Space[Any]) -> _Frames:
     """What the observations of a space are. Raises ConfigurationError where that is not supported."""
     shape = space.shape or ()
     if isinstance(space, spaces.Box) and len(shape) == 1:
@@ -214,7 +211,7 @@ def _find_frames(game: str, space: gymnasium.Space[Any]) -> _Frames:
     raise ConfigurationError(f"{game} has observations {_in_one_line(space)}, which is not supported: {SUPPORTED} are")
 
 
-def _find_actions(game: str, space: gymnasium.Space[Any]) -> tuple[int, int]:
+def find_actions(game: str, space: gymnasium.Space[Any]) -> tuple[int, int]:
     """The first action, and how many there are. Raises ConfigurationError for all but discrete actions."""
     if not isinstance(space, spaces.Discrete):
         raise ConfigurationError(f"{game} has actions {_in_one_line(space)}, which is not supported: Discrete ones are")

@@ -50,7 +50,7 @@ class LearnerSettings:
     learning_rate_decay_agent_steps: int = setting(whole(0), before=0)
     max_gradient_norm: float | None = setting(limit)
     weight_decay: float = setting(number(0, 1e6))
-    initialization: str = setting(one_of(("data_dependent", "random")))
+    initialization: str = setting(one_of(("data_dependent", "random", "agent")))
     initialization_batch_size: int = setting(whole(2, 65_536))  # stacks of 28 KB in a forward pass
     initial_q_std: float = setting(number(1e-6, 1e6))
     exploration: ExplorationSettings = section(ExplorationSettings)
@@ -95,7 +95,7 @@ class LearnerSettings:
         Raises:
             ConfigurationError: they do not; in one line that says what to do.
         """
-        if network.center_pixels and self.initialization != "data_dependent":
+        if network.center_pixels and self.initialization == "random":
             raise ConfigurationError(
                 "network.center_pixels=true takes the mean frame from the data of the first weights, and initialization"
                 f"={self.initialization} looks at none; say initialization=data_dependent, or"

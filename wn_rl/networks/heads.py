@@ -7,7 +7,7 @@ any kind of distribution (distributions.py). Output layers compute in float32, w
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 from jaxtyping import Float, Float32
@@ -21,6 +21,7 @@ from wn_rl.networks.distributions import (
 )
 from wn_rl.networks.layers import make_hidden_layer, make_linear
 from wn_rl.nn.normalizers import Normalizer
+from wn_rl.system.registry import add
 from wn_rl.types import QOutput
 
 
@@ -145,3 +146,26 @@ HEADS: dict[str, HeadEntry] = {
     "categorical": HeadEntry(CategoricalDistribution, ("cross_entropy",)),
     "implicit_quantile": HeadEntry(ImplicitQuantileDistribution, ("huber",), has_hidden_layer=True),
 }
+_OWN = frozenset(HEADS)
+
+Kind = TypeVar("Kind", bound=type[Distribution])
+
+
+def register_head(
+    name: str, *, error_functions: tuple[str, ...], has_hidden_layer: bool = False
+) -> Callable[[Kind], Kind]:
+    """Make a kind of head of a user's own known as ``network.head=<name>``: a decorator of its ``Distribution``.
+
+    Args:
+        name: a word.
+        error_functions, has_hidden_layer: see ``HeadEntry``.
+
+    Raises:
+        ConfigurationError: the name is taken.
+    """
+
+    def register(kind: Kind) -> Kind:
+        add(name, HeadEntry(kind, error_functions, has_hidden_layer), HEADS, own=_OWN, what="network.head")
+        return kind
+
+    return register

@@ -13,7 +13,7 @@ from wn_rl.networks.episode_memory import DEFAULT_UNITS, Memory, make_memory
 from wn_rl.networks.heads import HEADS, DuelingHead, Head, LinearHead, make_embedding, make_stream
 from wn_rl.networks.impala import IMPALA_WIDTHS
 from wn_rl.networks.pixels import ScaleNumbers, ScalePixels
-from wn_rl.networks.torsos import TORSOS, Torso
+from wn_rl.networks.torsos import TORSOS
 from wn_rl.nn.folding import cached_weights
 from wn_rl.nn.initialization import initialize_from_data, scale_
 from wn_rl.nn.noisy_linear import make_noisy
@@ -27,11 +27,12 @@ from wn_rl.types import ObservationSpec, QOutput
 class QNetwork(nn.Module):
     """q(s, a) for all actions of a batch of frame stacks: ``head(torso(observations))``.
 
-    ``torso`` maps [B, S, *frame] to features [B, F], ``head`` maps those to a QOutput. With a ``memory`` between them
-    the observations are those of L lanes, one lane after the other, and a value depends on the steps before, too.
+    ``torso``, which may be a user's own, maps [B, S, *frame] to features [B, F], ``head`` maps those to a QOutput. With
+    a ``memory`` between them the observations are those of L lanes, one lane after the other, and a value depends on
+    the steps before, too.
     """
 
-    def __init__(self, torso: Torso, head: Head, memory: Memory | None = None) -> None:
+    def __init__(self, torso: nn.Module, head: Head, memory: Memory | None = None) -> None:
         super().__init__()
         self.torso = torso
         self.memory = memory

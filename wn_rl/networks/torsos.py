@@ -8,7 +8,7 @@ head, as the dueling head needs.
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar, cast
 
 import torch
 from jaxtyping import Float, Num, UInt8
@@ -20,6 +20,7 @@ from wn_rl.networks.layers import make_conv2d, make_hidden_layer
 from wn_rl.networks.pixels import make_image_reader, make_reader
 from wn_rl.networks.reshaping import FlattenChannelsLast, WidthToDepth
 from wn_rl.nn.normalizers import Normalizer
+from wn_rl.system.registry import add
 from wn_rl.types import ObservationSpec
 
 # Channels, kernel and stride of each convolution.
@@ -120,6 +121,29 @@ TORSOS = {
     "vector": TorsoEntry(partial(MLPTorso, num_units=256)),
     "mlp": TorsoEntry(partial(MLPTorso, num_units=64)),
 }
+
+
+_OWN = frozenset(TORSOS)
+
+Made = TypeVar("Made", bound=Callable[..., nn.Module])
+
+
+def register_torso(name: str) -> Callable[[Made], Made]:
+    """Make a torso of a user's own known as ``network.torso=<name>``: a decorator of its class, or of what makes it.
+
+    It is called with ``stack_size``, ``observation``, ``hidden_units`` (None: the head has the last hidden layer),
+    ``center_pixels``, ``normalizer``, which every affine layer is to be passed through, and ``generator``, as
+    ``MLPTorso`` is; and has ``num_features``, the F of the features [B, F] that it makes of [B, S, *frame].
+
+    Raises:
+        ConfigurationError: the name is taken.
+    """
+
+    def register(make: Made) -> Made:
+        add(name, TorsoEntry(cast(Any, make)), TORSOS, own=_OWN, what="network.torso")
+        return make
+
+    return register
 
 
 def choose_torso(observation: ObservationSpec) -> str:

@@ -14,7 +14,7 @@ and before space in a convolution's [B, O, H, W].
 """
 
 from collections.abc import Callable
-from typing import Protocol, cast, runtime_checkable
+from typing import Protocol, TypeVar, cast, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -24,7 +24,7 @@ from wn_rl.errors import ConfigurationError
 from wn_rl.nn.conversion import weight_normalize
 from wn_rl.nn.weight_norm import compute_norms, per_unit
 from wn_rl.nn.weight_norm_layers import require_plain_type, weight_to_units
-from wn_rl.system.registry import look_up
+from wn_rl.system.registry import add, look_up
 
 BATCH_MOMENTUM = 0.1  # share of the newest minibatch in the running statistics; PyTorch's BatchNorm default
 BATCH_EPSILON = 1e-5  # added to the variance; PyTorch's BatchNorm default
@@ -299,6 +299,27 @@ PER_EXAMPLE_NORMALIZERS = ("none", "weight_norm", "layer_norm")
 
 MINIBATCH_NORMALIZERS = ("mean_only_batch_norm", "weight_norm_mean_only_batch_norm", "batch_norm")
 """Those under which an example counts by how it differs from the others: of one alone nothing is learned."""
+
+
+_OWN = frozenset(NORMALIZERS)
+
+Made = TypeVar("Made", bound=Callable[..., nn.Module])
+
+
+def register_normalizer(name: str) -> Callable[[Made], Made]:
+    """Make a normalizer of a user's own known by ``name``: a decorator of a function like ``Normalizer``.
+
+    Folding leaves a module of an unknown class as it is.
+
+    Raises:
+        ConfigurationError: the name is taken.
+    """
+
+    def register(make: Made) -> Made:
+        add(name, cast(Callable[..., nn.Module], make), NORMALIZERS, own=_OWN, what="normalizer")
+        return make
+
+    return register
 
 
 def make_normalizer(name: str) -> Normalizer:

@@ -17,13 +17,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from jaxtyping import Float32, Num
+from jaxtyping import Float32, Int64, Num
 from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 from torch import Tensor, nn
 
+from wn_rl.acting.observations import read_observations
 from wn_rl.acting.policies import Policy
 from wn_rl.acting.recurrent_policy import RecurrentPolicy
 from wn_rl.envs.protocols import load_protocol
@@ -76,6 +78,25 @@ class Agent:
     def observation(self) -> ObservationSpec:
         """What the frames are that it looks at."""
         return _find_observation(self.description["network"])
+
+    def act(self, observation: Num[np.ndarray, "*shape"]) -> int | Int64[np.ndarray, "N"]:
+        """The greedy action, argmax_a Q(s, a), for the observation of one environment, or of each of N.
+
+        Args:
+            observation: [S, *frame], or [N, S, *frame]; without S where that is 1. ``wn_rl.make_env`` shows those.
+
+        Raises:
+            ConfigurationError: it has another shape or dtype.
+        """
+        q_values = self.compute_q_values(observation)
+        return int(q_values.argmax()) if q_values.ndim == 1 else q_values.argmax(axis=1)
+
+    def compute_q_values(self, observation: Num[np.ndarray, "*shape"]) -> Float32[np.ndarray, "*N A"]:
+        """The values of all actions: [A] of one observation, [N, A] of N; takes and raises what ``act`` does."""
+        batch, is_one = read_observations(observation, frame=self.observation, stack_size=self.stack_size)
+        device = next(self.network.parameters()).device
+        q_values = make_q_function(self.network)(batch.to(device)).cpu().numpy()
+        return q_values[0] if is_one else q_values
 
     def make_policy(self, device: torch.device) -> Policy:
         """How it plays, on a device."""

@@ -49,6 +49,18 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return checkpoint
 
 
+def is_plain(value: Any) -> bool:
+    """Whether ``read_checkpoint`` reads a value that was written: tensors, numbers, texts, and containers of those."""
+    buffer = io.BytesIO()
+    try:
+        torch.save(value, buffer)
+        buffer.seek(0)
+        torch.load(buffer, map_location="cpu", weights_only=True)
+    except Exception:  # whatever pickling somebody's object raises
+        return False
+    return True
+
+
 def _check_archive(path: Path) -> None:
     """Raise unless the file is a zip archive of uncompressed records, no larger than it and all as they were written.
 

@@ -1,5 +1,6 @@
 """The folder of a run: its name, that one trainer at a time writes into it, and what a killed one left there."""
 
+import shutil
 import tempfile
 from contextlib import suppress
 from datetime import datetime
@@ -16,6 +17,7 @@ from wn_rl.runs.layout import (
     DESCRIPTION_FILE,
     EPISODES_FOLDER,
     EVALUATIONS_FILE,
+    INITIAL_AGENT_FOLDER,
     LOCK_FILE,
     METRICS_FILE,
     REPLAY_FOLDER,
@@ -26,6 +28,7 @@ from wn_rl.system.terminals import quote_command
 
 OF_A_RUN = (
     CHECKPOINT_FOLDER, REPLAY_FOLDER, AGENT_FOLDER, METRICS_FILE, EVALUATIONS_FILE, EPISODES_FOLDER, VIDEOS_FOLDER,
+    INITIAL_AGENT_FOLDER,
 )  # fmt: skip
 """What a run reads again that goes on, or shows as its own."""
 
@@ -63,24 +66,28 @@ def choose_run_folder(config: DictConfig) -> Path:
     raise ConfigurationError(f"{stem} and 998 like it are there already; name another with run_dir=...")
 
 
-def find_latest_run(folder: Path, *, has_agent: bool) -> Path:
-    """The run under ``folder`` that began, or went on, last; of those with an agent, or of all.
+def find_latest_run(folder: Path, *, has_agent: bool, game: str | None = None) -> Path:
+    """The run under ``folder`` that began, or went on, last; of one game, or of all, and of those with an agent.
 
     Raises:
         ConfigurationError: there is none.
     """
-    found = [path for depth in ("*/*", "*/*/*", "*/*/*/*") for path in folder.glob(f"{depth}/{CONFIG_FILE}")]
+    depths = ("*/*", "*/*/*", "*/*/*/*") if game is None else (f"{game}/*",)
+    found = [path for depth in depths for path in folder.glob(f"{depth}/{CONFIG_FILE}")]
     if has_agent:
         found = [path for path in found if (path.parent / AGENT_FOLDER / DESCRIPTION_FILE).exists()]
     if not found:
         what = "run with an agent" if has_agent else "run"
-        raise ConfigurationError(f"latest: there is no {what} in {folder.resolve()}; name a run folder")
+        name, where = ("latest", folder) if game is None else (game, folder / game)
+        raise ConfigurationError(f"{name}: there is no {what} in {where.resolve()}; name a run folder")
     return max(found, key=lambda path: path.stat().st_mtime_ns).parent
 
 
 def remove_unused_folder(folder: Path, *, stood_before: bool) -> None:
     """Take away a run folder that a run did not come to write into; of one that stood before, the lock alone."""
     with suppress(OSError):  # it is not empty, or was not made
+        if {path.name for path in folder.iterdir()} == {LOCK_FILE, INITIAL_AGENT_FOLDER}:
+            shutil.rmtree(folder / INITIAL_AGENT_FOLDER)
         if [path.name for path in folder.iterdir()] == [LOCK_FILE]:
             (folder / LOCK_FILE).unlink()
         if not stood_before:
