@@ -11,12 +11,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 
 from wn_rl.acting.evaluator import MAX_EPISODES, evaluate_agent, summarize_returns
 from wn_rl.acting.policies import Policy
+from wn_rl.app.agent_sources import find_agent
 from wn_rl.app.machine import resolve_accelerator, share_cores
 from wn_rl.envs.protocols import AnyProtocol, load_protocol
 from wn_rl.envs.rendering import EpisodeRecord
 from wn_rl.envs.selection import make_environments
 from wn_rl.errors import ConfigurationError
-from wn_rl.runs.agent import Agent, load_agent
+from wn_rl.runs.agent import Agent
 from wn_rl.runs.evaluations import make_evaluation_row
 from wn_rl.runs.folder import check_links
 from wn_rl.runs.layout import AGENT_FOLDER, CHECKPOINT_FOLDER
@@ -83,7 +84,7 @@ def load_player(config: DictConfig) -> Player:
         ("agent", text),
     ):
         check(key, config[key])
-    agent = load_agent(Path(config.agent))
+    agent = find_agent(config.agent)
     _check_overlay(agent, config)
     values = agent.description["protocol"]
     if config.get("protocol") is not None:
