@@ -11,6 +11,7 @@ COMMANDS = {
     "train": "train an agent on a game, or go on with a run that was stopped",
     "evaluate": "play whole games with an agent and print its score",
     "watch": "videos of an agent at play, live or recorded; pages of runs",
+    "export": "give an agent to other programs: ONNX, Stable-Baselines3, the Hugging Face Hub, ...",
     "games": "list the games, and the normalizers that networks are made with",
 }
 

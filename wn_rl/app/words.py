@@ -21,7 +21,7 @@ from wn_rl.runs.folder import find_latest_run
 from wn_rl.runs.layout import DESCRIPTION_FILE
 from wn_rl.system.terminals import quote_command
 
-PATHS = frozenset({"agent", "run", "episode", "episodes_dir", "output_dir", "run_dir", "resume", "sweep"})
+PATHS = frozenset({"agent", "run", "episode", "episodes_dir", "output_dir", "run_dir", "resume", "sweep", "output"})
 """Settings that are a path, taken as it is written."""
 TEXTS = frozenset({"game", "name", "env.id", "host"})
 """Others that are a text, also where it looks like a number or a list."""
@@ -103,7 +103,7 @@ def _is_setting(word: str, command: Command) -> bool:
 def _name_bare_word(name: str, word: str) -> str:
     """``evaluate checkpoints/Pong`` means ``agent=checkpoints/Pong``, ``train Pong`` means ``game=Pong``, and so on."""
     path = Path(word)
-    if name == "evaluate":
+    if name in ("evaluate", "export") or word.startswith("hf:"):
         return f"agent={word}"
     if name == "train":
         return f"resume={word}" if path.is_dir() else f"game={word}"
