@@ -97,7 +97,7 @@ def _make_onnx(agent: Agent) -> bytes:
         ) from error
     made.model.metadata_props.update({key: json.dumps(value) for key, value in _describe(agent).items()})
     content = io.BytesIO()
-    made.save(content)
+    made.save(content)  # type: ignore[arg-type]  # takes open files, too
     return content.getvalue()
 
 

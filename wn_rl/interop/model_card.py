@@ -59,10 +59,10 @@ def make_model_card(agent: Agent, repository: str) -> str:
 def _find_evaluation(description: dict[str, Any]) -> dict[str, Any] | None:
     """How the agent was evaluated; None where it does not say, or not all of it."""
     evaluation = description.get("evaluation")
-    is_whole = isinstance(evaluation, dict) and all(
-        isinstance(evaluation.get(key), int | float) for key in ("mean", "ci95_low", "ci95_high", "episodes", "epsilon")
-    )
-    return evaluation if is_whole and isinstance(evaluation.get("protocol"), str) else None
+    if not isinstance(evaluation, dict) or not isinstance(evaluation.get("protocol"), str):
+        return None
+    numbers = (evaluation.get(key) for key in ("mean", "ci95_low", "ci95_high", "episodes", "epsilon"))
+    return evaluation if all(isinstance(number, int | float) for number in numbers) else None
 
 
 def _list_results(hub: Any, game: str, evaluation: dict[str, Any] | None) -> list[Any]:

@@ -60,7 +60,7 @@ def load_sb3_agent(path: Path, game: str | None) -> Agent:
         _check_weights(own, policy)
         num_actions = len(find_action_names(game, PROTOCOL))
         _check_data(data, game, num_actions)
-        description = {
+        description: dict[str, Any] = {
             "format": FORMAT,
             "game": game,
             "protocol": dataclasses.asdict(PROTOCOL),

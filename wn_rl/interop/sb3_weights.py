@@ -47,7 +47,7 @@ def read_weights(weights: Mapping[str, Tensor], policy: PolicyNetwork, network: 
     """
     state: dict[str, Tensor] = {}
     for number, (name, layer) in enumerate(_name_layers(network)):
-        for kind, ours in (("weight", layer.weight), ("bias", layer.bias)):
+        for kind, ours in layer.named_parameters():
             source = f"{policy.layers[number]}.{kind}"
             value, shape = weights[source], _find_shape(ours, number)
             if value.shape != shape:
@@ -61,7 +61,7 @@ def write_weights(network: QNetwork, policy: PolicyNetwork) -> dict[str, Tensor]
     return {
         f"{policy.layers[number]}.{kind}": _to_theirs(ours, number, network.head.distribution.num_outputs)
         for number, (_, layer) in enumerate(_name_layers(network))
-        for kind, ours in (("weight", layer.weight), ("bias", layer.bias))
+        for kind, ours in layer.named_parameters()
     }
 
 
