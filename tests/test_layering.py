@@ -18,11 +18,11 @@ LEVELS: list[set[str]] = [
     {"nn", "losses", "envs", "replay"},
     {"networks", "acting"},
     {"learning", "runs"},
-    {"viewing"},
+    {"viewing", "interop"},
     {"algorithms"},
     {"callbacks"},
     {"app"},
-    {"train", "evaluate", "watch", "study", "paper"},
+    {"train", "evaluate", "watch", "study", "paper", "export"},
     {"__main__"},
 ]
 """The house, from the ground up; ``scripts/checks/list_rooms.py`` makes CONTRIBUTING.md's table of it."""
@@ -114,7 +114,7 @@ def test_pages_are_read_without_pytorch() -> None:
     assert loaded == "[]\n"
 
 
-@pytest.mark.parametrize("name", ["train", "evaluate", "watch", "study"])
+@pytest.mark.parametrize("name", ["train", "evaluate", "watch", "study", "export"])
 def test_commands_are_one_screen_each(name: str) -> None:
     assert len((PACKAGE / f"{name}.py").read_text().splitlines()) <= 60
 

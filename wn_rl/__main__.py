@@ -13,6 +13,7 @@ COMMANDS = {
     "watch": "videos of an agent at play, live or recorded; pages of runs",
     "study": "run a declared comparison over games and seeds, and report it",
     "paper": "the other experiments of the weight normalization paper: CIFAR-10, autoencoder, DRAW",
+    "export": "give an agent to other programs: ONNX, Stable-Baselines3, the Hugging Face Hub, ...",
     "games": "list the games, and the normalizers that networks are made with",
 }
 

@@ -22,12 +22,12 @@ from scripts.studies.learning_curves import read_learning_curve, write_learning_
 from wn_rl.app.command_line import CONFIG_DIRECTORY
 from wn_rl.app.player import evaluate_player, load_player
 from wn_rl.envs.rendering import EpisodeRecord
+from wn_rl.interop.portable import describe_for_others
 from wn_rl.runs.agent import Agent, load_agent, save_agent
 from wn_rl.viewing.recorder import record_episode
 
 CHECKPOINTS = Path(__file__).resolve().parents[2] / "checkpoints"
 VIDEO_SECONDS, VIDEO_SCALE = 20, 2
-PATHS = ("run_dir", "resume", "logger")  # settings that say where something lay on the machine of the training
 
 
 def evaluate(folder: Path, episodes: int) -> tuple[dict[str, Any], list[EpisodeRecord]]:
@@ -39,9 +39,7 @@ def evaluate(folder: Path, episodes: int) -> tuple[dict[str, Any], list[EpisodeR
 
 def describe(agent: Agent, **more: Any) -> dict[str, Any]:
     """The agent's description, without the paths of the machine that trained it, and with ``more``."""
-    config = {key: value for key, value in agent.description["config"].items() if key not in PATHS}
-    kept = {key: value for key, value in agent.description.items() if not key.endswith("sha256")}
-    return {**kept, "config": config, **more}
+    return {**describe_for_others(agent), **more}
 
 
 def write_video(agent: Agent, records: list[EpisodeRecord], path: Path) -> None:

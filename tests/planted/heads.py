@@ -48,8 +48,8 @@ PLANTED = [
     },
     {
         "number": 18, "file": DISTRIBUTIONS,
-        "old": "unflatten(0, (batch_size, -1)).transpose(1, 2)",
-        "new": "unflatten(0, (-1, batch_size)).permute(1, 2, 0)",
+        "old": "unflatten(0, (features.shape[0], -1)).transpose(1, 2)",
+        "new": "unflatten(0, (-1, features.shape[0])).permute(1, 2, 0)",
         "test": "tests/networks/test_distributions.py::test_an_implicit_quantile_is_equation_4_of_dabney_et_al_2018b",
     },
     {

@@ -148,8 +148,8 @@ PLANTED = [
     {
         "number": 0,
         "file": "wn_rl/runs/checkpoint_file.py",
-        "old": "        damaged = archive.testzip()\n",
-        "new": "        damaged = None\n",
+        "old": "    damaged = archive.testzip()\n",
+        "new": "    damaged = None\n",
         "test": _FAULTS + "test_a_damaged_checkpoint_is_set_aside_and_the_one_before_is_taken[flipped]",
     },
     {

@@ -6,7 +6,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from wn_rl.errors import ConfigurationError
-from wn_rl.runs.folder import choose_run_folder, make_run_folder, remove_unused_folder
+from wn_rl.runs.folder import choose_run_folder, lock_run_folder, make_run_folder, remove_unused_folder
 
 CONFIG = OmegaConf.create({"run_dir": None, "game": "Pong", "name": "weight_norm"})
 
@@ -58,3 +58,19 @@ def test_a_place_where_no_folder_can_be_made_is_told_in_a_line(tmp_path: Path, m
         choose_run_folder(CONFIG)
     with pytest.raises(ConfigurationError, match="run_dir=runs/mine cannot be written to"):
         make_run_folder(Path("runs/mine"))
+
+
+def test_a_log_of_wandb_may_lie_elsewhere_and_nothing_else(tmp_path: Path) -> None:
+    folder, elsewhere = tmp_path / "run", tmp_path / "debug-core.log"
+    elsewhere.touch()
+    logs = folder / "wandb" / "offline-run-20261128_131904-98elqgxj" / "logs"
+    logs.mkdir(parents=True)
+    (logs / "debug-core.log").symlink_to(elsewhere)
+    lock_run_folder(folder).release()
+    for name in ("wandb/logs", "wandb/run-1/files.log", "metrics.csv"):
+        link = folder / name
+        link.parent.mkdir(exist_ok=True)
+        link.symlink_to(elsewhere)
+        with pytest.raises(ConfigurationError, match="is a link out of the folder"):
+            lock_run_folder(folder)
+        link.unlink()

@@ -137,8 +137,10 @@ def make_optimizer(config: DictConfig, network: nn.Module) -> torch.optim.Optimi
     return make(make_parameter_groups(network, weight_decay=config.weight_decay))
 
 
-def make_logger(config: DictConfig, *, keep_until_agent_steps: int | None) -> Logger:
+def make_logger(config: DictConfig, *, keep_until_agent_steps: int | None, **known: str) -> Logger:
     """The Lightning logger that ``config.logger`` names, told where a resumed run goes on if it wants to know.
+
+    ``known`` is what it is told besides: the id of its run.
 
     Raises:
         ConfigurationError: its package is missing, or it does not start.
@@ -146,7 +148,7 @@ def make_logger(config: DictConfig, *, keep_until_agent_steps: int | None) -> Lo
     wants_to_know = "keep_until_agent_steps" in config.logger
     more = {"keep_until_agent_steps": keep_until_agent_steps} if wants_to_know else {}
     try:
-        return instantiate(config.logger, **more)
+        return instantiate(config.logger, **more, **known)
     except Exception as error:  # Hydra's own, whose cause is whatever a logger raises
         reason = " ".join(str(error.__cause__ or error).split())[:200]
         raise ConfigurationError(f"logger cannot be made: {reason}; mend that, or take logger=tensorboard") from error

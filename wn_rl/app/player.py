@@ -11,12 +11,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 
 from wn_rl.acting.evaluator import MAX_EPISODES, evaluate_agent, summarize_returns
 from wn_rl.acting.policies import Policy
+from wn_rl.app.agent_sources import find_agent
 from wn_rl.app.machine import resolve_accelerator, share_cores
 from wn_rl.envs.protocols import AnyProtocol, load_protocol
 from wn_rl.envs.rendering import EpisodeRecord
 from wn_rl.envs.selection import make_environments
 from wn_rl.errors import ConfigurationError
-from wn_rl.runs.agent import Agent, load_agent
+from wn_rl.runs.agent import Agent
 from wn_rl.runs.evaluations import make_evaluation_row
 from wn_rl.runs.folder import check_links
 from wn_rl.runs.layout import AGENT_FOLDER, CHECKPOINT_FOLDER
@@ -76,7 +77,7 @@ def load_player(config: DictConfig) -> Player:
         ConfigurationError: there is no such agent, or a number is out of range.
     """
     _check_numbers(config)
-    return make_player(load_agent(Path(text("agent", config.agent))), config)
+    return make_player(find_agent(text("agent", config.agent)), config)
 
 
 def make_player(agent: Agent, config: DictConfig) -> Player:

@@ -27,6 +27,8 @@ LOGGERS = [
 
 _FOLDERS = ("run_dir", "save_dir")
 """What loggers are told of where they write; any other text of a saved run's logger is a word."""
+_LABELS = ("tags", "group")
+"""What loggers show beside a run; neither a path nor an address to any of them."""
 
 
 def check_target(key: str, branch: Mapping[str, Any], known: Collection[str]) -> None:
@@ -59,13 +61,23 @@ def check_saved_logger(branch: Mapping[str, Any], folder: Path, *, own_keys: Col
         if key in _FOLDERS and isinstance(value, str):
             is_own = Path(os.path.realpath(value)).is_relative_to(folder.resolve())
         else:
-            is_word = isinstance(value, str) and value not in ("", ".", "..") and not set(value) & set("/\\:")
-            is_own = value is None or isinstance(value, bool | int | float) or is_word
+            is_own = _is_word(value) or (key in _LABELS and _are_labels(value))
         if not is_own:
             raise ConfigurationError(
                 f"the run's config.yaml says logger.{key[:60]}={value!r:.100}, which leads out of its folder or could;"
                 " name a logger of your own, as in logger=tensorboard, or say that key yourself"
             )
+
+
+def _is_word(value: Any) -> bool:
+    is_word = isinstance(value, str) and value not in ("", ".", "..") and not set(value) & set("/\\:")
+    return value is None or isinstance(value, bool | int | float) or is_word
+
+
+def _are_labels(value: Any) -> bool:
+    """Whether it is a text, a list of texts, or texts by their names."""
+    listed = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else [value]
+    return all(isinstance(entry, str | bool | int | float) for entry in listed)
 
 
 def _names_targets(value: Any) -> bool:

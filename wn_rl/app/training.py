@@ -11,7 +11,6 @@ from typing import Any
 import lightning
 from filelock import FileLock
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 
 from wn_rl.algorithms.algorithm import Algorithm
@@ -22,6 +21,7 @@ from wn_rl.app.initial_agent import adopt_agent, keep_initial_agent, load_initia
 from wn_rl.app.one_process import OneProcess
 from wn_rl.app.own_callbacks import check_callbacks, make_callbacks
 from wn_rl.app.resume import check_length, find_checkpoint
+from wn_rl.app.run_loggers import make_loggers, make_tracking
 from wn_rl.app.silence import silence_advice
 from wn_rl.callbacks.checkpoint import DurableCheckpointIO, RunCheckpoint
 from wn_rl.callbacks.evaluation import Evaluation
@@ -226,7 +226,8 @@ def _make_run(
 ) -> Run:  # fmt: skip
     """The run with its trainer, from the beginning or from a checkpoint that was written after ``agent_steps``."""
     process = OneProcess()  # before the loggers, which else may take this process for another's
-    logger = _make_logger(config, agent_steps)  # before it is a run folder: its package may be missing
+    # before it is a run folder: a package may be missing
+    loggers = make_loggers(config, keep_until_agent_steps=agent_steps)
     metrics_csv = MetricsCSV(folder)
     if checkpoint is None:  # it may have been killed before its first
         metrics_csv.keep_rows(0)
@@ -242,8 +243,11 @@ def _make_run(
     trainer = lightning.Trainer(
         accelerator=config.accelerator, devices=1, precision=config.precision, deterministic=config.deterministic,
         max_epochs=algorithm.run_length.num_iterations,
-        logger=[metrics_csv, *logger], plugins=[DurableCheckpointIO(), process],
-        callbacks=[*_make_callbacks(config, folder, environments, metrics_csv, interruption, saving), *callbacks],
+        logger=[metrics_csv, *loggers], plugins=[DurableCheckpointIO(), process],
+        callbacks=[
+            *_make_callbacks(config, folder, environments, metrics_csv, interruption, saving),
+            *make_tracking(config, loggers), *callbacks,
+        ],
         enable_progress_bar=config.progress, enable_model_summary=False, num_sanity_val_steps=0,
         log_every_n_steps=1, default_root_dir=folder,
     )  # fmt: skip
@@ -256,15 +260,6 @@ def _make_run(
     if (memory := algorithm.describe_memory()) is not None:
         print(memory)
     return Run(folder, trainer, algorithm, interruption, saving, checkpoint, lock)
-
-
-def _make_logger(config: DictConfig, agent_steps: int | None) -> list[Logger]:
-    """The one that the configuration names, if it names one."""
-    if config.logger is None or "_target_" not in config.logger:
-        return []
-    logger = build.make_logger(config, keep_until_agent_steps=agent_steps)
-    logger.log_hyperparams(build.as_dict(config))
-    return [logger]
 
 
 def _make_callbacks(

@@ -6,7 +6,7 @@ from omegaconf import DictConfig
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from wn_rl.app.player import load_player, play_episodes
-from wn_rl.envs.rendering import EpisodeRecord, load_episode
+from wn_rl.envs.rendering import load_episode, load_episodes
 from wn_rl.errors import ConfigurationError
 from wn_rl.runs.layout import VIDEOS_FOLDER
 from wn_rl.system.terminals import make_progress_bar
@@ -18,10 +18,7 @@ def show_agent(config: DictConfig) -> list[Path]:
     """Write best, median and worst of the agent's games: of stored ones, or played now."""
     check_overlay(config)
     player = load_player(config)
-    if config.episodes_dir is None:
-        records = play_episodes(player, config)
-    else:
-        records = _load_episodes(Path(config.episodes_dir))
+    records = play_episodes(player, config) if config.episodes_dir is None else load_episodes(Path(config.episodes_dir))
     folder = player.find_output_folder(config.output_dir) / VIDEOS_FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     with _make_encoding_bar() as progress:
@@ -68,13 +65,6 @@ def show_episode(config: DictConfig) -> list[Path]:
             on_frame=lambda done, total: progress.update(task, completed=done, total=total),
         )  # fmt: skip
     return [path]
-
-
-def _load_episodes(folder: Path) -> list[EpisodeRecord]:
-    paths = sorted(folder.glob("*.npz"))
-    if not paths:
-        raise ConfigurationError(f"episodes_dir={folder}: no stored games (.npz) there")
-    return [load_episode(path) for path in paths]
 
 
 def _make_encoding_bar() -> Progress:

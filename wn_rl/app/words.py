@@ -23,8 +23,11 @@ from wn_rl.runs.layout import DESCRIPTION_FILE
 from wn_rl.system.terminals import quote_command
 
 PATHS = frozenset(
-    {"agent", "initial_agent", "run", "episode", "episodes_dir", "output_dir", "run_dir", "resume", "sweep", "data_dir"}
-)
+    {
+        "agent", "initial_agent", "run", "episode", "episodes_dir", "output_dir", "run_dir", "resume", "sweep",
+        "data_dir", "output",
+    }
+)  # fmt: skip
 """Settings that are a path, taken as it is written."""
 TEXTS = frozenset({"game", "name", "env.id", "host"})
 """Others that are a text, also where it looks like a number or a list."""
@@ -116,7 +119,7 @@ def _is_setting(word: str, command: Command) -> bool:
 def _name_bare_word(name: str, word: str) -> str:
     """``evaluate checkpoints/Pong`` means ``agent=checkpoints/Pong``, ``train Pong`` means ``game=Pong``, and so on."""
     path = Path(word)
-    if name == "evaluate":
+    if name in ("evaluate", "export") or word.startswith("hf:"):
         return f"agent={word}"
     if name == "train":
         return f"resume={word}" if path.is_dir() else f"game={word}"

@@ -106,6 +106,14 @@ def load_episode(path: Path) -> EpisodeRecord:
     return record
 
 
+def load_episodes(folder: Path) -> list[EpisodeRecord]:
+    """The stored games of a folder; ConfigurationError where there are none."""
+    paths = sorted(folder.glob("*.npz"))
+    if not paths:
+        raise ConfigurationError(f"episodes_dir={folder}: no stored games (.npz) there")
+    return [load_episode(path) for path in paths]
+
+
 def _check_archive(content: bytes) -> None:
     """Raise ValueError where a file unfolds to more than any game takes."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:

@@ -61,8 +61,8 @@ class Distribution(nn.Module):
         """The features that output layers are applied to."""
         return features
 
-    def read(self, outputs: Float32[Tensor, "M A Z"], batch_size: int) -> QOutput:
-        """What the outputs on conditioned features say."""
+    def read(self, outputs: Float32[Tensor, "M A Z"], features: Float[Tensor, "B F"]) -> QOutput:
+        """What the outputs on these features, conditioned, say."""
         return QOutput(q_values=outputs.squeeze(2))
 
     def draw_taus(
@@ -79,7 +79,7 @@ class QuantileDistribution(Distribution):
         super().__init__(sizes, make_embedding)
         self.num_outputs = sizes.num_quantiles
 
-    def read(self, outputs: Float32[Tensor, "M A Z"], batch_size: int) -> QOutput:
+    def read(self, outputs: Float32[Tensor, "M A Z"], features: Float[Tensor, "B F"]) -> QOutput:
         return QOutput(q_values=outputs.mean(dim=2), quantiles=outputs)
 
 
@@ -92,7 +92,7 @@ class CategoricalDistribution(Distribution):
         super().__init__(sizes, make_embedding)
         self.num_outputs, self._bounds = sizes.num_atoms, (sizes.v_min, sizes.v_max)
 
-    def read(self, outputs: Float32[Tensor, "M A Z"], batch_size: int) -> QOutput:
+    def read(self, outputs: Float32[Tensor, "M A Z"], features: Float[Tensor, "B F"]) -> QOutput:
         # No buffer, which would be converted to the network's precision.
         atoms = torch.linspace(*self._bounds, self.num_outputs, dtype=torch.float32, device=outputs.device)
         return QOutput(q_values=(outputs.softmax(dim=2) * atoms).sum(dim=2), logits=outputs, atoms=atoms)
@@ -130,8 +130,8 @@ class ImplicitQuantileDistribution(Distribution):
         cosines = (math.pi * frequencies * taus.unsqueeze(1)).cos()
         return self.embedding(cosines.to(dtype))
 
-    def read(self, outputs: Float32[Tensor, "M A Z"], batch_size: int) -> QOutput:
-        quantiles = outputs.squeeze(2).unflatten(0, (batch_size, -1)).transpose(1, 2)  # [B, A, K]
+    def read(self, outputs: Float32[Tensor, "M A Z"], features: Float[Tensor, "B F"]) -> QOutput:
+        quantiles = outputs.squeeze(2).unflatten(0, (features.shape[0], -1)).transpose(1, 2)  # [B, A, K]
         return QOutput(q_values=quantiles.mean(dim=2), quantiles=quantiles)
 
     def draw_taus(

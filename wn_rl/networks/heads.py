@@ -78,7 +78,7 @@ class Head(nn.Module):
     def forward(self, features: Float[Tensor, "B F"], taus: Float32[Tensor, "B K"] | None = None) -> QOutput:
         """``taus``: the probabilities that an implicit quantile head is asked for; None: those that it acts by."""
         outputs = self.compute_outputs(self.distribution.condition(features, taus))
-        return self.distribution.read(outputs, len(features))
+        return self.distribution.read(outputs, features)
 
 
 class LinearHead(Head):

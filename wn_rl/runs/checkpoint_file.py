@@ -7,6 +7,8 @@ does not look at those when it loads (2.13 returns a flipped weight without a wo
 import io
 import pickle
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,16 +38,39 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     Raises:
         ConfigurationError: there is no such file, it is damaged, or it is no checkpoint; in one line.
     """
+    with one_line_errors(path):
+        if not path.is_file():  # nor a pipe, from which reading would never end
+            raise FileNotFoundError("there is no such file")
+        return read_archive(path, path.stat().st_size)
+
+
+@contextmanager
+def one_line_errors(path: Path) -> Iterator[None]:
+    """Whatever reading a damaged or foreign file raises becomes a ConfigurationError of one line."""
     try:
-        _check_archive(path)
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-        if type(checkpoint) is not dict:
-            raise ValueError(f"it holds a {type(checkpoint).__name__}, not the parts of a run")
+        yield
+    except ConfigurationError:
+        raise
     except pickle.UnpicklingError as error:  # PyTorch's advice would let the file run code
         raise ConfigurationError(f"{path} cannot be read: it holds other objects than tensors and numbers") from error
     except Exception as error:  # a damaged or foreign pickle raises whatever it likes
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise ConfigurationError(f"{path} cannot be read: {reason}") from error
+
+
+def read_archive(file: Path | io.BytesIO, num_bytes: int) -> dict[str, Any]:
+    """Plain containers and tensors of an archive of ``torch.save``, on the host; no code of it runs.
+
+    Raises:
+        ValueError: it is damaged, or holds something else; PyTorch raises more kinds of errors.
+    """
+    with zipfile.ZipFile(file) as archive:
+        check_records(archive, num_bytes)
+    if isinstance(file, io.BytesIO):
+        file.seek(0)
+    checkpoint = torch.load(file, map_location="cpu", weights_only=True)
+    if not isinstance(checkpoint, dict):
+        raise ValueError(f"it holds a {type(checkpoint).__name__}, not the parts of a run")
     return checkpoint
 
 
@@ -61,21 +86,22 @@ def is_plain(value: Any) -> bool:
     return True
 
 
-def _check_archive(path: Path) -> None:
-    """Raise unless the file is a zip archive of uncompressed records, no larger than it and all as they were written.
+def check_records(archive: zipfile.ZipFile, num_bytes: int) -> None:
+    """Raise ValueError unless a zip archive's records are uncompressed, no larger than it and all as they were written.
 
     A compressed record could unfold to more memory than there is; records that share bytes likewise.
+
+    Args:
+        archive: the archive.
+        num_bytes: its size.
     """
-    if not path.is_file():  # nor a pipe, from which reading would never end
-        raise FileNotFoundError("there is no such file")
-    with zipfile.ZipFile(path) as archive:
-        records = archive.infolist()
-        if any(record.compress_type != zipfile.ZIP_STORED for record in records):
-            raise ValueError("its records are compressed, as no checkpoint's are")
-        if sum(record.file_size for record in records) > path.stat().st_size:
-            raise ValueError("its records claim more bytes than it has")
-        if any(record.filename.endswith(".pkl") and record.file_size > MAX_PICKLED_BYTES for record in records):
-            raise ValueError("what it holds besides tensors is larger than a run's")
-        damaged = archive.testzip()
-        if damaged is not None:
-            raise ValueError(f"it is damaged: the checksum of {damaged} is wrong")
+    records = archive.infolist()
+    if any(record.compress_type != zipfile.ZIP_STORED for record in records):
+        raise ValueError("its records are compressed, as no checkpoint's are")
+    if sum(record.file_size for record in records) > num_bytes:
+        raise ValueError("its records claim more bytes than it has")
+    if any(record.filename.endswith(".pkl") and record.file_size > MAX_PICKLED_BYTES for record in records):
+        raise ValueError("what it holds besides tensors is larger than a run's")
+    damaged = archive.testzip()
+    if damaged is not None:
+        raise ValueError(f"it is damaged: the checksum of {damaged} is wrong")

@@ -75,6 +75,12 @@ def keep_training_rows(path: Path, num_rows: int) -> None:
     write_whole(path, "".join(line + "\n" for line in kept).encode())
 
 
+def find_evaluation(path: Path, agent_steps: int) -> dict[str, Any] | None:
+    """The newest evaluation of the agent of so many agent steps, None where there is none."""
+    rows = [json.loads(line) for line in _read_lines(path) if _read_source(line)] if path.is_file() else []
+    return next((row for row in reversed(rows) if row.get("agent_steps") == agent_steps), None)
+
+
 def _read_lines(path: Path) -> list[str]:
     try:
         return read_limited(path, MAX_BYTES, follow_links=False).decode("utf-8", "replace").splitlines()

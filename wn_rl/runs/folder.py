@@ -21,6 +21,7 @@ from wn_rl.runs.layout import (
     LOCK_FILE,
     METRICS_FILE,
     REPLAY_FOLDER,
+    TRACKER_FILE,
     VIDEOS_FOLDER,
 )
 from wn_rl.system.files import TEMPORARY_SUFFIX, find_outward_links, remove_if_possible
@@ -29,8 +30,13 @@ from wn_rl.system.terminals import quote_command
 OF_A_RUN = (
     CHECKPOINT_FOLDER, REPLAY_FOLDER, AGENT_FOLDER, METRICS_FILE, EVALUATIONS_FILE, EPISODES_FOLDER, VIDEOS_FOLDER,
     INITIAL_AGENT_FOLDER,
+    TRACKER_FILE,
 )  # fmt: skip
 """What a run reads again that goes on, or shows as its own."""
+
+
+WANDB_LOG = "wandb/*run-*/logs/*.log"
+"""W&B's client makes such links to its own log; it writes into a new folder each time, never through an old link."""
 
 
 def choose_run_folder(config: DictConfig) -> Path:
@@ -117,7 +123,7 @@ def check_links(folder: Path, advice: str) -> None:
     Raises:
         ConfigurationError: it holds a link that leads out of it.
     """
-    link = next(find_outward_links(folder), None)
+    link = next((link for link in find_outward_links(folder) if not link.match(WANDB_LOG)), None)
     if link is not None:
         raise ConfigurationError(f"{link} is a link out of the folder; {advice}")
 

@@ -18,6 +18,7 @@ PAGE_FILE = "index.html"
 ERROR_FILE = "error.log"
 FAILURE_FILE = "failure.txt"
 LOCK_FILE = ".lock"
+TRACKER_FILE = "tracker.json"
 
 # in CHECKPOINT_FOLDER; runs/checkpoint_folder.py says in which order they come and go
 LAST, NEXT = "last.ckpt", "next.ckpt"
