@@ -6,6 +6,7 @@ from difflib import get_close_matches
 
 import wn_rl
 from wn_rl.system.interrupts import EXIT_INTERRUPTED, listen, tell_interruption
+from wn_rl.system.missing_packages import explain_missing_packages
 
 COMMANDS = {
     "train": "train an agent on a game, or go on with a run that was stopped",
@@ -20,6 +21,7 @@ COMMANDS = {
 
 def main() -> None:
     """Run the command that is named first; without one, list them all."""
+    explain_missing_packages()
     listen()
     name, *words = sys.argv[1:] or ["--help"]
     if name == "--version":

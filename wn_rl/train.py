@@ -4,8 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from wn_rl.system.interrupts import listen
+from wn_rl.system.missing_packages import explain_missing_packages
 
 if __name__ == "__main__":
+    explain_missing_packages()
     listen()  # before what takes long to import
 
 from hydra.core.hydra_config import HydraConfig

@@ -58,7 +58,8 @@ def train_wn_rl(work: Work, **changes: Any) -> float:
     from hydra import compose, initialize_config_dir
     from lightning.pytorch.callbacks import Callback
 
-    from wn_rl.app.command_line import CONFIG_DIRECTORY
+    from wn_rl.app.configured import CONFIG_DIRECTORY
+    from wn_rl.app.hydra_version import VERSION_BASE
     from wn_rl.app.training import start_run
 
     class Notes(Callback):
@@ -66,7 +67,7 @@ def train_wn_rl(work: Work, **changes: Any) -> float:
             stopwatch.note(pl_module.agent_steps)
 
     stopwatch = Stopwatch(work.settling)
-    with tempfile.TemporaryDirectory() as folder, initialize_config_dir(str(CONFIG_DIRECTORY), version_base="1.3"):
+    with tempfile.TemporaryDirectory() as folder, initialize_config_dir(str(CONFIG_DIRECTORY), **VERSION_BASE):
         settings = {
             "game": work.game, "preset": "pqn_quick", "protocol": "nature", "network.torso": "nature",
             "network.hidden_units": 512, "precision": "32-true", "seed": work.seed, "total_agent_steps": work.total,

@@ -16,6 +16,7 @@ import tests.helpers.gymnasium_toys  # noqa: F401  # registers them
 import wn_rl
 from wn_rl.app.composition import translate_arguments
 from wn_rl.app.configured import read_command
+from wn_rl.app.hydra_version import VERSION_BASE
 from wn_rl.runs.agent import Agent
 
 SMALL: dict[str, Any] = {
@@ -114,7 +115,7 @@ def test_what_cannot_work_is_refused_in_one_line(settings: dict[str, Any], told:
 
 def test_a_program_with_a_hydra_of_its_own_keeps_it(pong: Agent, tmp_path: Path) -> None:
     (tmp_path / "own.yaml").write_text("a: 1\n")
-    with hydra.initialize_config_dir(str(tmp_path), version_base="1.3"):
+    with hydra.initialize_config_dir(str(tmp_path), **VERSION_BASE):
         with pytest.raises(wn_rl.ConfigurationError, match="epsilon"):
             wn_rl.evaluate(pong, epsilon=2)
         assert hydra.compose("own") == {"a": 1}

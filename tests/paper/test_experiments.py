@@ -12,6 +12,7 @@ import torch
 from tests.helpers import tiny_images
 from tests.helpers.tiny_images import make_binary_files, make_idx_files, write_files
 from wn_rl.app.command_line import CONFIG_DIRECTORY
+from wn_rl.app.hydra_version import VERSION_BASE
 from wn_rl.errors import ConfigurationError
 from wn_rl.paper import experiment_run
 from wn_rl.paper.epoch_end import EpochEnd
@@ -36,7 +37,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def compose_experiment(name: str, *words: str) -> Any:
     from hydra import compose, initialize_config_dir
 
-    with initialize_config_dir(str(CONFIG_DIRECTORY / "paper"), version_base="1.3"):
+    with initialize_config_dir(str(CONFIG_DIRECTORY / "paper"), **VERSION_BASE):
         return compose(name, overrides=list(words))
 
 

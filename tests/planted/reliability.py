@@ -92,7 +92,7 @@ PLANTED = [
     {
         "number": 0,
         "file": "wn_rl/system/files.py",
-        "old": '        if size > 0 and os.pread(descriptor, 1, size - 1) != b"\\n":\n',
+        "old": '        if size > 0 and _read_byte(descriptor, size - 1) != b"\\n":\n',
         "new": "        if False:\n",
         "test": "tests/system/test_files.py::test_a_line_is_appended_after_what_a_killed_writer_left",
     },

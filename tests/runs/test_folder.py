@@ -20,6 +20,13 @@ def test_runs_that_begin_in_the_same_second_have_folders_of_their_own(
     assert all(folder.is_dir() and folder.parts[:2] == ("runs", "Pong") for folder in folders)
 
 
+def test_a_run_folder_has_a_name_that_every_system_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = choose_run_folder(OmegaConf.create({"run_dir": None, "game": "mine:Walk-v0", "name": "a<b?"}))
+    assert folder.parts[1] == "mine-Walk-v0"
+    assert folder.name.endswith("-a-b-")
+
+
 def test_a_folder_that_nothing_was_written_into_is_taken_away_and_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

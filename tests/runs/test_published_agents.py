@@ -10,7 +10,11 @@ from safetensors.torch import load_file
 
 from scripts.publishing import make_results, publish_agent
 from scripts.studies import learning_curves
+from wn_rl.app.player import Player
+from wn_rl.envs.protocols import load_protocol
+from wn_rl.errors import ConfigurationError
 from wn_rl.runs.agent import load_agent
+from wn_rl.runs.published import list_published
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -88,3 +92,23 @@ def test_an_agent_is_as_good_as_it_says(folder: Path) -> None:
     stated = json.loads((folder / "agent.json").read_text())["evaluation"]
     row, _ = publish_agent.evaluate(folder, stated["episodes"])
     assert stated["ci95_low"] <= row["mean"] <= stated["ci95_high"]
+
+
+@pytest.mark.parametrize("name", ["Pong", "pong", "checkpoints/Pong"])
+def test_a_published_agent_is_found_by_its_game_from_any_folder_and_played_here(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    agent = load_agent(Path(name))
+    assert agent.description["game"] == "Pong"
+    player = Player(agent, "Pong", load_protocol(agent.description["protocol"]), torch.device("cpu"))
+    assert player.find_output_folder(None).resolve() == tmp_path / "published" / "Pong"
+
+
+def test_a_game_without_an_agent_is_told_with_those_that_have_one(tmp_path: Path) -> None:
+    assert list_published() == [folder.name for folder in AGENTS]
+    with pytest.raises(ConfigurationError, match="a published agent: Boxing, Breakout"):
+        load_agent(Path("Skiing"))
+    (tmp_path / "Pong").mkdir()
+    with pytest.raises(ConfigurationError, match="no agent there"):  # a folder of the user's is not passed over
+        load_agent(tmp_path / "Pong")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from inspect import signature
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,6 +39,10 @@ from wn_rl.system.fields import GREATEST, get_rules, parse
 from wn_rl.system.registry import look_up
 from wn_rl.system.seeding import make_stream
 from wn_rl.types import ObservationSpec, VectorEnvironment
+
+_WHITELIST = "_execution_whitelist_"
+_ALLOWED = {_WHITELIST: [*OPTIMIZERS, *LOGGERS]} if _WHITELIST in signature(instantiate).parameters else {}
+"""What Hydra may call, said to it as of 1.4; ``check_target`` makes sure of the same before any of it is imported."""
 
 
 def make_protocol(config: DictConfig) -> AnyProtocol:
@@ -115,7 +120,7 @@ def check_targets(config: DictConfig) -> None:
     if config.logger is not None and "_target_" in config.logger:
         check_target("logger", as_dict(config.logger), LOGGERS)
     try:
-        instantiate(config.optimizer)([nn.Parameter(torch.zeros(1))])
+        instantiate(config.optimizer, **_ALLOWED)([nn.Parameter(torch.zeros(1))])
     except Exception as error:  # Hydra's own, and whatever an optimizer makes of its arguments
         reason = " ".join(str(error).split())[:200]
         raise ConfigurationError(f"optimizer cannot be made of its settings: {reason}") from error
@@ -133,7 +138,7 @@ def _check_finite(settings: Mapping[str, Any]) -> None:
 
 def make_optimizer(config: DictConfig, network: nn.Module) -> torch.optim.Optimizer:
     """The optimizer that ``config.optimizer`` names, over the network's parameter groups."""
-    make = instantiate(config.optimizer, _convert_="all")  # a checkpoint holds plain values alone
+    make = instantiate(config.optimizer, _convert_="all", **_ALLOWED)  # a checkpoint holds plain values alone
     return make(make_parameter_groups(network, weight_decay=config.weight_decay))
 
 
@@ -148,7 +153,7 @@ def make_logger(config: DictConfig, *, keep_until_agent_steps: int | None, **kno
     wants_to_know = "keep_until_agent_steps" in config.logger
     more = {"keep_until_agent_steps": keep_until_agent_steps} if wants_to_know else {}
     try:
-        return instantiate(config.logger, **more, **known)
+        return instantiate(config.logger, **more, **known, **_ALLOWED)
     except Exception as error:  # Hydra's own, whose cause is whatever a logger raises
         reason = " ".join(str(error.__cause__ or error).split())[:200]
         raise ConfigurationError(f"logger cannot be made: {reason}; mend that, or take logger=tensorboard") from error

@@ -22,6 +22,7 @@ import wn_rl
 from wn_rl.app.configured import CONFIG_DIRECTORY, find_folders, read_command
 from wn_rl.app.default_preset import choose_preset
 from wn_rl.app.help_page import render_help
+from wn_rl.app.hydra_version import VERSION_BASE
 from wn_rl.app.words import split_options, translate_words
 from wn_rl.errors import ConfigurationError, show_text
 from wn_rl.system.interrupts import EXIT_INTERRUPTED, tell_interruption
@@ -94,7 +95,7 @@ def _run(config_name: str, function: Callable[[DictConfig], Any]) -> None:
     given, sys.argv[1:] = sys.argv[1:], words
     try:
         path = CONFIG_DIRECTORY / config_name
-        hydra.main(version_base="1.3", config_path=str(path.parent), config_name=path.name)(job)()
+        hydra.main(**VERSION_BASE, config_path=str(path.parent), config_name=path.name)(job)()
     except ConfigCompositionException as error:
         told = re.match(r"Could not override '([^']+)'", str(error))
         if told is None:

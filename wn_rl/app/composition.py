@@ -11,6 +11,7 @@ from hydra.core.singleton import Singleton
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from wn_rl.app.configured import CONFIG_DIRECTORY, Command
+from wn_rl.app.hydra_version import VERSION_BASE
 from wn_rl.app.words import quote_for_hydra, translate_words
 from wn_rl.errors import ConfigurationError
 
@@ -56,7 +57,7 @@ def _own_hydra(directory: Path) -> Iterator[None]:
     others = Singleton.get_state()
     GlobalHydra.instance().clear()
     try:
-        with initialize_config_dir(str(directory), version_base="1.3"):
+        with initialize_config_dir(str(directory), **VERSION_BASE):
             yield
     finally:
         Singleton.set_state(others)

@@ -21,6 +21,7 @@ from wn_rl.runs.agent import Agent
 from wn_rl.runs.evaluations import make_evaluation_row
 from wn_rl.runs.folder import check_links
 from wn_rl.runs.layout import AGENT_FOLDER, CHECKPOINT_FOLDER
+from wn_rl.runs.published import PUBLISHED_AGENTS
 from wn_rl.system.cpu import count_cores, thread_count, use_processor
 from wn_rl.system.fields import share, text, whole
 from wn_rl.system.terminals import make_progress_bar
@@ -54,11 +55,16 @@ class Player:
         return AgentView(self.make_policy(), make_saliency_function(network) if has_saliency else None)
 
     def find_output_folder(self, output_dir: str | None) -> Path:
-        """Where results go: ``output_dir``, else the run folder or agent folder; it exists on return."""
+        """Where results go: ``output_dir``, else the run folder or agent folder; it exists on return.
+
+        For a published agent that was named by its game: ``published/<Game>`` here, as a package stays as it is.
+        """
         source = self.agent.source
         beside = source.parent if source.name == AGENT_FOLDER else source
         if source.suffix == ".ckpt":
             beside = source.parent.parent if source.parent.name == CHECKPOINT_FOLDER else source.parent
+        if source.parent == PUBLISHED_AGENTS:
+            beside = Path("published") / source.name
         folder = beside if output_dir is None else Path(output_dir)
         try:
             folder.mkdir(parents=True, exist_ok=True)

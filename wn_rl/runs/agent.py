@@ -39,6 +39,7 @@ from wn_rl.nn.folding import make_folded
 from wn_rl.nn.normalizers import make_normalizer
 from wn_rl.runs.checkpoint_file import read_checkpoint
 from wn_rl.runs.layout import AGENT_FOLDER, CONFIG_FILE, DESCRIPTION_FILE, NEXT_WEIGHTS_FILE, WEIGHTS_FILE
+from wn_rl.runs.published import find_published, list_published
 from wn_rl.system.fields import get_rules, parse
 from wn_rl.system.files import read_limited, write_whole
 from wn_rl.system.terminals import quote_command
@@ -167,7 +168,9 @@ def _compute_description_checksum(description: dict[str, Any]) -> str:
 
 
 def load_agent(path: Path) -> Agent:
-    """Load an agent from a run folder, a folder under checkpoints/, or a checkpoint (``.ckpt``) of training.
+    """Load an agent from a run folder, an agent's folder, or a checkpoint (``.ckpt``) of training.
+
+    A name that is no path, as in ``Pong``, is that of a game with a published agent.
 
     Raises:
         ConfigurationError: there is none, or its files are damaged; in one line. No code of the file runs.
@@ -182,8 +185,12 @@ def load_agent(path: Path) -> Agent:
             f"agent={path}: this run has no agent yet; it writes one at the end of each iteration, and when Ctrl-C"
             f" stops it: wait until then, or where it does not run, go on: {quote_command('train', f'resume={path}')}"
         )
+    published = find_published(path.as_posix()) if not path.exists() else None
+    if published is not None:
+        return _load_from_folder(published)
+    known = f", or a published agent: {', '.join(list_published())}" if list_published() else ""
     raise ConfigurationError(
-        f"agent={path}: no agent there; name a run folder, a .ckpt file, or a folder with {DESCRIPTION_FILE}"
+        f"agent={path}: no agent there; name a run folder, a .ckpt file, a folder with {DESCRIPTION_FILE}{known}"
     )
 
 

@@ -1,5 +1,6 @@
 """The folder of a run: its name, that one trainer at a time writes into it, and what a killed one left there."""
 
+import re
 import shutil
 import tempfile
 from contextlib import suppress
@@ -60,7 +61,8 @@ def choose_run_folder(config: DictConfig) -> Path:
                 " name another"
             )
         return folder
-    stem = Path("runs") / config.game / f"{datetime.now():%Y-%m-%d_%H-%M-%S}-{config.name}"
+    game, name = (re.sub(r'[<>:"\\|?*]', "-", text) for text in (config.game, config.name))  # Windows refuses these
+    stem = Path("runs") / game / f"{datetime.now():%Y-%m-%d_%H-%M-%S}-{name}"
     for path in (stem, *(Path(f"{stem}-{n}") for n in range(2, 1000))):
         try:
             path.mkdir(parents=True)

@@ -11,6 +11,7 @@ TEMPORARY_SUFFIX = ".tmp"
 """Of files that are being written; whoever finds one after a crash may remove it."""
 
 _NO_LINKS, _NO_WAITING = getattr(os, "O_NOFOLLOW", 0), getattr(os, "O_NONBLOCK", 0)  # Windows has neither
+_BINARY = getattr(os, "O_BINARY", 0)  # Windows alone has it, and without it drops bytes that look like line ends
 
 
 def name_temporary(path: Path) -> Path:
@@ -66,14 +67,20 @@ def append_line(path: Path, content: bytes) -> None:
     Raises:
         OSError: it cannot be written, or it is a link.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | _NO_LINKS | _NO_WAITING, 0o666)
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | _BINARY | _NO_LINKS | _NO_WAITING, 0o666)
     with name_errors(path), os.fdopen(descriptor, "ab") as file:
         size = os.fstat(descriptor).st_size
-        if size > 0 and os.pread(descriptor, 1, size - 1) != b"\n":
+        if size > 0 and _read_byte(descriptor, size - 1) != b"\n":
             file.write(b"\n")
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _read_byte(descriptor: int, position: int) -> bytes:
+    """One byte of a file that is appended to, so that nobody minds where this leaves it; Windows has no pread."""
+    os.lseek(descriptor, position, os.SEEK_SET)
+    return os.read(descriptor, 1)
 
 
 def sync_folder(folder: Path) -> None:
@@ -105,7 +112,7 @@ def read_limited(path: Path, max_bytes: int, *, follow_links: bool = True) -> by
     """
     if not follow_links and path.is_symlink():
         raise ValueError(f"{path.name} is a link, which is not followed")
-    descriptor = os.open(path, os.O_RDONLY | _NO_WAITING | (0 if follow_links else _NO_LINKS))
+    descriptor = os.open(path, os.O_RDONLY | _BINARY | _NO_WAITING | (0 if follow_links else _NO_LINKS))
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):

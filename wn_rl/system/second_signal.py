@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Collection
@@ -25,7 +26,8 @@ class SecondSignal:
     def __init__(self, numbers: Collection[int], last_words: Callable[[], None]) -> None:
         self._numbers, self._last_words = numbers, last_words
         self._read_end, self._write_end = os.pipe()
-        os.set_blocking(self._write_end, False)
+        if sys.platform != "win32":  # which has it since Python 3.12; its pipe is not filled by signals
+            os.set_blocking(self._write_end, False)
         self._previous = signal.set_wakeup_fd(self._write_end, warn_on_full_buffer=False)
         threading.Thread(target=self._watch, name="second-signal", daemon=True).start()
 

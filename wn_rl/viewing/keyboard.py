@@ -3,6 +3,7 @@
 import os
 import select
 import sys
+from typing import Any
 
 if sys.platform != "win32":
     import termios
@@ -18,6 +19,7 @@ class Keyboard:
 
     def __init__(self) -> None:
         self.is_open = False
+        self._input, self._settings = -1, list[Any]()
         if sys.platform == "win32":
             return
         try:
@@ -32,12 +34,12 @@ class Keyboard:
 
     def read(self) -> str:
         """The keys since the last call."""
-        if not self.is_open or not select.select([self._input], [], [], 0)[0]:
+        if sys.platform == "win32" or not self.is_open or not select.select([self._input], [], [], 0)[0]:
             return ""
         return os.read(self._input, 1024).decode(errors="ignore")
 
     def close(self) -> None:
         """Give the terminal back as it was, without what was typed and not read; a second time does nothing."""
-        if self.is_open:
+        if sys.platform != "win32" and self.is_open:
             self.is_open = False
             termios.tcsetattr(self._input, termios.TCSAFLUSH, self._settings)
