@@ -1,6 +1,10 @@
 """Bugs to plant in what lets many runs go side by side, on one machine or on a cluster."""
 
 _CLUSTERS = "tests/app/test_clusters.py::test_"
+_PASSED_ON = (
+    _CLUSTERS
+    + "the_signal_that_announces_the_end_of_a_job_leaves_a_checkpoint_and_then_reaches_who_listened_before"
+)
 _CORES = "tests/system/test_cpu.py::test_processors_are_counted_as_a_container_or_the_user_limits_them"
 _SWEEPS = "tests/app/test_sweeps.py::test_"
 _GOES_ON = _SWEEPS + "a_failed_run_is_told_the_others_go_on_and_the_same_command_finishes_what_is_left"
@@ -26,7 +30,21 @@ PLANTED = [
         "file": "wn_rl/callbacks/interruption.py",
         "old": '"SIGHUP", "SIGUSR1", "SIGUSR2")',
         "new": '"SIGHUP")',
-        "test": _CLUSTERS + "the_signal_that_announces_the_end_of_a_job_leaves_a_checkpoint_and_submits_nothing",
+        "test": _PASSED_ON,
+    },
+    {
+        "number": 0,
+        "file": "wn_rl/app/training.py",
+        "old": "            self.interruption.pass_on()\n",
+        "new": "",
+        "test": _PASSED_ON,
+    },
+    {
+        "number": 0,
+        "file": "wn_rl/callbacks/interruption.py",
+        "old": "            self._warned = partial(previous, signal_number, None)\n",
+        "new": "            previous(signal_number, frame)\n",
+        "test": _PASSED_ON,
     },
     {
         "number": 0,
