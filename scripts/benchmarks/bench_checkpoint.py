@@ -23,6 +23,7 @@ from lightning.pytorch.callbacks import Callback
 from wn_rl.algorithms.dqn import DQN
 from wn_rl.app import training as run
 from wn_rl.app.command_line import CONFIG_DIRECTORY
+from wn_rl.app.hydra_version import VERSION_BASE
 from wn_rl.callbacks.checkpoint import RunCheckpoint
 
 
@@ -74,7 +75,7 @@ def main() -> None:
             f"game={arguments.game}", f"run_dir={folder}", "logger=none", "progress=false", "evaluation.episodes=0",
             f"replay.capacity={arguments.agent_steps}", "warmup_agent_steps=1000", "chunk_agent_steps=100",
         ]  # fmt: skip
-        with initialize_config_dir(str(CONFIG_DIRECTORY), version_base="1.3"):
+        with initialize_config_dir(str(CONFIG_DIRECTORY), **VERSION_BASE):
             config = compose("train", overrides=overrides)
         made = run.start_run(config, preset=None)
         stopwatch = Stopwatch(made.saving, agent_steps=arguments.agent_steps, more=arguments.more)

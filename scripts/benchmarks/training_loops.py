@@ -83,6 +83,7 @@ def start_wn_rl(work: Work, folder: str, **changes: Any) -> Any:
     from hydra import compose, initialize_config_dir
 
     from wn_rl.app.command_line import CONFIG_DIRECTORY
+    from wn_rl.app.hydra_version import VERSION_BASE
     from wn_rl.app.training import start_run
 
     settings = {
@@ -93,7 +94,7 @@ def start_wn_rl(work: Work, folder: str, **changes: Any) -> Any:
         "video.period_iterations": 0, "progress": False, "accelerator": "cpu",
         "exploration.decay_agent_steps": work.settling, **changes,
     }  # fmt: skip
-    with initialize_config_dir(str(CONFIG_DIRECTORY), version_base="1.3"):
+    with initialize_config_dir(str(CONFIG_DIRECTORY), **VERSION_BASE):
         config = compose("train", [*(f"{key}={value}" for key, value in settings.items()), f"run_dir={folder}/run"])
     return start_run(config, preset="dopamine")
 

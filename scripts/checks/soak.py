@@ -25,6 +25,7 @@ from lightning.pytorch.callbacks import Callback
 
 from wn_rl.app import training as run
 from wn_rl.app.command_line import CONFIG_DIRECTORY
+from wn_rl.app.hydra_version import VERSION_BASE
 
 SETTINGS = [
     "game=Pong", "preset=quick", "iteration_agent_steps=600", "chunk_agent_steps=100", "warmup_agent_steps=200",
@@ -103,7 +104,7 @@ def main() -> int:
     samples: list[Sample] = []
     try:
         while time.monotonic() < end:
-            with initialize_config_dir(str(CONFIG_DIRECTORY), version_base="1.3"):
+            with initialize_config_dir(str(CONFIG_DIRECTORY), **VERSION_BASE):
                 words = [f"resume={folder}"] if folder.exists() else [*SETTINGS, f"run_dir={folder}"]
                 config = compose("train", overrides=words)
             if folder.exists():

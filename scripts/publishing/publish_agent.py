@@ -20,6 +20,7 @@ from hydra import compose, initialize_config_dir
 from scripts.publishing.list_agents import write_table
 from scripts.studies.learning_curves import read_learning_curve, write_learning_curve
 from wn_rl.app.command_line import CONFIG_DIRECTORY
+from wn_rl.app.hydra_version import VERSION_BASE
 from wn_rl.app.player import evaluate_player, load_player
 from wn_rl.envs.rendering import EpisodeRecord
 from wn_rl.runs.agent import Agent, load_agent, save_agent
@@ -32,7 +33,7 @@ PATHS = ("run_dir", "resume", "logger")  # settings that say where something lay
 
 def evaluate(folder: Path, episodes: int) -> tuple[dict[str, Any], list[EpisodeRecord]]:
     """What ``python -m wn_rl.evaluate agent=<folder> episodes=<episodes>`` finds, and the games."""
-    with initialize_config_dir(str(CONFIG_DIRECTORY), version_base="1.3"):
+    with initialize_config_dir(str(CONFIG_DIRECTORY), **VERSION_BASE):
         config = compose("evaluate", [f"agent='{folder}'", f"episodes={episodes}"])
     return evaluate_player(load_player(config), config)
 

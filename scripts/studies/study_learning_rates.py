@@ -61,6 +61,7 @@ def train(
     from hydra import compose, initialize_config_dir
 
     from wn_rl.app.command_line import CONFIG_DIRECTORY
+    from wn_rl.app.hydra_version import VERSION_BASE
     from wn_rl.app.training import start_run
     from wn_rl.errors import ConfigurationError
 
@@ -77,7 +78,7 @@ def train(
     }  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         overrides = [f"{key}={value}" for key, value in words.items()]
-        with initialize_config_dir(str(CONFIG_DIRECTORY), version_base="1.3"):
+        with initialize_config_dir(str(CONFIG_DIRECTORY), **VERSION_BASE):
             config = compose("train", [*overrides, *settings, f"run_dir={folder}/run"])
         with contextlib.redirect_stdout(io.StringIO()):
             run = start_run(config, preset=own["preset"])

@@ -22,6 +22,7 @@ from tests.helpers.toy_runs import FRAME_SHAPE, GAMMA, NUM_STATES, make_chain, m
 from wn_rl.acting.collector import Round
 from wn_rl.algorithms.pqn import PQN
 from wn_rl.app.command_line import CONFIG_DIRECTORY
+from wn_rl.app.hydra_version import VERSION_BASE
 from wn_rl.app.resume import check_checkpoint
 from wn_rl.app.training import resume_run, start_run
 from wn_rl.callbacks.checkpoint import RunCheckpoint
@@ -278,7 +279,7 @@ def test_a_run_of_the_command_line_goes_on_where_it_was_stopped(tmp_path: Path) 
 
 
 def compose_training(*words: str) -> DictConfig:
-    with initialize_config_dir(str(CONFIG_DIRECTORY), version_base="1.3"):
+    with initialize_config_dir(str(CONFIG_DIRECTORY), **VERSION_BASE):
         return compose("train", overrides=list(words))
 
 

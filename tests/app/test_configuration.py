@@ -27,6 +27,7 @@ from wn_rl.app.configuration import (
     save_configuration,
     select_fixed_settings,
 )
+from wn_rl.app.hydra_version import VERSION_BASE
 from wn_rl.app.resume import check_length, check_settings
 from wn_rl.callbacks.evaluation import Evaluation
 from wn_rl.callbacks.video_recording import Videos
@@ -39,7 +40,7 @@ from wn_rl.system import seeding
 
 
 def compose_training(*overrides: str) -> DictConfig:
-    with initialize_config_dir(str(CONFIG_DIRECTORY), version_base="1.3"):
+    with initialize_config_dir(str(CONFIG_DIRECTORY), **VERSION_BASE):
         return compose("train", overrides=["game=Pong", *overrides])
 
 

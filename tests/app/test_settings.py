@@ -24,6 +24,7 @@ from wn_rl.app.configuration import (
     save_configuration,
     select_fixed_settings,
 )
+from wn_rl.app.hydra_version import VERSION_BASE
 from wn_rl.app.run_settings import RunSettings
 from wn_rl.errors import ConfigurationError, show_value
 from wn_rl.learning.settings import DQNSettings, LearnerSettings
@@ -221,7 +222,7 @@ def compose_rollouts(folder: Path, *words: str) -> DictConfig:
     path = folder / "algorithm" / "rollouts.yaml"
     path.parent.mkdir(exist_ok=True)
     path.write_text("# @package _global_\nalgorithm: rollouts\nrollout_agent_steps: 128\n")
-    with initialize_config_dir(str(CONFIG_DIRECTORY), version_base="1.3"):
+    with initialize_config_dir(str(CONFIG_DIRECTORY), **VERSION_BASE):
         words = ("game=Pong", f"hydra.searchpath=[file://{folder}]", "algorithm=rollouts", "num_envs=8", *words)
         return compose("train", overrides=list(words))
 

@@ -8,6 +8,7 @@ from torch.nn.utils import parametrizations
 
 from wn_rl.app.build import make_optimizer
 from wn_rl.app.command_line import CONFIG_DIRECTORY
+from wn_rl.app.hydra_version import VERSION_BASE
 from wn_rl.errors import ConfigurationError
 from wn_rl.nn.conversion import weight_normalize
 from wn_rl.nn.optimizer_groups import make_parameter_groups
@@ -77,7 +78,7 @@ def test_negative_decay_is_refused():
     ],
 )
 def test_one_word_gives_an_optimizer_that_decays_plain_weights_alone(word, kind):
-    with initialize_config_dir(str(CONFIG_DIRECTORY), version_base="1.3"):
+    with initialize_config_dir(str(CONFIG_DIRECTORY), **VERSION_BASE):
         config = compose("train", ["game=Pong", f"optimizer={word}", "weight_decay=0.5", "learning_rate=0.1"])
     network = nn.Sequential(nn.Linear(3, 4), weight_normalize(nn.Linear(4, 2)))
     before = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}

@@ -2,8 +2,7 @@
 
 _CLUSTERS = "tests/app/test_clusters.py::test_"
 _PASSED_ON = (
-    _CLUSTERS
-    + "the_signal_that_announces_the_end_of_a_job_leaves_a_checkpoint_and_then_reaches_who_listened_before"
+    _CLUSTERS + "the_signal_that_announces_the_end_of_a_job_leaves_a_checkpoint_and_then_reaches_who_listened_before"
 )
 _CORES = "tests/system/test_cpu.py::test_processors_are_counted_as_a_container_or_the_user_limits_them"
 _SWEEPS = "tests/app/test_sweeps.py::test_"

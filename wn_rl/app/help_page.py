@@ -8,6 +8,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from wn_rl.app.configured import CONFIG_DIRECTORY, Command
+from wn_rl.app.hydra_version import VERSION_BASE
 
 _COMMENT_COLUMN = 42
 _MIN_COMMENT_WIDTH = 40
@@ -22,7 +23,7 @@ def render_help(name: str, command: Command, words: list[str]) -> str:
         command: what it can be told.
         words: of the command line, in Hydra's grammar.
     """
-    with initialize_config_dir(str(CONFIG_DIRECTORY), version_base="1.3"):
+    with initialize_config_dir(str(CONFIG_DIRECTORY), **VERSION_BASE):
         config = compose(name, overrides=[word for word in words if word not in _OPTIONS])
     width = max(shutil.get_terminal_size((120, 24)).columns, _COMMENT_COLUMN + _MIN_COMMENT_WIDTH)
     choices = "\n".join(f"{key}: {', '.join(group.words)}" for key, group in command.groups.items())

@@ -13,6 +13,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -29,16 +30,20 @@ from wn_rl.app.command_line import EXIT_MISUSE, USER_ERRORS, JobError, describe_
 from wn_rl.errors import ConfigurationError
 from wn_rl.runs.outcome import forget_failure, has_begun, read_progress, save_failure
 from wn_rl.system.fields import text
+from wn_rl.system.labels import label_output
 
 MAX_NAME = 150
 """Letters of a folder's name: file systems allow 255 bytes."""
+
+_begun: list[Path] = []
+"""Folders of the sweeps that were begun in this process, and are not told of yet."""
 
 _is_stopped = threading.Event()
 """In this process the user stopped a run, and wants no other to begin."""
 
 
 class SweepCallback(Callback):
-    """Hydra's hooks around all runs of a sweep, called where the command was typed."""
+    """Hydra's hook before all runs of a sweep, called where the command was typed."""
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Say where the runs go and how they are named, and end the process if one of them cannot work.
@@ -53,14 +58,10 @@ class SweepCallback(Callback):
             traceback.print_exc()
             sys.exit(1)
 
-    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Tell what came of the runs, none of which failed."""
-        tell_sweep(Path(config.hydra.sweep.dir))
-
     def _begin(self, config: DictConfig) -> None:
         _is_stopped.clear()
         words = [f"{key}={value}" for key, value in (config.hydra.sweeper.get("params") or {}).items()]
-        words += config.hydra.overrides.task
+        words.extend(config.hydra.overrides.task)
         parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
         overrides = parser.parse_overrides(words)
         fixed = [override.get_key_element() for override in overrides if not override.is_sweep_override()]
@@ -68,9 +69,10 @@ class SweepCallback(Callback):
             raise ConfigurationError("sweep= names several folders; name one, for all runs")
         folder = config.hydra.sweep.dir if config.sweep is None else text("sweep", config.sweep)
         absolute = str(Path(config.hydra.runtime.cwd, folder))
-        with read_write(config.hydra):  # in this process, and for what is launched, which composes anew
-            config.hydra.sweep.dir = absolute
-            config.hydra.overrides.hydra += [
+        with read_write(config.hydra) as told:
+            told.sweep.dir = absolute  # in this process, and below for what is launched, which composes anew
+            told.overrides.hydra = [
+                *told.overrides.hydra,
                 f"hydra.sweep.dir={_quote(absolute)}",
                 f"hydra.job.config.override_dirname.exclude_keys=[{','.join(map(_quote, fixed))}]",
             ]
@@ -78,6 +80,7 @@ class SweepCallback(Callback):
             _check_jobs(overrides, fixed, config)
         if not _is_basic(config.hydra.launcher) and threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, _wait_for_runs)
+        _begun.append(Path(absolute))
 
 
 def train_job(config: DictConfig, told: DictConfig) -> float | None:
@@ -94,27 +97,30 @@ def train_job(config: DictConfig, told: DictConfig) -> float | None:
     words = list(told.overrides.task)
     folder = _find_folder(config, words, list(told.job.config.override_dirname.exclude_keys), told)
     if _is_stopped.is_set():
-        raise JobError(f"{folder.name}: not begun, since a run was stopped", Path(told.runtime.output_dir), status=0)
+        raise JobError(f"{folder.name}: not begun, since a run was stopped", status=0)
     config = copy.deepcopy(config)
     config.run_dir, config.sweep = str(folder), None
-    config.progress = config.progress and _is_basic(told.launcher)  # bars of several processes overwrite each other
     try:
-        is_whole = _train(config, words, folder, preset=told.runtime.choices.get("preset"))
+        with _tell_apart(folder.name, told):
+            is_whole = _train(config, words, folder, preset=told.runtime.choices.get("preset"))
     except Exception as error:
         reason = _find_reason(error, folder)
         save_failure(folder, str(reason))
         raise reason from error
     if not is_whole:
         _is_stopped.set()
-        raise JobError(f"{folder.name}: stopped", Path(told.runtime.output_dir), status=0)
+        raise JobError(f"{folder.name}: stopped", status=0)
     return read_progress(folder).mean_return
 
 
-def tell_sweep(folder: Path) -> int:
-    """Print what came of the runs of a sweep, and how to go on with them; the exit status: 2 if one failed."""
+def tell_sweep() -> int:
+    """Print what came of the runs of this command, and how to go on with them; the exit status: 2 if one failed."""
+    if not _begun:
+        return 0
     from wn_rl.viewing.sweep_table import print_sweep, read_sweep
 
-    runs = read_sweep(folder)
+    folder = _begun.pop()
+    runs = read_sweep(folder) if folder.is_dir() else []
     if not runs:  # they lie where run_dir= and resume= say
         return 0
     print_sweep(folder, runs)
@@ -156,6 +162,14 @@ def _train(config: DictConfig, words: list[str], folder: Path, *, preset: str | 
         run = training.start_run(config, preset=preset)
     forget_failure(folder)
     return run.train()
+
+
+def _tell_apart(name: str, told: DictConfig) -> AbstractContextManager[None]:
+    """Say which run prints what follows: above it where they come one after the other, else on each line."""
+    if _is_basic(told.launcher):
+        print(f"run {told.job.num + 1}: {name}", flush=True)
+        return nullcontext()
+    return label_output(name)
 
 
 def _check_jobs(overrides: list[Override], fixed: list[str], config: DictConfig) -> None:
@@ -212,8 +226,12 @@ def _is_basic(plugin: DictConfig) -> bool:
 
 def _wait_for_runs(signal_number: int, frame: FrameType | None) -> None:
     """Ctrl-C reaches the processes of the runs, too: each writes a checkpoint, and the launcher must not kill it."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGINT, _end_command)
     print("each run finishes its chunk and writes a checkpoint; Ctrl-C again ends them at once", file=sys.stderr)
+
+
+def _end_command(signal_number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt(f"the same command with sweep={_begun[-1]} goes on from the last checkpoints")
 
 
 def _quote(value: str) -> str:
