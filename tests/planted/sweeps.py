@@ -136,4 +136,32 @@ PLANTED = [
         "new": "        if run.evaluation is not None:\n",
         "test": _SWEEPS + "watch_tells_what_came_of_a_sweep",
     },
+    {
+        "number": 0,
+        "file": "wn_rl/system/labels.py",
+        "old": "[{self._label}] {line}",
+        "new": "{line}",
+        "test": "tests/system/test_labels.py::test_what_a_process_prints_is_labeled_and_no_bar_is_drawn",
+    },
+    {
+        "number": 0,
+        "file": "wn_rl/system/labels.py",
+        "old": '        *lines, self._begun = (self._begun + text).split("\\n")\n',
+        "new": '        lines, self._begun = [text], ""\n',
+        "test": "tests/system/test_labels.py::test_each_line_says_who_wrote_it_and_is_written_at_once",
+    },
+    {
+        "number": 0,
+        "file": "wn_rl/app/sweeps.py",
+        "old": '        print(f"run {told.job.num + 1}: {name}", flush=True)\n',
+        "new": "",
+        "test": _GOES_ON,
+    },
+    {
+        "number": 0,
+        "file": "wn_rl/app/command_line.py",
+        "old": "            status = tell_all()\n",
+        "new": "            status = 0\n",
+        "test": _GOES_ON,
+    },
 ]

@@ -31,6 +31,7 @@ from wn_rl.errors import ConfigurationError
 from wn_rl.runs.outcome import forget_failure, has_begun, read_progress, save_failure
 from wn_rl.system.fields import text
 from wn_rl.system.labels import label_output
+from wn_rl.system.terminals import quote_command
 
 MAX_NAME = 150
 """Letters of a folder's name: file systems allow 255 bytes."""
@@ -79,8 +80,10 @@ class SweepCallback(Callback):
         if _is_basic(config.hydra.sweeper):
             _check_jobs(overrides, fixed, config)
         if not _is_basic(config.hydra.launcher) and threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, _wait_for_runs)
+            is_joblib = "joblib" in str(config.hydra.launcher._target_)
+            signal.signal(signal.SIGINT, _wait_for_runs if is_joblib else _end_command)
         _begun.append(Path(absolute))
+        _tell_where(config.hydra.launcher, absolute)
 
 
 def train_job(config: DictConfig, told: DictConfig) -> float | None:
@@ -172,6 +175,13 @@ def _tell_apart(name: str, told: DictConfig) -> AbstractContextManager[None]:
     return label_output(name)
 
 
+def _tell_where(launcher: DictConfig, folder: str) -> None:
+    """Say where jobs write that a launcher keeps from this terminal, as submitit does."""
+    if "submitit_folder" in launcher:
+        watching = quote_command("watch", f"run={folder}")
+        print(f"each job writes to a file in {folder}/.submitit; how far they are tells: {watching}", flush=True)
+
+
 def _check_jobs(overrides: list[Override], fixed: list[str], config: DictConfig) -> None:
     """Make sure that each run of a sweep can work, as far as that can be said before it takes any memory.
 
@@ -225,12 +235,13 @@ def _is_basic(plugin: DictConfig) -> bool:
 
 
 def _wait_for_runs(signal_number: int, frame: FrameType | None) -> None:
-    """Ctrl-C reaches the processes of the runs, too: each writes a checkpoint, and the launcher must not kill it."""
+    """Ctrl-C reaches joblib's processes, too: each run writes a checkpoint, and the launcher must not kill it."""
     signal.signal(signal.SIGINT, _end_command)
     print("each run finishes its chunk and writes a checkpoint; Ctrl-C again ends them at once", file=sys.stderr)
 
 
 def _end_command(signal_number: int, frame: FrameType | None) -> None:
+    """Ctrl-C: Ray ends its runs with the command, and Slurm keeps them, which may be gone on with all the same."""
     raise KeyboardInterrupt(f"the same command with sweep={_begun[-1]} goes on from the last checkpoints")
 
 
