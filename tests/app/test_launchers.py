@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -88,17 +89,17 @@ def cluster(tmp_path: Path, environment: dict[str, str]) -> Iterator[str]:
         port = free.getsockname()[1]
     line = [
         sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", f"--port={port}", "--num-cpus=2",
-        "--include-dashboard=false", "--disable-usage-stats", "--node-ip-address=127.0.0.1",
+        "--include-dashboard=false", "--disable-usage-stats",
     ]  # fmt: skip
     log = (tmp_path / "ray.log").open("w")
     with log, subprocess.Popen(line, cwd=folder, env=environment, stdout=log, stderr=log) as node:
         try:
             end = time.monotonic() + SECONDS
-            while "Ray runtime started" not in (tmp_path / "ray.log").read_text():
+            while (found := re.search(r"--address='([^']+)'", (tmp_path / "ray.log").read_text())) is None:
                 assert node.poll() is None, (tmp_path / "ray.log").read_text()
                 assert time.monotonic() < end
                 time.sleep(0.2)
-            yield f"127.0.0.1:{port}"
+            yield found[1]
         finally:
             node.terminate()
             node.wait()
