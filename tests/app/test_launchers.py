@@ -1,4 +1,4 @@
-"""Runs that Hydra's launchers start in other processes: on a Ray cluster, and in jobs as submitit hands them to Slurm."""
+"""Runs that Hydra's launchers start in other processes: on a Ray cluster, and in jobs as submitit hands them over."""
 
 import importlib.util
 import os
