@@ -65,17 +65,22 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)  # threads do not survive a fork
     measures: list[tuple[str, Callable[[int, Path], Held], tuple[int, ...]]] = [
-        ("environments", hold_environments, (8, 32, 128)),
+        ("environments", hold_environments, (8, 32, 64)),
         ("agent steps in the replay, 8 environments, `ram`", hold_ram, (5_000, 20_000)),
         ("agent steps in the replay, 8 environments, `compressed`", hold_compressed, (5_000, 20_000)),
         ("rows of metrics on the page of a run", hold_page, (100, 1_000, 10_000)),
         (f"runs of {ROWS_OF_A_RUN:,} rows on one page", hold_gallery, (1, 10, 100)),
     ]
-    loaded = f"A process that has loaded what training loads holds {read_memory() / 1e6:.0f} MB ({training.__name__})."
-    text = "\n\n".join([loaded, *(tabulate(*measure, times=arguments.times) for measure in measures)])
-    print(text)
+    loaded = (
+        f"A process that has loaded what training loads holds {read_memory() / 1e6:.0f} MB (`{training.__name__}`)."
+    )
+    print(loaded, flush=True)
+    sections = [loaded]
+    for unit, hold, sizes in measures:
+        sections.append(tabulate(unit, hold, sizes, times=arguments.times))
+        print(sections[-1], flush=True)
     if arguments.write:
-        replace_section(PAGE, "measure_growth", text)
+        replace_section(PAGE, "measure_growth", "\n\n".join(sections))
 
 
 def tabulate(unit: str, hold: Callable[[int, Path], Held], sizes: tuple[int, ...], *, times: bool) -> str:

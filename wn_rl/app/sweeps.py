@@ -7,6 +7,7 @@ runs and whoever stopped them.
 
 import copy
 import hashlib
+import os
 import re
 import signal
 import sys
@@ -82,6 +83,7 @@ class SweepCallback(Callback):
         if not _is_basic(config.hydra.launcher) and threading.current_thread() is threading.main_thread():
             is_joblib = "joblib" in str(config.hydra.launcher._target_)
             signal.signal(signal.SIGINT, _wait_for_runs if is_joblib else _end_command)
+        os.environ.setdefault("RAY_DEDUP_LOGS", "0")  # Ray takes lines of runs that differ in numbers for repetitions
         _begun.append(Path(absolute))
         _tell_where(config.hydra.launcher, absolute)
 
