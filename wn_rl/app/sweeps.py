@@ -71,10 +71,10 @@ class SweepCallback(Callback):
             raise ConfigurationError("sweep= names several folders; name one, for all runs")
         folder = config.hydra.sweep.dir if config.sweep is None else text("sweep", config.sweep)
         absolute = str(Path(config.hydra.runtime.cwd, folder))
-        with read_write(config.hydra) as told:
-            told.sweep.dir = absolute  # in this process, and below for what is launched, which composes anew
-            told.overrides.hydra = [
-                *told.overrides.hydra,
+        with read_write(config.hydra):  # in this process, and for what is launched, which composes anew
+            config.hydra.sweep.dir = absolute
+            config.hydra.overrides.hydra = [
+                *config.hydra.overrides.hydra,
                 f"hydra.sweep.dir={_quote(absolute)}",
                 f"hydra.job.config.override_dirname.exclude_keys=[{','.join(map(_quote, fixed))}]",
             ]
