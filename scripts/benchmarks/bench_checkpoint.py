@@ -81,7 +81,7 @@ def main() -> None:
         stopwatch = Stopwatch(made.saving, agent_steps=arguments.agent_steps, more=arguments.more)
         made.trainer.callbacks.insert(0, stopwatch)
         made.trainer.limit_train_batches = 1
-        made.trainer.fit(made.module)
+        made.trainer.fit(made.algorithm)
         first, second = stopwatch.stops_s
         num_checkpoints = len(list((folder / "checkpoints").iterdir()))
         megabytes = [count_bytes(path) / 1e6 for path in (folder, folder / "replay", folder / "checkpoints")]

@@ -15,6 +15,7 @@ from tests.helpers.configurations import compose_config
 from tests.helpers.signals import SendSignal
 from wn_rl.app.one_process import OneProcess
 from wn_rl.app.training import Run, start_run
+from wn_rl.runs.folder import lock_run_folder
 
 TINY = [*SMALL, "total_agent_steps=200", "iteration_agent_steps=200", "evaluation.episodes=0"]
 SLURM = {
@@ -64,23 +65,32 @@ def test_whatever_counts_processes_each_is_the_only_one(
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="no such signals")
-def test_the_signal_that_announces_the_end_of_a_job_leaves_a_checkpoint_and_submits_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("name", ["SIGUSR1", "SIGUSR2"])
+def test_the_signal_that_announces_the_end_of_a_job_leaves_a_checkpoint_and_then_reaches_who_listened_before(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """``sbatch --signal=USR1@90``; Lightning would call ``scontrol requeue``."""
+    """``sbatch --signal=USR1@90``, for which Lightning would call ``scontrol requeue``; submitit sends USR2."""
     for key, value in SLURM.items():
         monkeypatch.setenv(key, value)
     (tmp_path / "scontrol").write_text(f"#!/bin/sh\ntouch '{tmp_path}/was called'")
     (tmp_path / "scontrol").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    before = signal.signal(signal.SIGUSR1, lambda *_: None)  # that a mistake does not end the tests
+    received: list[int] = []
+
+    def requeue(signal_number: int, frame: object) -> None:
+        received.append(signal_number)
+        assert (tmp_path / "run" / "checkpoints" / "last.ckpt").is_file()
+        lock_run_folder(tmp_path / "run").release()  # another process can go on at once
+
+    number = getattr(signal, name)
+    before = signal.signal(number, requeue)
     try:
         made = start(tmp_path / "run")
-        made.trainer.callbacks.insert(1, SendSignal(100, signal.SIGUSR1))
+        made.trainer.callbacks.insert(1, SendSignal(100, number))
         assert not made.train()
     finally:
-        signal.signal(signal.SIGUSR1, before)
-    assert (tmp_path / "run" / "checkpoints" / "last.ckpt").is_file()
+        signal.signal(number, before)
+    assert received == [number]
     assert not (tmp_path / "was called").exists()
 
 

@@ -125,7 +125,7 @@ def test_a_failed_run_is_told_the_others_go_on_and_the_same_command_finishes_wha
     before = (sweep / "seed=1" / "metrics.csv").stat().st_mtime_ns
     third = command(*words)
     assert third.scores == second.scores
-    assert "seed=0 is finished" in third.output
+    assert "run 1: seed=0\nseed=0 is finished\nrun 2: seed=1\n" in third.output
     assert (sweep / "seed=1" / "metrics.csv").stat().st_mtime_ns == before
 
     watch.main(compose_config("watch", f"run={sweep}"))
@@ -286,7 +286,8 @@ def test_joblib_trains_runs_side_by_side_and_one_that_fails_leaves_the_others(
     (here / "mine" / "seed=1" / "checkpoints").unlink()
     second = subprocess.run([*line, "seed=0,1", *TINY], capture_output=True, text=True, timeout=500, env=environment)
     assert second.returncode == 0, second.stderr
-    assert "seed=0 is finished" in second.stdout
+    assert "[seed=0] seed=0 is finished" in second.stdout
+    assert "[seed=1] iteration 2/2: mean " in second.stdout
     assert "over training seeds" in second.stdout
 
 

@@ -1,6 +1,9 @@
 """Bugs to plant in what lets many runs go side by side, on one machine or on a cluster."""
 
 _CLUSTERS = "tests/app/test_clusters.py::test_"
+_PASSED_ON = (
+    _CLUSTERS + "the_signal_that_announces_the_end_of_a_job_leaves_a_checkpoint_and_then_reaches_who_listened_before"
+)
 _CORES = "tests/system/test_cpu.py::test_processors_are_counted_as_a_container_or_the_user_limits_them"
 _SWEEPS = "tests/app/test_sweeps.py::test_"
 _GOES_ON = _SWEEPS + "a_failed_run_is_told_the_others_go_on_and_the_same_command_finishes_what_is_left"
@@ -26,7 +29,21 @@ PLANTED = [
         "file": "wn_rl/callbacks/interruption.py",
         "old": '"SIGHUP", "SIGUSR1", "SIGUSR2")',
         "new": '"SIGHUP")',
-        "test": _CLUSTERS + "the_signal_that_announces_the_end_of_a_job_leaves_a_checkpoint_and_submits_nothing",
+        "test": _PASSED_ON,
+    },
+    {
+        "number": 0,
+        "file": "wn_rl/app/training.py",
+        "old": "            self.interruption.pass_on()\n",
+        "new": "",
+        "test": _PASSED_ON,
+    },
+    {
+        "number": 0,
+        "file": "wn_rl/callbacks/interruption.py",
+        "old": "            self._warned = partial(previous, signal_number, None)\n",
+        "new": "            previous(signal_number, frame)\n",
+        "test": _PASSED_ON,
     },
     {
         "number": 0,
@@ -118,5 +135,33 @@ PLANTED = [
         "old": '        if run.state == "finished" and run.evaluation is not None:\n',
         "new": "        if run.evaluation is not None:\n",
         "test": _SWEEPS + "watch_tells_what_came_of_a_sweep",
+    },
+    {
+        "number": 0,
+        "file": "wn_rl/system/labels.py",
+        "old": "[{self._label}] {line}",
+        "new": "{line}",
+        "test": "tests/system/test_labels.py::test_what_a_process_prints_is_labeled_and_no_bar_is_drawn",
+    },
+    {
+        "number": 0,
+        "file": "wn_rl/system/labels.py",
+        "old": '        *lines, self._begun = (self._begun + text).split("\\n")\n',
+        "new": '        lines, self._begun = [text], ""\n',
+        "test": "tests/system/test_labels.py::test_each_line_says_who_wrote_it_and_is_written_at_once",
+    },
+    {
+        "number": 0,
+        "file": "wn_rl/app/sweeps.py",
+        "old": '        print(f"run {told.job.num + 1}: {name}", flush=True)\n',
+        "new": "",
+        "test": _GOES_ON,
+    },
+    {
+        "number": 0,
+        "file": "wn_rl/app/command_line.py",
+        "old": "            status = tell_all()\n",
+        "new": "            status = 0\n",
+        "test": _GOES_ON,
     },
 ]

@@ -1,13 +1,11 @@
-"""From a configuration to the objects of a run; the only user of hydra.instantiate."""
+"""From a configuration to the objects of a run; nothing else makes what a configuration names."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from inspect import signature
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from hydra.utils import instantiate
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
@@ -19,7 +17,7 @@ from wn_rl.algorithms.algorithm import Algorithm
 from wn_rl.algorithms.dqn import DQN
 from wn_rl.algorithms.pqn import PQN
 from wn_rl.app.run_settings import RunSettings
-from wn_rl.app.targets import LOGGERS, OPTIMIZERS, check_target
+from wn_rl.app.targets import LOGGERS, OPTIMIZERS, check_target, find_target
 from wn_rl.envs import selection
 from wn_rl.envs.protocols import AnyProtocol
 from wn_rl.errors import ConfigurationError, show_value
@@ -39,10 +37,6 @@ from wn_rl.system.fields import GREATEST, get_rules, parse
 from wn_rl.system.registry import look_up
 from wn_rl.system.seeding import make_stream
 from wn_rl.types import ObservationSpec, VectorEnvironment
-
-_WHITELIST = "_execution_whitelist_"
-_ALLOWED = {_WHITELIST: [*OPTIMIZERS, *LOGGERS]} if _WHITELIST in signature(instantiate).parameters else {}
-"""What Hydra may call, said to it as of 1.4; ``check_target`` makes sure of the same before any of it is imported."""
 
 
 def make_protocol(config: DictConfig) -> AnyProtocol:
@@ -120,8 +114,8 @@ def check_targets(config: DictConfig) -> None:
     if config.logger is not None and "_target_" in config.logger:
         check_target("logger", as_dict(config.logger), LOGGERS)
     try:
-        instantiate(config.optimizer, **_ALLOWED)([nn.Parameter(torch.zeros(1))])
-    except Exception as error:  # Hydra's own, and whatever an optimizer makes of its arguments
+        find_target(as_dict(config.optimizer))([nn.Parameter(torch.zeros(1))])
+    except Exception as error:  # whatever an optimizer makes of its arguments
         reason = " ".join(str(error).split())[:200]
         raise ConfigurationError(f"optimizer cannot be made of its settings: {reason}") from error
 
@@ -138,7 +132,7 @@ def _check_finite(settings: Mapping[str, Any]) -> None:
 
 def make_optimizer(config: DictConfig, network: nn.Module) -> torch.optim.Optimizer:
     """The optimizer that ``config.optimizer`` names, over the network's parameter groups."""
-    make = instantiate(config.optimizer, _convert_="all", **_ALLOWED)  # a checkpoint holds plain values alone
+    make = find_target(as_dict(config.optimizer))
     return make(make_parameter_groups(network, weight_decay=config.weight_decay))
 
 
@@ -153,9 +147,9 @@ def make_logger(config: DictConfig, *, keep_until_agent_steps: int | None, **kno
     wants_to_know = "keep_until_agent_steps" in config.logger
     more = {"keep_until_agent_steps": keep_until_agent_steps} if wants_to_know else {}
     try:
-        return instantiate(config.logger, **more, **known, **_ALLOWED)
-    except Exception as error:  # Hydra's own, whose cause is whatever a logger raises
-        reason = " ".join(str(error.__cause__ or error).split())[:200]
+        return find_target(as_dict(config.logger))(**more, **known)
+    except Exception as error:  # whatever a logger raises
+        reason = " ".join(str(error).split())[:200]
         raise ConfigurationError(f"logger cannot be made: {reason}; mend that, or take logger=tensorboard") from error
 
 

@@ -8,7 +8,6 @@ import sys
 import threading
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any, NoReturn
 
 import hydra
@@ -22,7 +21,7 @@ import wn_rl
 from wn_rl.app.configured import CONFIG_DIRECTORY, find_folders, read_command
 from wn_rl.app.default_preset import choose_preset
 from wn_rl.app.help_page import render_help
-from wn_rl.app.hydra_version import VERSION_BASE
+from wn_rl.app.hydra_version import MAIN
 from wn_rl.app.words import split_options, translate_words
 from wn_rl.errors import ConfigurationError, show_text
 from wn_rl.system.interrupts import EXIT_INTERRUPTED, tell_interruption
@@ -37,27 +36,28 @@ _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO
 class JobError(ConfigurationError):
     """One of several runs of a command (-m) stopped and has told why; Hydra lets the others begin all the same.
 
-    ``folder`` is the one that the command gave to all of them; ``status`` what the command is to end with at least.
+    ``status`` is what the command is to end with at least.
     """
 
-    def __init__(self, message: str, folder: Path | None = None, *, status: int = EXIT_MISUSE) -> None:
+    def __init__(self, message: str, *, status: int = EXIT_MISUSE) -> None:
         super().__init__(message)
-        self.folder, self.status = folder, status  # launchers send it between processes: made of its message alone
+        self.status = status  # launchers send it between processes: made of its message alone
 
 
 def run_command(
-    config_name: str, function: Callable[[DictConfig], Any], *, tell_all: Callable[[Path], int] | None = None
+    config_name: str, function: Callable[[DictConfig], Any], *, tell_all: Callable[[], int] = lambda: 0
 ) -> None:
     """Parse the command line over ``configs/<config_name>.yaml`` and call ``function`` with what it says.
 
     Whatever stops it ends in one line on stderr: exit status 2 for what the user can mend (wrong key, word or value),
     1 for a fault of the program, whose traceback goes to a file, and 130 for Ctrl-C. Of several runs (-m) each tells
-    its own; after the last ``tell_all`` is given their folder, and says the exit status.
+    its own; after the last ``tell_all`` tells of all, and says the exit status.
     """
     threading.excepthook = tell_failed_thread
     try:
         try:
             _run(config_name, function)
+            status = tell_all()
         finally:
             sys.stdout.flush()
     except BrokenPipeError:  # whoever reads has enough, as in --help | head
@@ -68,12 +68,13 @@ def run_command(
         tell_interruption(str(interruption))
         sys.exit(EXIT_INTERRUPTED)
     except JobError as error:
-        told = 0 if tell_all is None or error.folder is None else tell_all(error.folder)
-        sys.exit(max(error.status, told))
+        sys.exit(max(error.status, tell_all()))
     except USER_ERRORS as error:
         exit_with(error)
     except Exception as error:
         exit_with(_explain_fault(error), EXIT_FAULT)
+    if status:
+        sys.exit(status)
 
 
 def _run(config_name: str, function: Callable[[DictConfig], Any]) -> None:
@@ -95,7 +96,7 @@ def _run(config_name: str, function: Callable[[DictConfig], Any]) -> None:
     given, sys.argv[1:] = sys.argv[1:], words
     try:
         path = CONFIG_DIRECTORY / config_name
-        hydra.main(**VERSION_BASE, config_path=str(path.parent), config_name=path.name)(job)()
+        hydra.main(**MAIN, config_path=str(path.parent), config_name=path.name)(job)()
     except ConfigCompositionException as error:
         told = re.match(r"Could not override '([^']+)'", str(error))
         if told is None:
@@ -150,7 +151,7 @@ def _end_job(error: Exception, status: int = EXIT_MISUSE) -> NoReturn:
     words = [word for word in HydraConfig.get().overrides.task if word.partition("=")[0] not in fixed]
     told = f"{' '.join(words) or 'run'}: {describe_error(error)}"
     print(f"error: {told}", file=sys.stderr, flush=True)
-    raise JobError(told, Path(HydraConfig.get().runtime.output_dir), status=status) from error
+    raise JobError(told, status=status) from error
 
 
 def exit_with(error: Exception, status: int = EXIT_MISUSE) -> NoReturn:

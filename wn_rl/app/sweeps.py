@@ -7,12 +7,14 @@ runs and whoever stopped them.
 
 import copy
 import hashlib
+import os
 import re
 import signal
 import sys
 import threading
 import traceback
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -29,16 +31,21 @@ from wn_rl.app.command_line import EXIT_MISUSE, USER_ERRORS, JobError, describe_
 from wn_rl.errors import ConfigurationError
 from wn_rl.runs.outcome import forget_failure, has_begun, read_progress, save_failure
 from wn_rl.system.fields import text
+from wn_rl.system.labels import label_output
+from wn_rl.system.terminals import quote_command
 
 MAX_NAME = 150
 """Letters of a folder's name: file systems allow 255 bytes."""
+
+_begun: list[Path] = []
+"""Folders of the sweeps that were begun in this process, and are not told of yet."""
 
 _is_stopped = threading.Event()
 """In this process the user stopped a run, and wants no other to begin."""
 
 
 class SweepCallback(Callback):
-    """Hydra's hooks around all runs of a sweep, called where the command was typed."""
+    """Hydra's hook before all runs of a sweep, called where the command was typed."""
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Say where the runs go and how they are named, and end the process if one of them cannot work.
@@ -53,14 +60,10 @@ class SweepCallback(Callback):
             traceback.print_exc()
             sys.exit(1)
 
-    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Tell what came of the runs, none of which failed."""
-        tell_sweep(Path(config.hydra.sweep.dir))
-
     def _begin(self, config: DictConfig) -> None:
         _is_stopped.clear()
         words = [f"{key}={value}" for key, value in (config.hydra.sweeper.get("params") or {}).items()]
-        words += config.hydra.overrides.task
+        words.extend(config.hydra.overrides.task)
         parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
         overrides = parser.parse_overrides(words)
         fixed = [override.get_key_element() for override in overrides if not override.is_sweep_override()]
@@ -70,14 +73,19 @@ class SweepCallback(Callback):
         absolute = str(Path(config.hydra.runtime.cwd, folder))
         with read_write(config.hydra):  # in this process, and for what is launched, which composes anew
             config.hydra.sweep.dir = absolute
-            config.hydra.overrides.hydra += [
+            config.hydra.overrides.hydra = [
+                *config.hydra.overrides.hydra,
                 f"hydra.sweep.dir={_quote(absolute)}",
                 f"hydra.job.config.override_dirname.exclude_keys=[{','.join(map(_quote, fixed))}]",
             ]
         if _is_basic(config.hydra.sweeper):
             _check_jobs(overrides, fixed, config)
         if not _is_basic(config.hydra.launcher) and threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, _wait_for_runs)
+            is_joblib = "joblib" in str(config.hydra.launcher._target_)
+            signal.signal(signal.SIGINT, _wait_for_runs if is_joblib else _end_command)
+        os.environ.setdefault("RAY_DEDUP_LOGS", "0")  # Ray takes lines of runs that differ in numbers for repetitions
+        _begun.append(Path(absolute))
+        _tell_where(config.hydra.launcher, absolute)
 
 
 def train_job(config: DictConfig, told: DictConfig) -> float | None:
@@ -94,12 +102,12 @@ def train_job(config: DictConfig, told: DictConfig) -> float | None:
     words = list(told.overrides.task)
     folder = _find_folder(config, words, list(told.job.config.override_dirname.exclude_keys), told)
     if _is_stopped.is_set():
-        raise JobError(f"{folder.name}: not begun, since a run was stopped", Path(told.runtime.output_dir), status=0)
+        raise JobError(f"{folder.name}: not begun, since a run was stopped", status=0)
     config = copy.deepcopy(config)
     config.run_dir, config.sweep = str(folder), None
-    config.progress = config.progress and _is_basic(told.launcher)  # bars of several processes overwrite each other
     try:
-        outcome = _train(config, words, folder, told.runtime.choices)
+        with _tell_apart(folder.name, told):
+            outcome = _train(config, words, folder, told.runtime.choices)
     except Exception as error:
         reason = _find_reason(error, folder)
         save_failure(folder, str(reason))
@@ -107,15 +115,18 @@ def train_job(config: DictConfig, told: DictConfig) -> float | None:
     if outcome != "whole":
         if outcome == "stopped":
             _is_stopped.set()
-        raise JobError(f"{folder.name}: stopped", Path(told.runtime.output_dir), status=0)
+        raise JobError(f"{folder.name}: stopped", status=0)
     return read_progress(folder).mean_return
 
 
-def tell_sweep(folder: Path) -> int:
-    """Print what came of the runs of a sweep, and how to go on with them; the exit status: 2 if one failed."""
+def tell_sweep() -> int:
+    """Print what came of the runs of this command, and how to go on with them; the exit status: 2 if one failed."""
+    if not _begun:
+        return 0
     from wn_rl.viewing.sweep_table import print_sweep, read_sweep
 
-    runs = read_sweep(folder)
+    folder = _begun.pop()
+    runs = read_sweep(folder) if folder.is_dir() else []
     if not runs:  # they lie where run_dir= and resume= say
         return 0
     print_sweep(folder, runs)
@@ -161,6 +172,21 @@ def _train(config: DictConfig, words: list[str], folder: Path, choices: DictConf
     if run.train():
         return "whole"
     return "stopped" if run.interruption.is_by_signal else "out of time"
+
+
+def _tell_apart(name: str, told: DictConfig) -> AbstractContextManager[None]:
+    """Say which run prints what follows: above it where they come one after the other, else on each line."""
+    if _is_basic(told.launcher):
+        print(f"run {told.job.num + 1}: {name}", flush=True)
+        return nullcontext()
+    return label_output(name)
+
+
+def _tell_where(launcher: DictConfig, folder: str) -> None:
+    """Say where jobs write that a launcher keeps from this terminal, as submitit does."""
+    if "submitit_folder" in launcher:
+        watching = quote_command("watch", f"run={folder}")
+        print(f"each job writes to a file in {folder}/.submitit; how far they are tells: {watching}", flush=True)
 
 
 def _check_jobs(overrides: list[Override], fixed: list[str], config: DictConfig) -> None:
@@ -220,9 +246,14 @@ def _is_basic(plugin: DictConfig) -> bool:
 
 
 def _wait_for_runs(signal_number: int, frame: FrameType | None) -> None:
-    """Ctrl-C reaches the processes of the runs, too: each writes a checkpoint, and the launcher must not kill it."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Ctrl-C reaches joblib's processes, too: each run writes a checkpoint, and the launcher must not kill it."""
+    signal.signal(signal.SIGINT, _end_command)
     print("each run finishes its chunk and writes a checkpoint; Ctrl-C again ends them at once", file=sys.stderr)
+
+
+def _end_command(signal_number: int, frame: FrameType | None) -> None:
+    """Ctrl-C: Ray ends its runs with the command, and Slurm keeps them, which may be gone on with all the same."""
+    raise KeyboardInterrupt(f"the same command with sweep={_begun[-1]} goes on from the last checkpoints")
 
 
 def _quote(value: str) -> str:

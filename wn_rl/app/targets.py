@@ -4,8 +4,10 @@ Importing a module runs it, and ``python -m`` looks for modules in the working f
 folder may lie.
 """
 
+import importlib
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,13 @@ def check_target(key: str, branch: Mapping[str, Any], known: Collection[str]) ->
     if branch.get("_target_") not in known:
         target = repr(branch.get("_target_"))[:100]
         raise ConfigurationError(f"{key}._target_={target} is none of the known ones: {', '.join(known)}")
+
+
+def find_target(branch: Mapping[str, Any]) -> Callable[..., Any]:
+    """The class that the settings of ``check_target`` name, with the settings as its arguments."""
+    module, _, name = branch["_target_"].rpartition(".")
+    arguments = {key: value for key, value in branch.items() if key not in ("_target_", "_partial_")}
+    return partial(getattr(importlib.import_module(module), name), **arguments)
 
 
 def check_saved_logger(branch: Mapping[str, Any], folder: Path, *, own_keys: Collection[str]) -> None:

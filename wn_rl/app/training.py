@@ -99,7 +99,8 @@ class Run:
             self.close()
         if self.is_stopped:
             print(f"stopped after {self.algorithm.agent_steps:,} agent steps; a checkpoint is written. Go on with:")
-            print(f"  {quote_command('train', f'resume={self.folder}')}")
+            print(f"  {quote_command('train', f'resume={self.folder}')}", flush=True)
+            self.interruption.pass_on()
             return False
         print(f"done: {self.algorithm.agent_steps:,} agent steps in {self.folder}. Now:")
         print(f"  {quote_command('evaluate', f'agent={self.folder}')}")

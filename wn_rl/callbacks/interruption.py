@@ -4,6 +4,8 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -18,6 +20,7 @@ _HANG_UP = getattr(signal, "SIGHUP", None)  # Windows has none
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")
 """The last two are what clusters are told to send before a job's time is up: ``sbatch --signal=USR1@90``."""
 _SIGNALS = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
+_WARNINGS = [getattr(signal, name) for name in _NAMES[-2:] if hasattr(signal, name)]
 
 _STOPPING = (
     "stopping: what is under way is finished, then a checkpoint is written; Ctrl-C once more ends it at once, and what"
@@ -43,6 +46,7 @@ class Interruption(Callback):
         self._command = command
         self._trainer: lightning.Trainer | None = None
         self._previous: dict[signal.Signals, Any] = {}
+        self._warned: Callable[[], Any] | None = None
         self._terminals: list[int] = []
         self._second: SecondSignal | None = None
 
@@ -89,7 +93,18 @@ class Interruption(Callback):
             signal.signal(signal_number, handler)
         self._previous = {}
 
+    def pass_on(self) -> None:
+        """Tell a cluster's warning to who listened before, as submitit does, which asks for the job to begin again.
+
+        To be called when the run can be gone on with by another process; it may end this one.
+        """
+        if self._warned is not None:
+            self._warned()
+
     def _on_signal(self, signal_number: int, frame: FrameType | None) -> None:
+        previous = self._previous.get(signal.Signals(signal_number))
+        if signal_number in _WARNINGS and callable(previous):
+            self._warned = partial(previous, signal_number, None)
         if signal_number == _HANG_UP:
             _leave(self._terminals)
         self.is_by_signal = True
