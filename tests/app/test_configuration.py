@@ -58,6 +58,11 @@ class StandInEnvironments(CountingEnvironments):
         self.asked = asked
 
 
+def describe_environments(environments: Any) -> str:
+    """What was asked for; frames that flicker come from others within."""
+    return str(getattr(environments, "_environments", environments).asked)
+
+
 def describe_run(config: DictConfig, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Everything that a configuration decides, as text."""
     monkeypatch.setattr(selection, "AtariEnvironments", StandInEnvironments)
@@ -67,8 +72,8 @@ def describe_run(config: DictConfig, folder: Path, monkeypatch: pytest.MonkeyPat
     made = run._make_run(config, folder, environments, module, run.lock_run_folder(folder), checkpoint=None)
     trainer = made.trainer
     description = {
-        "environments": str(module.collector.environments.asked),
-        "evaluation_environments": str(find_evaluation(trainer)._make_environments().asked),
+        "environments": describe_environments(module.collector.environments),
+        "evaluation_environments": describe_environments(find_evaluation(trainer)._make_environments()),
         "settings": str(module.settings),
         "max_repeats": module.collector.exploration._max_repeats,
         "replay": module.replay.state_dict()["settings"],
@@ -396,7 +401,7 @@ def test_another_run_is_no_resumption(saved_run: Path, override: str) -> None:
 )
 def test_what_may_change_on_resume_does(saved_run: Path, overrides: list[str], changed: dict[str, Any]) -> None:
     saved = load_configuration(saved_run)
-    saved.preset = "dopamine"
+    saved.preset, saved.experiment = "dopamine", None
     save_configuration(saved, saved_run)
     resumed = resume_configuration(compose_training(*overrides), overrides, saved_run)
     for key, value in changed.items():
@@ -564,7 +569,7 @@ def test_help_shows_how_and_what(tmp_path: Path) -> None:
     for word in (
         "python -m wn_rl.train game=Breakout",
         "resume=",
-        "preset: btr, cartpole, dopamine, iqn, nature, pqn, pqn_quick, quick, rainbow, strong, wn_paper",
+        "preset: btr, cartpole, dopamine, iqn, nature, pqn, pqn_lstm, pqn_quick, quick, rainbow, strong, wn_paper",
         "replay:",
     ):
         assert word in result.stdout

@@ -241,7 +241,9 @@ def test_a_new_algorithm_brings_settings_of_its_own(monkeypatch: pytest.MonkeyPa
     with pytest.raises(ConfigurationError, match="rollout_agent_steps=0: needs a number of at least 1"):
         resolve_configuration(compose_rollouts(tmp_path, "rollout_agent_steps=0"))
     save_configuration(config, tmp_path)
-    assert resume_configuration(compose_training("total_agent_steps=1000"), [], tmp_path) == {**config, "preset": None}
+    assert resume_configuration(compose_training("total_agent_steps=1000"), [], tmp_path) == {
+        **config, "preset": None, "experiment": None,
+    }  # fmt: skip
 
 
 def test_settings_are_those_of_the_configuration() -> None:

@@ -50,7 +50,8 @@ def fit_threads(config: DictConfig, *, typed: Collection[str]) -> None:
 def _choose_minibatch_parts(config: DictConfig) -> int:
     """Two where that is possible and there are cores for it: more have to add up more gradients."""
     is_possible = config.accelerator == "cpu" and not config.compile and config.normalizer in PER_EXAMPLE_NORMALIZERS
-    is_possible &= config.network.get("memory") is None
+    network = config.network
+    is_possible &= not isinstance(network, DictConfig) or network.get("memory") is None  # what is no section is refused
     return 2 if is_possible and count_cores() > 1 else 1
 
 

@@ -13,3 +13,4 @@ def silence_advice() -> None:
     # The data is in what is saved: a checkpoint amid an iteration resumes exactly.
     warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before the epoch")
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message="Be aware that when using `ckpt_path`, callbacks")  # told by resume_run
