@@ -159,8 +159,8 @@ PLANTED = [
     {
         "number": 0,
         "file": "wn_rl/app/configured.py",
-        "old": "for folder in (CONFIG_DIRECTORY, *folders) for",
-        "new": "for folder in (CONFIG_DIRECTORY,) for",
+        "old": "for place in (directory, *folders) for",
+        "new": "for place in (directory,) for",
         "test": _EXPERIMENTS + "an_experiment_chooses_files_and_sets_values_over_theirs",
     },
     {

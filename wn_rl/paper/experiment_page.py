@@ -8,8 +8,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from wn_rl.paper.paper_numbers import find_curves, find_references
 from wn_rl.paper.pictures import PictureRow
-from wn_rl.paper.published import find_curves, find_references
 from wn_rl.runs.configuration_file import read_configuration
 from wn_rl.runs.layout import EXPERIMENT_FILE, METRICS_FILE, PICTURES_FOLDER, PROVENANCE_FILE
 from wn_rl.system.files import write_whole
