@@ -14,6 +14,7 @@ from wn_rl.app.configured import read_command
 from wn_rl.app.help_page import render_help
 from wn_rl.app.words import quote_for_hydra, translate_words
 from wn_rl.errors import ConfigurationError
+from wn_rl.runs.published import PUBLISHED_AGENTS
 from wn_rl.system.terminals import quote_command
 
 
@@ -169,9 +170,10 @@ def test_a_game_is_its_newest_run_or_its_published_agent(tmp_path: Path, monkeyp
         "game=Pong",
         "initial_agent=checkpoints/Breakout",
     ]
-    for name, word in (("train", "resume=breakout"), ("evaluate", "agent=Freeway")):
+    for name, word in (("train", "resume=breakout"), ("evaluate", "agent=Alien")):
         with pytest.raises(ConfigurationError, match=r"there is no run (with an agent )?in .*; name a run folder"):
             translate(name, word)
+    assert translate("evaluate", "agent=freeway") == [f"agent={quote_for_hydra(str(PUBLISHED_AGENTS / 'Freeway'))}"]
     Path("Pong").mkdir()
     assert translate("evaluate", "Pong") == ["agent=Pong"]  # a path is a path
 

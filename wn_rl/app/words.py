@@ -20,6 +20,7 @@ from wn_rl.errors import ConfigurationError
 from wn_rl.networks.renamed_heads import RENAMED_HEADS
 from wn_rl.runs.folder import find_latest_run
 from wn_rl.runs.layout import DESCRIPTION_FILE
+from wn_rl.runs.published import find_published
 from wn_rl.system.terminals import quote_command
 
 PATHS = frozenset(
@@ -223,7 +224,7 @@ def _to_text(key: str, value: str) -> str:
 def find_path(key: str, value: str) -> str:
     """The path that a user means: ``~`` is the home, ``latest`` the newest run under runs/, a game its newest run.
 
-    Of agents a game is its folder under checkpoints/, too, where it has no run.
+    Of agents a game is its folder under checkpoints/, too, or the one that this project published, where it has no run.
 
     Raises:
         ConfigurationError: there is no such run.
@@ -237,11 +238,12 @@ def find_path(key: str, value: str) -> str:
     if key not in (*_AGENTS, "resume") or not _is_bare_game(value):
         return value
     game = resolve_game(value)
-    published = Path("checkpoints", game)
     try:
         return str(find_latest_run(Path("runs"), has_agent=key in _AGENTS, game=game))
     except ConfigurationError:
-        if key in _AGENTS and published.is_dir():
+        own = Path("checkpoints", game)
+        published = own if own.is_dir() else find_published(game)
+        if key in _AGENTS and published is not None:
             return str(published)
         raise
 
