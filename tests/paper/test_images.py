@@ -196,3 +196,6 @@ def test_a_download_is_known_by_its_checksum(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="another file, by its checksum"):
         download([good._replace(md5="0" * 32)], mirrors, tmp_path / "data")
     assert [*(tmp_path / "data").iterdir()] == []
+    with pytest.raises(ConfigurationError, match="cannot be had"):
+        download([good], mirrors[:1], tmp_path / "new")
+    assert not (tmp_path / "new").exists()

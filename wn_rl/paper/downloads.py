@@ -34,11 +34,12 @@ def download(files: Sequence[Published], mirrors: Sequence[str], folder: Path) -
     Raises:
         ConfigurationError: a file cannot be had from any of them, or is not the one that is known.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     for file in files:
         if not (folder / file.name).exists():
             print(f"fetching {file.name}, {file.num_bytes / 1e6:.0f} MB", flush=True)
-            write_whole(folder / file.name, _fetch(file, mirrors))
+            content = _fetch(file, mirrors)
+            folder.mkdir(parents=True, exist_ok=True)  # not before there is something to keep
+            write_whole(folder / file.name, content)
 
 
 def _fetch(file: Published, mirrors: Sequence[str]) -> bytes:
