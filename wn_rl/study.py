@@ -1,13 +1,16 @@
 """``python -m wn_rl.study``: run a declared comparison of arms over games and seeds, and report what it shows."""
 
 from wn_rl.system.interrupts import listen
+from wn_rl.system.missing_packages import explain_missing_packages
 
 if __name__ == "__main__":
+    explain_missing_packages()
     listen()  # before what takes long to import
 
 from pathlib import Path
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from wn_rl.app.command_line import run_command
@@ -19,36 +22,22 @@ COMMAND_SETTINGS = ("output_dir", "launch", "report")
 
 
 def main(config: DictConfig) -> None:
-    """Run what is missing, stage by stage, and write the report."""
-    from wn_rl.app.studies import COMPARISON, SELECTION, choose_rates, list_sweeps, read_runs, read_study, run_sweeps
+    """Run what is missing, and write the report."""
+    from wn_rl.app.studies import read_all_runs, run_study, summarize_study
+    from wn_rl.app.study_settings import read_study
+    from wn_rl.viewing.study_report import write_report
 
     values: Any = OmegaConf.to_container(config, resolve=True)
     told = {key: values.pop(key) for key in COMMAND_SETTINGS}
     study = read_study(values)
-    named = text_or_null("output_dir", told["output_dir"])
+    named, launch = text_or_null("output_dir", told["output_dir"]), told["launch"]
     folder = Path("runs", "studies", study.name) if named is None else Path(named)
-    launch = told["launch"]
     if not isinstance(launch, list) or not all(isinstance(word, str) for word in launch):
         raise ConfigurationError(f"launch={launch}: needs a list of words, as in launch=[hydra/launcher=joblib]")
-    go_on = quote_command("study", *([] if named is None else [f"output_dir={named}"]))
-    if not switch("report", told["report"]):
-        if len(study.learning_rates) > 1 and not run_sweeps(list_sweeps(study, folder, SELECTION, {}), launch):
-            print(f"stopped; the same command goes on, as in: {go_on}")
-            return
-        rates = choose_rates(study, read_runs(study, folder, SELECTION))
-        if missing := [arm for arm in study.arms if arm not in rates]:
-            raise ConfigurationError(f"{folder}: runs of {', '.join(missing)} are missing; the same command goes on")
-        if not run_sweeps(list_sweeps(study, folder, COMPARISON, rates), launch):
-            print(f"stopped; the same command goes on, as in: {go_on}")
-            return
-    _report(study, folder)
-
-
-def _report(study: Any, folder: Path) -> None:
-    from wn_rl.app.studies import COMPARISON, SELECTION, read_runs, summarize_study
-    from wn_rl.viewing.study_report import write_report
-
-    runs = [*read_runs(study, folder, SELECTION), *read_runs(study, folder, COMPARISON)]
+    if not switch("report", told["report"]) and not run_study(study, folder, launch):
+        print(f"stopped; go on with: {quote_command('study', *HydraConfig.get().overrides.task)}")
+        return
+    runs = read_all_runs(study, folder)
     if not runs:
         raise ConfigurationError(f"{folder}: there is no finished run yet")
     paths = write_report(folder, summarize_study(study, runs), [run._asdict() for run in runs])

@@ -17,10 +17,11 @@ from wn_rl.app.studies import (
     SELECTION,
     choose_rates,
     list_sweeps,
+    read_all_runs,
     read_runs,
-    read_study,
     summarize_study,
 )
+from wn_rl.app.study_settings import read_study
 from wn_rl.errors import ConfigurationError
 from wn_rl.viewing.study_report import make_tables, write_report
 
@@ -88,7 +89,7 @@ def test_each_arm_gets_the_rate_that_was_best_for_it_and_none_before_its_runs_ar
 def test_a_report_says_better_where_the_interval_excludes_one_half_and_escapes_what_it_is_told(tmp_path: Path):
     study = read_study(VALUES)
     make_runs(tmp_path)
-    runs = [*read_runs(study, tmp_path, SELECTION), *read_runs(study, tmp_path, COMPARISON)]
+    runs = read_all_runs(study, tmp_path)
     result = summarize_study(study, runs)
     rates, arms, problems = make_tables(result)
     assert rates.rows == [["plain", "0.500", "0.200", "1 times"], ["weight norm", "0.200", "0.500", "1 times"]]
@@ -106,7 +107,7 @@ def test_a_run_that_failed_counts_as_random_play_and_is_told(tmp_path: Path):
     study = read_study(VALUES)
     make_runs(tmp_path)
     (tmp_path / COMPARISON / "weight_norm" / "Pong" / "seed=0" / "failure.txt").write_text("the loss is infinite\n")
-    runs = [*read_runs(study, tmp_path, SELECTION), *read_runs(study, tmp_path, COMPARISON)]
+    runs = read_all_runs(study, tmp_path)
     result = summarize_study(study, runs)
     assert (result.arms[1].num_failed, result.arms[1].area[0][0]) == (1, 0.0)
     assert result.arms[1].raw["Pong"].num_seeds == 2

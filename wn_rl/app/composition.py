@@ -71,7 +71,16 @@ def translate_arguments(name: str, command: Command, arguments: Mapping[str, Any
     Raises:
         ConfigurationError: there is no such setting, or its value is none that a setting can have.
     """
-    return translate_words(name, command, [f"{key}={_show(key, value)}" for key, value in _flatten(arguments)])
+    return translate_words(name, command, write_words(arguments))
+
+
+def write_words(settings: Mapping[str, Any]) -> list[str]:
+    """Settings as words of a command line, ``key=value``; a section's stand under their dotted keys.
+
+    Raises:
+        ConfigurationError: a value is none that a setting can have.
+    """
+    return [f"{key}={_show(key, value)}" for key, value in _flatten(settings)]
 
 
 def _flatten(arguments: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:

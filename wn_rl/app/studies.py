@@ -1,4 +1,4 @@
-"""A declared comparison: which runs it is made of, how they are run, and what each of them came to.
+"""The runs of a declared comparison: how they are run, and what each of them came to.
 
 Stage 1 trains every arm at every learning rate on seeds of its own and chooses each arm's best; stage 2 trains every
 arm at that rate on new seeds. Both are sweeps of ``wn_rl.train``, which check their runs, skip what is finished and go
@@ -10,106 +10,24 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from wn_rl.app.command_line import EXIT_MISUSE
-from wn_rl.errors import ConfigurationError, show_value
+from wn_rl.app.composition import write_words
+from wn_rl.app.study_settings import Study
+from wn_rl.errors import ConfigurationError
 from wn_rl.runs.outcome import has_begun, read_failure
 from wn_rl.runs.score_statistics import Scores
-from wn_rl.runs.scores import REFERENCE_RETURNS
 from wn_rl.runs.seed_statistics import summarize_seeds
-from wn_rl.system.fields import number, parse, section, setting, text, whole
 from wn_rl.viewing.pages.run_reader import STEPS_COLUMN, RunFolder, read_run_folder
 from wn_rl.viewing.study_report import ArmResult, StudyResult
 
 SELECTION, COMPARISON = "selection", "comparison"
 """The stages, and their folders."""
-
-Words = dict[str, Any]
-"""Settings of wn_rl.train by their keys."""
-
-
-def _table(key: str, value: Any) -> Any:
-    if not isinstance(value, Mapping):
-        raise ConfigurationError(f"{key}={show_value(value)}: needs settings by their names")
-    return dict(value)
-
-
-def _tables(key: str, value: Any) -> Any:
-    if not isinstance(value, Mapping) or not value:
-        raise ConfigurationError(f"{key}={show_value(value)}: needs names, each with its settings")
-    return {str(name): _table(f"{key}.{name}", settings) for name, settings in value.items()}
-
-
-def _several(check: Any) -> Any:
-    def check_all(key: str, value: Any) -> Any:
-        if not isinstance(value, list | tuple) or not value or len(set(map(str, value))) < len(value):
-            raise ConfigurationError(f"{key}={show_value(value)}: needs a list of different values")
-        return [check(key, entry) for entry in value]
-
-    return check_all
-
-
-@dataclass(frozen=True, kw_only=True)
-class SelectionSettings:
-    """Stage 1."""
-
-    seeds: list[int] = setting(_several(whole(0)))
-    total_agent_steps: int = setting(whole(1))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Study:
-    """What is compared; each setting is explained in configs/study/."""
-
-    name: str = setting(text)
-    question: str = setting(text)
-    settings: Words = setting(_table)
-    problems: dict[str, Words] = setting(_tables)
-    score_ranges: dict[str, Any] = setting(_table)
-    arms: dict[str, Words] = setting(_tables)
-    learning_rates: list[float] = setting(_several(number(above=0)))
-    selection: SelectionSettings = section(SelectionSettings)
-    seeds: list[int] = setting(_several(whole(0)))
-
-    def compute_normalized(self, problem: str, score: float) -> float:
-        """0 is random play, 1 a human tester, or the bounds of ``score_ranges``."""
-        low, high = self._find_range(problem)
-        return (score - low) / (high - low)
-
-    def check(self) -> None:
-        """Raises ConfigurationError where stages share seeds, or a problem's scores cannot be normalized."""
-        if shared := set(self.seeds) & set(self.selection.seeds):
-            raise ConfigurationError(
-                f"seeds={self.seeds} and selection.seeds={self.selection.seeds} share {sorted(shared)}: learning rates"
-                " must be chosen on other seeds than those that are compared"
-            )
-        for problem in self.problems:
-            self._find_range(problem)
-
-    def _find_range(self, problem: str) -> tuple[float, float]:
-        bounds = self.score_ranges.get(problem)
-        if bounds is None and problem in REFERENCE_RETURNS:
-            return REFERENCE_RETURNS[problem]
-        if not isinstance(bounds, list) or len(bounds) != 2 or not bounds[0] < bounds[1]:
-            raise ConfigurationError(
-                f"score_ranges.{problem}={show_value(bounds)}: {problem} has no human tester's score in the literature;"
-                " give its [least, greatest]"
-            )
-        return bounds[0], bounds[1]
-
-
-def read_study(values: Mapping[str, Any]) -> Study:
-    """A study from its plain values; raises ConfigurationError where it cannot be run."""
-    study: Study
-    [study] = parse(dict(values), Study)
-    study.check()
-    return study
 
 
 class Sweep(NamedTuple):
@@ -134,25 +52,29 @@ def list_sweeps(study: Study, folder: Path, stage: str, rates: Mapping[str, floa
             if stage == SELECTION:
                 settings |= {"total_agent_steps": study.selection.total_agent_steps}
                 seeds, learning_rates = study.selection.seeds, list(study.learning_rates)
-            words = [f"{key}={_write(value)}" for key, value in _flatten(settings)]
+            words = write_words(settings)
             words += [f"{key}={','.join(map(str, values))}" for key, values in
                       (("learning_rate", learning_rates), ("seed", seeds))]  # fmt: skip
             sweeps.append(Sweep(folder / stage / arm.replace(" ", "_") / problem, words))
     return sweeps
 
 
-def _flatten(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in settings.items():
-        if isinstance(value, Mapping):
-            yield from _flatten(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
+def run_study(study: Study, folder: Path, launch: Sequence[str]) -> bool:
+    """Run what is missing, stage by stage; False if the user stopped it.
 
+    Args:
+        folder: of the study.
+        launch: words for every sweep, as those that choose a launcher.
 
-def _write(value: Any) -> str:
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    return f"[{','.join(map(_write, value))}]" if isinstance(value, list | tuple) else str(value)
+    Raises:
+        ConfigurationError: runs could not be begun, or an arm lacks those that its learning rate is chosen by.
+    """
+    if len(study.learning_rates) > 1 and not run_sweeps(list_sweeps(study, folder, SELECTION, {}), launch):
+        return False
+    rates = choose_rates(study, read_runs(study, folder, SELECTION))
+    if missing := [arm for arm in study.arms if arm not in rates]:
+        raise ConfigurationError(f"{folder}: runs of {', '.join(missing)} are missing; the same command goes on")
+    return run_sweeps(list_sweeps(study, folder, COMPARISON, rates), launch)
 
 
 def run_sweeps(sweeps: Sequence[Sweep], launch: Sequence[str]) -> bool:
@@ -221,6 +143,11 @@ def read_runs(study: Study, folder: Path, stage: str) -> list[StudyRun]:
                 if (run := _read_run(path, stage, arm, problem)) is not None
             ]  # fmt: skip
     return runs
+
+
+def read_all_runs(study: Study, folder: Path) -> list[StudyRun]:
+    """Those of both stages."""
+    return [*read_runs(study, folder, SELECTION), *read_runs(study, folder, COMPARISON)]
 
 
 def _list_runs(folder: Path) -> list[Path]:
