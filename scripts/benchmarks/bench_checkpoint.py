@@ -17,13 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import lightning
-from hydra import compose, initialize_config_dir
 from lightning.pytorch.callbacks import Callback
 
 from wn_rl.algorithms.dqn import DQN
 from wn_rl.app import training as run
-from wn_rl.app.configured import CONFIG_DIRECTORY
-from wn_rl.app.hydra_version import VERSION_BASE
+from wn_rl.app.composition import compose_settings
 from wn_rl.callbacks.checkpoint import RunCheckpoint
 
 
@@ -75,8 +73,7 @@ def main() -> None:
             f"game={arguments.game}", f"run_dir={folder}", "logger=none", "progress=false", "evaluation.episodes=0",
             f"replay.capacity={arguments.agent_steps}", "warmup_agent_steps=1000", "chunk_agent_steps=100",
         ]  # fmt: skip
-        with initialize_config_dir(str(CONFIG_DIRECTORY), **VERSION_BASE):
-            config = compose("train", overrides=overrides)
+        config, _ = compose_settings("train", overrides)
         made = run.start_run(config, preset=None)
         stopwatch = Stopwatch(made.saving, agent_steps=arguments.agent_steps, more=arguments.more)
         made.trainer.callbacks.insert(0, stopwatch)

@@ -55,11 +55,9 @@ class Stopwatch:
 
 def train_wn_rl(work: Work, **changes: Any) -> float:
     """This project with all that a user gets: Lightning, TensorBoard, metrics.csv, a checkpoint at the end."""
-    from hydra import compose, initialize_config_dir
     from lightning.pytorch.callbacks import Callback
 
-    from wn_rl.app.configured import CONFIG_DIRECTORY
-    from wn_rl.app.hydra_version import VERSION_BASE
+    from wn_rl.app.composition import compose_settings, write_words
     from wn_rl.app.training import start_run
 
     class Notes(Callback):
@@ -67,14 +65,14 @@ def train_wn_rl(work: Work, **changes: Any) -> float:
             stopwatch.note(pl_module.agent_steps)
 
     stopwatch = Stopwatch(work.settling)
-    with tempfile.TemporaryDirectory() as folder, initialize_config_dir(str(CONFIG_DIRECTORY), **VERSION_BASE):
+    with tempfile.TemporaryDirectory() as folder:
         settings = {
             "game": work.game, "preset": "pqn_quick", "protocol": "nature", "network.torso": "nature",
             "network.hidden_units": 512, "precision": "32-true", "seed": work.seed, "total_agent_steps": work.total,
             "iteration_agent_steps": work.total, "evaluation.episodes": 0, "video.period_iterations": 0,
             "progress": False, "accelerator": "cpu", "run_dir": f"{folder}/run", **changes,
         }  # fmt: skip
-        config = compose("train", [f"{key}={value}" for key, value in settings.items()])
+        config, _ = compose_settings("train", write_words(settings))
         run = start_run(config, preset="pqn_quick")
         run.trainer.callbacks.append(Notes())
         run.train()

@@ -80,10 +80,7 @@ class Stopwatch:
 
 def start_wn_rl(work: Work, folder: str, **changes: Any) -> Any:
     """A run of this project with all that a user gets: Lightning, TensorBoard, metrics.csv, checkpoint at the end."""
-    from hydra import compose, initialize_config_dir
-
-    from wn_rl.app.configured import CONFIG_DIRECTORY
-    from wn_rl.app.hydra_version import VERSION_BASE
+    from wn_rl.app.composition import compose_settings, write_words
     from wn_rl.app.training import start_run
 
     settings = {
@@ -94,8 +91,7 @@ def start_wn_rl(work: Work, folder: str, **changes: Any) -> Any:
         "video.period_iterations": 0, "progress": False, "accelerator": "cpu",
         "exploration.decay_agent_steps": work.settling, **changes,
     }  # fmt: skip
-    with initialize_config_dir(str(CONFIG_DIRECTORY), **VERSION_BASE):
-        config = compose("train", [*(f"{key}={value}" for key, value in settings.items()), f"run_dir={folder}/run"])
+    config, _ = compose_settings("train", write_words({**settings, "run_dir": f"{folder}/run"}))
     return start_run(config, preset="dopamine")
 
 

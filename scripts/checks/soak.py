@@ -20,12 +20,10 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hydra import compose, initialize_config_dir
 from lightning.pytorch.callbacks import Callback
 
 from wn_rl.app import training as run
-from wn_rl.app.configured import CONFIG_DIRECTORY
-from wn_rl.app.hydra_version import VERSION_BASE
+from wn_rl.app.composition import compose_settings
 
 SETTINGS = [
     "game=Pong", "preset=quick", "iteration_agent_steps=600", "chunk_agent_steps=100", "warmup_agent_steps=200",
@@ -104,9 +102,8 @@ def main() -> int:
     samples: list[Sample] = []
     try:
         while time.monotonic() < end:
-            with initialize_config_dir(str(CONFIG_DIRECTORY), **VERSION_BASE):
-                words = [f"resume={folder}"] if folder.exists() else [*SETTINGS, f"run_dir={folder}"]
-                config = compose("train", overrides=words)
+            words = [f"resume={folder}"] if folder.exists() else [*SETTINGS, f"run_dir={folder}"]
+            config, _ = compose_settings("train", words)
             if folder.exists():
                 made = run.resume_run(config, overrides=[], folder=folder)
             else:

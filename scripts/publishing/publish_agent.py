@@ -15,12 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hydra import compose, initialize_config_dir
 
 from scripts.publishing.list_agents import write_table
 from scripts.studies.learning_curves import read_learning_curve, write_learning_curve
-from wn_rl.app.configured import CONFIG_DIRECTORY
-from wn_rl.app.hydra_version import VERSION_BASE
+from wn_rl.app.composition import compose_settings
 from wn_rl.app.player import evaluate_player, load_player
 from wn_rl.envs.rendering import EpisodeRecord
 from wn_rl.interop.portable import describe_for_others
@@ -33,8 +31,7 @@ VIDEO_SECONDS, VIDEO_SCALE = 20, 2
 
 def evaluate(folder: Path, episodes: int) -> tuple[dict[str, Any], list[EpisodeRecord]]:
     """What ``python -m wn_rl.evaluate agent=<folder> episodes=<episodes>`` finds, and the games."""
-    with initialize_config_dir(str(CONFIG_DIRECTORY), **VERSION_BASE):
-        config = compose("evaluate", [f"agent='{folder}'", f"episodes={episodes}"])
+    config, _ = compose_settings("evaluate", [f"agent='{folder}'", f"episodes={episodes}"])
     return evaluate_player(load_player(config), config)
 
 

@@ -58,10 +58,7 @@ def train(
     problem: str, normalizer: str, *, learning_rate: float, seed: int, agent_steps: int, settings: Sequence[str]
 ) -> Outcome:
     """Train by the application; one evaluation at the end. A run that diverged has infinite TD error and no return."""
-    from hydra import compose, initialize_config_dir
-
-    from wn_rl.app.configured import CONFIG_DIRECTORY
-    from wn_rl.app.hydra_version import VERSION_BASE
+    from wn_rl.app.composition import compose_settings
     from wn_rl.app.training import start_run
     from wn_rl.errors import ConfigurationError
 
@@ -78,8 +75,7 @@ def train(
     }  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         overrides = [f"{key}={value}" for key, value in words.items()]
-        with initialize_config_dir(str(CONFIG_DIRECTORY), **VERSION_BASE):
-            config = compose("train", [*overrides, *settings, f"run_dir={folder}/run"])
+        config, _ = compose_settings("train", [*overrides, *settings, f"run_dir={folder}/run"])
         with contextlib.redirect_stdout(io.StringIO()):
             run = start_run(config, preset=own["preset"])
             try:
