@@ -1,8 +1,10 @@
 """``python -m wn_rl.export agent=... format=onnx``: an agent, or its games, in another program's form."""
 
 from wn_rl.system.interrupts import listen
+from wn_rl.system.missing_packages import explain_missing_packages
 
 if __name__ == "__main__":
+    explain_missing_packages()
     listen()  # before what takes long to import
 
 from omegaconf import DictConfig

@@ -4,8 +4,10 @@ import sys
 from difflib import get_close_matches
 
 from wn_rl.system.interrupts import listen
+from wn_rl.system.missing_packages import explain_missing_packages
 
 if __name__ == "__main__":
+    explain_missing_packages()
     listen()  # before what takes long to import
 
 from hydra.core.hydra_config import HydraConfig
