@@ -417,6 +417,20 @@ def test_a_killed_writer_of_a_checkpoint_leaves_one_that_is_taken(copy: Path, fi
     check_resumes_to_the_same_end(copy, finished_toy_run)
 
 
+def test_what_the_last_checkpoint_of_all_made_superfluous_is_removed_by_resuming(
+    copy: Path, finished_toy_run: Path
+) -> None:
+    """Its writer was killed, or failed, when the checkpoint stood and what came before it was yet to be removed."""
+    superfluous = copy / "checkpoints" / "000000001.ckpt"
+    shutil.copy(find_older(copy), superfluous)
+    segment = next((copy / "replay").iterdir())
+    unneeded = segment.with_name("segment-999999-0123456789abcdef.zst")
+    shutil.copy(segment, unneeded)
+    check_resumes_to_the_same_end(copy, finished_toy_run)
+    assert not superfluous.exists()
+    assert not unneeded.exists()
+
+
 def test_every_test_that_the_documentation_names_is_there() -> None:
     folder = Path(__file__).parents[1]
     text = (folder.parent / "docs" / "reliability.md").read_text()

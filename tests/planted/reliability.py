@@ -250,4 +250,11 @@ PLANTED = [
         "new": "        folder.rmdir()\n        folder.parent.rmdir()",
         "test": "tests/runs/test_folder.py::test_a_folder_that_nothing_was_written_into_is_taken_away_and_no_other",
     },
+    {
+        "number": 25,
+        "file": "wn_rl/callbacks/checkpoint.py",
+        "old": "            self.algorithm.remove_unused_files(keep=self._folder.remove_superfluous(self.algorithm.list_files))\n            self._save_agent()",
+        "new": "            self._save_agent()",
+        "test": "tests/app/test_faults.py::test_what_the_last_checkpoint_of_all_made_superfluous_is_removed_by_resuming",
+    },
 ]

@@ -309,4 +309,12 @@ PLANTED = [
         "new": "self._levels[level].reshape(-1)[nodes] += np.float64(weights)",
         "test": "tests/replay/test_prioritized_sampler.py::test_a_sum_tree_depends_on_its_weights_alone",
     },
+    {
+        "number": 25,
+        "file": "wn_rl/replay/persistence.py",
+        "old": "            self._segments, self._saved_heads = [], self._replay.lanes.tails.copy()",
+        "new": "            self._segments = []",
+        "test": "tests/replay/test_replay_persistence.py"
+        "::test_segments_that_somebody_removed_while_training_are_written_again",
+    },
 ]

@@ -113,6 +113,23 @@ def test_segments_that_were_checked_are_not_read_again_when_they_are_loaded(tmp_
     assert drop_repeats(found) == history.list_transitions()
 
 
+@pytest.mark.parametrize("removed", ["segment-*", "segment-000001-*"])
+def test_segments_that_somebody_removed_while_training_are_written_again(tmp_path: Path, removed: str) -> None:
+    """All frames are in memory; a checkpoint that named what is gone could not be gone on from."""
+    first, archive = make_archive(SMALL, tmp_path)
+    history = History(SMALL, first)
+    history.run([GO] * 13)
+    archive.state_dict()
+    for path in tmp_path.glob(removed):
+        path.unlink()
+    history.run([GO] * 4)
+    second, loading = make_archive(SMALL, tmp_path)
+    loading.load_state_dict(pass_through_a_file(archive.state_dict()))
+    assert flatten(second.state_dict()) == flatten(first.state_dict())
+    found = read_batch(second.sample(5000, torch.Generator().manual_seed(3)))
+    assert drop_repeats(found) == history.list_transitions()
+
+
 def test_what_a_sampler_remembers_is_saved_and_loaded() -> None:
     samplers = [PrioritizedSampler(priority_exponent=0.5, importance_exponent=0.5) for _ in range(2)]
     saved, loaded = (make_replay(SMALL, sampler) for sampler in samplers)

@@ -98,8 +98,9 @@ class RunCheckpoint(RunCallback, Checkpoint):
             self.save()
 
     def on_run_end(self) -> None:
-        """Write the agent of a finished run that was killed between its last checkpoint and its agent."""
+        """Finish what a writer left undone that was killed, or failed, after the last checkpoint of all."""
         if self.saved_agent_steps == self.algorithm.agent_steps and not self._has_saved_agent:
+            self.algorithm.remove_unused_files(keep=self._folder.remove_superfluous(self.algorithm.list_files))
             self._save_agent()
 
     def on_save_checkpoint(

@@ -61,11 +61,15 @@ class ReplayArchive:
     def state_dict(self) -> dict[str, Any]:
         """Write the frames that are still new, and return all that a checkpoint must hold.
 
-        Plain containers and tensors, which ``torch.load(weights_only=True)`` reads.
+        Plain containers and tensors, which ``torch.load(weights_only=True)`` reads. Where somebody has removed a
+        segment, all frames are written again.
 
         Raises:
             ConfigurationError: a segment could not be written.
         """
+        self._wait()
+        if not all((self._folder / segment.name).is_file() for segment in self._segments):
+            self._segments, self._saved_heads = [], self._replay.lanes.tails.copy()
         while (self._saved_heads < self._replay.lanes.heads).any():
             self._submit()
         self._wait()

@@ -108,7 +108,7 @@ class CheckpointFolder:
         return self._folder / NEXT
 
     def adopt_next(self, list_files: ListFiles) -> set[str]:
-        """Make the new checkpoint the last one, remove those not to be kept; return the files still needed.
+        """Make the new checkpoint the last one, and then do as ``remove_superfluous``.
 
         Raises:
             OSError: the folder cannot be written to.
@@ -117,6 +117,10 @@ class CheckpointFolder:
         promote_next_checkpoint(self._run_dir, list_files, summary)
         if summary is not None:
             self._summaries[summary.file_name] = summary
+        return self.remove_superfluous(list_files)
+
+    def remove_superfluous(self, list_files: ListFiles) -> set[str]:
+        """Remove the checkpoints that are not to be kept; return the files that the others need."""
         for path in self._list_superfluous(list_files):
             remove_if_possible(path)
         return {name for path in self._folder.glob("*.ckpt") for name in self._list_needed(path, list_files)}
