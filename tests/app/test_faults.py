@@ -260,6 +260,25 @@ def test_a_run_stopped_right_after_its_warmup_ends_the_same(tmp_path: Path, fini
     check_resumes_to_the_same_end(tmp_path, finished_toy_run)
 
 
+class StopAfterTheCheckpointsHook(Callback):
+    """Ctrl-C in the moment between a chunk's last hook and Lightning's look at ``should_stop``."""
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, *args: Any) -> None:
+        if pl_module.agent_steps == 340:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_run_stopped_between_two_chunks_saves_the_one_that_follows(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "stopped", algorithm="pqn")
+    run.trainer.callbacks.append(StopAfterTheCheckpointsHook())
+    assert not run.train()
+    saved = read_checkpoint(tmp_path / "stopped" / LAST_CHECKPOINT)
+    assert saved["agent"]["agent_steps"] == run.algorithm.agent_steps == 360
+    assert make_run(tmp_path / "stopped", algorithm="pqn").train()
+    assert make_run(tmp_path / "whole", algorithm="pqn").train()
+    assert_equal(describe_folder(tmp_path / "stopped"), describe_folder(tmp_path / "whole"))
+
+
 class Poison(Callback):
     """Puts a value into the weights, or into the optimizer's statistics, before or after a chunk learns."""
 

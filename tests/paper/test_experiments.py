@@ -13,9 +13,9 @@ from tests.helpers import tiny_images
 from tests.helpers.tiny_images import make_binary_files, make_idx_files, write_files
 from wn_rl.app.command_line import CONFIG_DIRECTORY
 from wn_rl.app.hydra_version import VERSION_BASE
+from wn_rl.callbacks.interruption import Interruption
 from wn_rl.errors import ConfigurationError
 from wn_rl.paper import experiment_run
-from wn_rl.paper.epoch_end import EpochEnd
 from wn_rl.paper.experiment import Experiment
 from wn_rl.runs.checkpoint_file import read_checkpoint
 from wn_rl.viewing.pages.gallery import find_run_folders
@@ -59,14 +59,14 @@ def read_rows(folder: Path) -> list[dict[str, str]]:
 
 def interrupt_after(monkeypatch: pytest.MonkeyPatch, num_updates: int) -> None:
     """As Ctrl-C would while that update is computed."""
-    whole = EpochEnd.on_train_batch_end
+    whole = Interruption.on_train_batch_end
 
-    def stop(self: EpochEnd, trainer: Any, pl_module: Experiment, *args: Any, **kwargs: Any) -> None:
+    def stop(self: Interruption, trainer: Any, pl_module: Experiment, *args: Any) -> None:
         if pl_module.num_updates == num_updates:
-            self._interruption.is_requested = trainer.should_stop = True
-        whole(self, trainer, pl_module, *args, **kwargs)
+            self.request("stop\n")
+        whole(self, trainer, pl_module, *args)
 
-    monkeypatch.setattr(EpochEnd, "on_train_batch_end", stop)
+    monkeypatch.setattr(Interruption, "on_train_batch_end", stop)
 
 
 @pytest.fixture(scope="module", params=TINY)

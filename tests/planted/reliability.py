@@ -257,4 +257,11 @@ PLANTED = [
         "new": "            self._save_agent()",
         "test": "tests/app/test_faults.py::test_what_the_last_checkpoint_of_all_made_superfluous_is_removed_by_resuming",
     },
+    {
+        "number": 25,
+        "file": "wn_rl/callbacks/interruption.py",
+        "old": "        if not self._is_amid_chunks:\n",
+        "new": "        if True:\n",
+        "test": "tests/app/test_faults.py::test_a_run_stopped_between_two_chunks_saves_the_one_that_follows",
+    },
 ]

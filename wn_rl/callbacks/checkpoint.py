@@ -78,9 +78,9 @@ class RunCheckpoint(RunCallback, Checkpoint):
         _check_plain({callback.state_key: callback.state_dict() for callback in callbacks})
 
     def on_chunk_end(self) -> None:
-        """Have new frames written meanwhile; save amid an iteration if the run was asked to stop."""
+        """Have new frames written meanwhile; save amid an iteration if the run stops here."""
         self.algorithm.write_ahead()
-        if self._interruption.is_requested and not self.algorithm.has_iteration_ended:
+        if self.algorithm.trainer.should_stop and not self.algorithm.has_iteration_ended:
             self.save()
 
     def on_iteration_end(self) -> None:

@@ -31,7 +31,10 @@ _STOPPING = (
 class Interruption(Callback):
     """Turns the first signal into a wish to stop, and ends the process at the second.
 
-    Python lets the main thread alone listen to signals; in others a run is not interrupted.
+    Lightning looks at ``trainer.should_stop`` after a chunk (its batch), some time after the callbacks that write a
+    checkpoint where it is set: here it is set at the end of a chunk alone, before them, or where no chunk is under way.
+    To be the first of the callbacks. Python lets the main thread alone listen to signals; in others a run is not
+    interrupted.
 
     Args:
         command: the name of the one that goes on with the run, by ``resume=<run folder>``.
@@ -44,6 +47,7 @@ class Interruption(Callback):
     def __init__(self, command: str = "train") -> None:
         self.is_requested = self.is_by_signal = False
         self._command = command
+        self._is_amid_chunks = False
         self._trainer: lightning.Trainer | None = None
         self._previous: dict[signal.Signals, Any] = {}
         self._warned: Callable[[], Any] | None = None
@@ -71,6 +75,25 @@ class Interruption(Callback):
         if not self.is_requested:
             write_error(reason)
         self.is_requested = True
+        if not self._is_amid_chunks:
+            self._stop()
+
+    def on_train_batch_start(self, trainer: lightning.Trainer, *_: Any) -> None:
+        """From here to the epoch's end a wish to stop waits for the end of a chunk."""
+        self._is_amid_chunks = True
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
+        """A chunk is done: what follows saves it if the run is to stop."""
+        if self.is_requested:
+            self._stop()
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """No chunk is under way, and games may be evaluated for minutes."""
+        self._is_amid_chunks = False
+        if self.is_requested:
+            self._stop()
+
+    def _stop(self) -> None:
         assert self._trainer is not None
         self._trainer.should_stop = True
 

@@ -7,7 +7,6 @@ from typing import Any
 import lightning
 from lightning.pytorch.callbacks import Checkpoint
 
-from wn_rl.callbacks.interruption import Interruption
 from wn_rl.errors import ConfigurationError
 from wn_rl.paper.epoch_progress import describe_epoch
 from wn_rl.paper.experiment import Experiment
@@ -22,11 +21,10 @@ class EpochEnd(Checkpoint):
     Args:
         run_dir: the run folder.
         metrics_csv: the file that rows are written to.
-        interruption: who knows whether the run is to stop.
     """
 
-    def __init__(self, *, run_dir: Path, metrics_csv: MetricsCSV, interruption: Interruption) -> None:
-        self._run_dir, self._metrics_csv, self._interruption = run_dir, metrics_csv, interruption
+    def __init__(self, *, run_dir: Path, metrics_csv: MetricsCSV) -> None:
+        self._run_dir, self._metrics_csv = run_dir, metrics_csv
         self._began = time.monotonic()
         self.last_row: dict[str, float] = {}
         self._seconds_before = 0.0  # of the epoch under way, before the run was resumed
@@ -42,9 +40,9 @@ class EpochEnd(Checkpoint):
     def on_train_batch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *args: Any, **kwargs: Any
     ) -> None:
-        """Save amid an epoch if the run was asked to stop."""
+        """Save amid an epoch if the run stops here."""
         assert isinstance(pl_module, Experiment)
-        if self._interruption.is_requested and not pl_module.has_epoch_ended:
+        if trainer.should_stop and not pl_module.has_epoch_ended:
             self._save(trainer)
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:

@@ -170,7 +170,7 @@ def _train(experiment: Experiment, values: dict[str, Any], folder: Path) -> floa
     write_whole(folder / PROVENANCE_FILE, (json.dumps(describe_provenance(), indent=2) + "\n").encode())
     name = f"paper/{experiment.settings.experiment}"
     interruption = Interruption(name)
-    saving = EpochEnd(run_dir=folder, metrics_csv=metrics_csv, interruption=interruption)
+    saving = EpochEnd(run_dir=folder, metrics_csv=metrics_csv)
     trainer = lightning.Trainer(
         accelerator=experiment.settings.accelerator, devices=1, max_epochs=experiment.settings.num_epochs, logger=False,
         plugins=[DurableCheckpointIO(), process],
