@@ -35,8 +35,8 @@ from wn_rl.viewing.pages.gallery import render_gallery
 from wn_rl.viewing.pages.run_page import render_run_page
 
 NETWORK: dict[str, Any] = {
-    "torso": "nature", "head": "dueling", "normalizer": "weight_norm", "num_actions": 6, "stack_size": 4,
-    "observation": {"shape": [84, 84], "dtype": "uint8"}, "hidden_units": 16,
+    "torso": "nature", "head": "linear", "dueling": True, "normalizer": "weight_norm", "num_actions": 6,
+    "stack_size": 4, "observation": {"shape": [84, 84], "dtype": "uint8"}, "hidden_units": 16,
 }  # fmt: skip
 
 # --- the grammar: values that no writer writes, and edits of a tree that one wrote

@@ -66,7 +66,8 @@ def judge(read: Callable[[], str], watch: Watch) -> str | None:
     began, watch.outside = time.process_time(), []
     watch.is_on = True
     try:
-        with warnings.catch_warnings(action="error"):  # which would be shown as lines of the program's text
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
             if SECRET in read():
                 return "a secret is shown"
     except ConfigurationError as error:
@@ -79,6 +80,8 @@ def judge(read: Callable[[], str], watch: Watch) -> str | None:
         return f"{type(error).__name__} in {place.filename}:{place.lineno}"
     finally:
         watch.is_on = False
+    if warned:  # it would be shown as lines of the program's text
+        return f"warns: {warned[0].message!s:.200}"
     if watch.outside:
         return f"outside the folder: {watch.outside[0]:.200}"
     seconds = time.process_time() - began

@@ -259,6 +259,13 @@ PLANTED = [
     },
     {
         "number": 25,
+        "file": "wn_rl/runs/checkpoint_file.py",
+        "old": 'action="ignore", category=UserWarning',
+        "new": 'action="default"',
+        "test": "tests/app/test_fuzzing.py::test_a_forged_checkpoint_with_true_checksums_is_refused",
+    },
+    {
+        "number": 25,
         "file": "wn_rl/callbacks/interruption.py",
         "old": "        if not self._is_amid_chunks:\n",
         "new": "        if True:\n",

@@ -18,7 +18,7 @@ from wn_rl.algorithms.algorithm import Algorithm
 from wn_rl.app.configuration import select_fixed_settings
 from wn_rl.app.one_process import OneProcess
 from wn_rl.errors import ConfigurationError, show_text
-from wn_rl.runs.checkpoint_file import read_checkpoint
+from wn_rl.runs.checkpoint_file import read_checkpoint, silent_mistakes
 from wn_rl.runs.checkpoint_folder import list_checkpoints, promote_next_checkpoint, set_aside
 from wn_rl.runs.layout import AGENT_FOLDER, CONFIG_FILE, LAST_CHECKPOINT, NEXT
 
@@ -93,12 +93,13 @@ def check_checkpoint(checkpoint: dict[str, Any], module: Algorithm, path: Path) 
         ConfigurationError: it does not, or a segment of its replay is missing or damaged; in one line.
     """
     try:
-        _check_counters(checkpoint)
-        _check_progress(checkpoint)
-        _check_tensors(checkpoint["state_dict"], module.state_dict())
-        learning_rates = module.list_learning_rates(checkpoint["agent"]["agent_steps"])
-        _check_optimizer(checkpoint["optimizer_states"], module.configure_optimizers(), learning_rates)
-        module.check_state(checkpoint["wn_rl"])
+        with silent_mistakes():
+            _check_counters(checkpoint)
+            _check_progress(checkpoint)
+            _check_tensors(checkpoint["state_dict"], module.state_dict())
+            learning_rates = module.list_learning_rates(checkpoint["agent"]["agent_steps"])
+            _check_optimizer(checkpoint["optimizer_states"], module.configure_optimizers(), learning_rates)
+            module.check_state(checkpoint["wn_rl"])
     except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError, OverflowError) as error:
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise ConfigurationError(f"{path} cannot be gone on from: {reason}") from error
@@ -112,7 +113,8 @@ def check_settings(checkpoint: dict[str, Any], config: DictConfig, folder: Path)
         ConfigurationError: it does not say what its settings are.
     """
     try:
-        saved = select_fixed_settings(checkpoint["agent"]["config"])
+        with silent_mistakes():
+            saved = select_fixed_settings(checkpoint["agent"]["config"])
     except (KeyError, TypeError, ValueError) as error:
         raise ConfigurationError(f"a checkpoint of {folder} does not say what its settings are: {error}") from error
     now = select_fixed_settings(config)

@@ -6,6 +6,7 @@ does not look at those when it loads (2.13 returns a flipped weight without a wo
 
 import io
 import pickle
+import warnings
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -72,6 +73,16 @@ def read_archive(file: Path | io.BytesIO, num_bytes: int) -> dict[str, Any]:
     if not isinstance(checkpoint, dict):
         raise ValueError(f"it holds a {type(checkpoint).__name__}, not the parts of a run")
     return checkpoint
+
+
+@contextmanager
+def silent_mistakes() -> Iterator[None]:
+    """For looking at what a checkpoint holds: PyTorch warns of a tensor where a dictionary should be, and then raises.
+
+    The error is told in a line; the warning would be two more, about the program's text.
+    """
+    with warnings.catch_warnings(action="ignore", category=UserWarning):
+        yield
 
 
 def is_plain(value: Any) -> bool:

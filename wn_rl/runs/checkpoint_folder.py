@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from wn_rl.errors import ConfigurationError
-from wn_rl.runs.checkpoint_file import read_checkpoint
+from wn_rl.runs.checkpoint_file import read_checkpoint, silent_mistakes
 from wn_rl.runs.layout import CHECKPOINT_FOLDER, DAMAGED_SUFFIX, LAST, NEXT
 from wn_rl.system.files import remove_if_possible, sync_folder
 
@@ -149,7 +149,8 @@ class CheckpointFolder:
 
 def _summarize_file(path: Path, list_files: ListFiles) -> CheckpointSummary | None:
     try:
-        return summarize_checkpoint(read_checkpoint(path), list_files)
+        with silent_mistakes():
+            return summarize_checkpoint(read_checkpoint(path), list_files)
     except (ConfigurationError, KeyError, TypeError, ValueError, AttributeError):
         return None
 
