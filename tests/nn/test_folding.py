@@ -19,7 +19,7 @@ from tests.helpers.networks import (
 from wn_rl.networks.reshaping import FlattenChannelsLast, WidthToDepth
 from wn_rl.nn.conversion import weight_normalize
 from wn_rl.nn.folding import fold_, make_folded
-from wn_rl.nn.normalizers import BatchNorm
+from wn_rl.nn.normalized_layers import BatchNorm
 
 
 def make_signed(normalizer, head="linear"):
@@ -207,7 +207,7 @@ def test_folding_inside_autocast_is_exact():
 
 
 def test_batch_norm_folds_its_gain_and_shift():
-    module = BatchNorm(nn.Linear(2, 1), nn.BatchNorm1d(1)).eval()
+    module = BatchNorm(nn.Linear(2, 1)).eval()
     with torch.no_grad():
         module.layer.weight.copy_(torch.tensor([[2.0, -4.0]]))
         module.norm.weight.fill_(3)

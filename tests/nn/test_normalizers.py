@@ -10,14 +10,8 @@ from wn_rl.errors import ConfigurationError
 from wn_rl.nn.conversion import weight_normalize
 from wn_rl.nn.folding import make_folded
 from wn_rl.nn.initialization import initialize_from_data
-from wn_rl.nn.normalizers import (
-    BATCH_MOMENTUM,
-    MeanOnlyBatchNorm,
-    NormProjection,
-    SpectralNorm,
-    make_normalizer,
-    project_weights,
-)
+from wn_rl.nn.normalized_layers import BATCH_MOMENTUM, MeanOnlyBatchNorm, NormProjection, SpectralNorm
+from wn_rl.nn.normalizers import make_normalizer, project_weights
 from wn_rl.nn.weight_norm_layers import WeightNormConv2d, WeightNormLinear
 
 BATCH_DEPENDENT = {"mean_only_batch_norm", "weight_norm_mean_only_batch_norm", "batch_norm"}

@@ -81,7 +81,7 @@ PLANTED = [
     },
     {
         "number": 20,
-        "file": "wn_rl/nn/normalizers.py",
+        "file": "wn_rl/nn/normalized_layers.py",
         "old": "        return add_per_unit(t, self.bias - mean, unit_axis=unit_axis)",
         "new": "        return add_per_unit(t, self.bias - mean.detach(), unit_axis=unit_axis)",
         "test": "tests/nn/test_normalizers.py::test_mean_only_batch_norm_is_equation_7_and_its_gradient_equation_8",
@@ -123,7 +123,7 @@ PLANTED = [
     },
     {
         "number": 20,
-        "file": "wn_rl/nn/normalizers.py",
+        "file": "wn_rl/nn/normalized_layers.py",
         "old": "        scaled = units * per_unit(factor.to(units.dtype), like=units)",
         "new": "        scaled = units * per_unit(factor.to(units.dtype), like=units) + 1e-9",
         "test": "tests/nn/test_normalizers.py::"
@@ -377,28 +377,28 @@ PLANTED = [
     },
     {
         "number": 18,
-        "file": "wn_rl/nn/normalizers.py",
+        "file": "wn_rl/nn/normalized_layers.py",
         "old": "    return -1 if isinstance(layer, nn.Linear) else -1 - len(layer.kernel_size)",
         "new": "    return -2 if isinstance(layer, nn.Linear) else -1 - len(layer.kernel_size)",
         "test": "tests/nn/test_normalizers.py::test_units_of_a_linear_layer_are_on_the_last_axis_of_a_sequence",
     },
     {
         "number": 18,
-        "file": "wn_rl/nn/normalizers.py",
+        "file": "wn_rl/nn/normalized_layers.py",
         "old": "        if isinstance(self.layer, nn.Linear) and t.dim() > 2:",
         "new": "        if False:",
         "test": "tests/nn/test_normalizers.py::test_units_of_a_linear_layer_are_on_the_last_axis_of_a_sequence",
     },
     {
         "number": 18,
-        "file": "wn_rl/nn/normalizers.py",
+        "file": "wn_rl/nn/normalized_layers.py",
         "old": "        return weight_to_units(self.layer, self.layer.get_parameter(self.parameter_name))",
         "new": "        return self.layer.get_parameter(self.parameter_name)",
         "test": "tests/nn/test_normalizers.py::test_projections_of_transposed_kernels_keep_the_norm_of_every_output_unit",
     },
     {
         "number": 18,
-        "file": "wn_rl/nn/normalizers.py",
+        "file": "wn_rl/nn/normalized_layers.py",
         "old": "        return weight_to_units(self.layer, self.layer.weight).flatten(1)",
         "new": "        return self.layer.weight.flatten(1)",
         "test": "tests/nn/test_normalizers.py::test_spectral_norm_of_a_transposed_kernel_is_pytorchs",

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
 from wn_rl.nn.noisy_linear import NoisyLinear
-from wn_rl.nn.normalizers import BatchNorm, MeanOnlyBatchNorm, NormProjection, SpectralNorm
+from wn_rl.nn.normalized_layers import BatchNorm, MeanOnlyBatchNorm, NormProjection, SpectralNorm
 from wn_rl.nn.replacement import find_peculiarity, keep_hooks_
 from wn_rl.nn.sources import read_affine
 from wn_rl.nn.weight_norm import ComputedWeight, compute_weights, per_unit

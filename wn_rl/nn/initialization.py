@@ -36,7 +36,7 @@ from torch.utils.hooks import RemovableHandle
 
 from wn_rl.errors import ConfigurationError
 from wn_rl.nn.noisy_linear import NoisyLinear
-from wn_rl.nn.normalizers import BatchNorm, MeanOnlyBatchNorm, NormProjection, SpectralNorm
+from wn_rl.nn.normalized_layers import BatchNorm, MeanOnlyBatchNorm, NormProjection, SpectralNorm
 from wn_rl.nn.residual import Residual
 from wn_rl.nn.weight_norm import compute_norms, per_unit
 from wn_rl.nn.weight_norm_layers import WEIGHT_NORM_OF, WeightNormLayer, draw_v, output_axis, plain_type, to_units

@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from wn_rl.nn.normalizers import AffineLayer, Normalizer
+from wn_rl.nn.normalized_layers import AffineLayer
+from wn_rl.nn.normalizers import Normalizer
 
 INITIAL_NOISE = 0.5
 """σ₀, Section 3.2, Fortunato et al. 2018."""

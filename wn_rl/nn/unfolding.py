@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from wn_rl.errors import ConfigurationError
 from wn_rl.nn.noisy_linear import NoisyLinear
-from wn_rl.nn.normalizers import BatchNorm, MeanOnlyBatchNorm, NormProjection, SpectralNorm
+from wn_rl.nn.normalized_layers import BatchNorm, MeanOnlyBatchNorm, NormProjection, SpectralNorm
 from wn_rl.nn.weight_norm import compute_norms
 from wn_rl.nn.weight_norm_layers import WeightNormLayer, weight_to_units
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from wn_rl.nn import WeightNormLinear, initialize_from_data, make_normalizer
 from wn_rl.nn.initialization import compute_statistics
-from wn_rl.nn.normalizers import NormProjection
+from wn_rl.nn.normalized_layers import NormProjection
 from wn_rl.nn.weight_norm import compute_divisors
 from wn_rl.nn.weight_norm_layers import draw_v, plain_type
 
