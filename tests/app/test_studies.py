@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from wn_rl.app.configured import CONFIG_DIRECTORY
+from wn_rl.app.configured import CONFIG_DIRECTORY, read_command
 from wn_rl.app.studies import (
     COMPARISON,
     SELECTION,
@@ -22,6 +23,7 @@ from wn_rl.app.studies import (
     summarize_study,
 )
 from wn_rl.app.study_settings import read_study
+from wn_rl.app.words import translate_words
 from wn_rl.errors import ConfigurationError
 from wn_rl.viewing.study_report import make_tables, write_report
 
@@ -126,6 +128,7 @@ def test_the_area_is_that_under_the_curve_whatever_the_spacing_of_its_points(tmp
     [
         ({"seeds": [0, 7]}, r"seeds=\[0, 7\] and selection.seeds=\[7\] share \[7\]"),
         ({"seeds": [1, 1]}, "needs a list of different values"),
+        ({"arms": {"a, b": {}, "a b": {}}}, "a b in Pong and a, b in Pong would have one folder"),
         ({"score_ranges": {}}, "Cart has no human tester's score"),
         ({"score_ranges": {"Cart": [5, 5]}}, r"score_ranges.Cart=\[5, 5\]"),
         ({"arms": {}}, "arms={}: needs names"),
@@ -136,6 +139,24 @@ def test_the_area_is_that_under_the_curve_whatever_the_spacing_of_its_points(tmp
 def test_a_study_that_cannot_work_is_refused_in_a_line(change: dict[str, Any], told: str):
     with pytest.raises(ConfigurationError, match=told):
         read_study(VALUES | change)
+
+
+@pytest.mark.parametrize("path", sorted((CONFIG_DIRECTORY / "study").glob("*.yaml")), ids=lambda path: path.stem)
+def test_no_name_of_a_declared_study_is_one_that_a_command_line_would_take_apart(path: Path):
+    """Hydra takes a comma in ``sweep=`` for several folders."""
+    study = read_study(OmegaConf.to_container(OmegaConf.load(path)))  # type: ignore[arg-type]
+    for sweep in list_sweeps(study, Path("there"), COMPARISON, dict.fromkeys(study.arms, 1e-3)):
+        _, word = translate_words("train", read_command("train"), ["-m", f"sweep={sweep.folder.as_posix()}"])
+        assert not OverridesParser.create().parse_override(word).is_sweep_override()
+
+
+def test_any_setting_of_a_run_may_be_said_of_a_study() -> None:
+    """``train`` checks them."""
+    assert translate_words("study", read_command("study"), ["+settings.batch_size=8", "arms.mine.double=true"]) == [
+        "++settings.batch_size=8", "++arms.mine.double=true"
+    ]  # fmt: skip
+    with pytest.raises(ConfigurationError, match="there is no such setting of train"):
+        translate_words("train", read_command("train"), ["settings.batch_size=8"])
 
 
 @pytest.mark.parametrize("path", sorted((CONFIG_DIRECTORY / "study").glob("*.yaml")), ids=lambda path: path.stem)
@@ -157,7 +178,7 @@ def test_a_small_study_runs_goes_on_and_reports(tmp_path: Path):
     words = [
         "study=cartpole", f"output_dir={tmp_path}", "learning_rates=[1e-3,1e-4]", "seeds=[0]", "selection.seeds=[5]",
         "selection.total_agent_steps=64", "settings.total_agent_steps=64", "settings.iteration_agent_steps=64",
-        "+settings.warmup_agent_steps=32", "+settings.evaluation.episodes=1", "+settings.batch_size=8",
+        "settings.warmup_agent_steps=48", "settings.evaluation.episodes=1", "+settings.batch_size=8",
     ]  # fmt: skip
     told = run(*words)
     assert "## Over all problems" in told

@@ -2,6 +2,14 @@
 
 PLANTED = [
     {
+        "number": 26,
+        "file": "wn_rl/app/study_settings.py",
+        "old": 're.sub(r"[^\\w.+-]+", "_", name)',
+        "new": 'name.replace(" ", "_")',
+        "test": "tests/app/test_studies.py::"
+        "test_no_name_of_a_declared_study_is_one_that_a_command_line_would_take_apart",
+    },
+    {
         "number": 18,
         "file": "scripts/studies/study_gradient_covariance.py",
         "old": "    centered = gradients - gradients.mean(1, keepdim=True)",

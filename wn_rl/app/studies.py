@@ -18,7 +18,7 @@ import numpy as np
 
 from wn_rl.app.command_line import EXIT_MISUSE
 from wn_rl.app.composition import write_words
-from wn_rl.app.study_settings import Study
+from wn_rl.app.study_settings import Study, name_folder
 from wn_rl.errors import ConfigurationError
 from wn_rl.runs.outcome import has_begun, read_failure
 from wn_rl.runs.score_statistics import Scores
@@ -55,7 +55,7 @@ def list_sweeps(study: Study, folder: Path, stage: str, rates: Mapping[str, floa
             words = write_words(settings)
             words += [f"{key}={','.join(map(str, values))}" for key, values in
                       (("learning_rate", learning_rates), ("seed", seeds))]  # fmt: skip
-            sweeps.append(Sweep(folder / stage / arm.replace(" ", "_") / problem, words))
+            sweeps.append(Sweep(folder / stage / name_folder(arm, problem), words))
     return sweeps
 
 
@@ -139,7 +139,7 @@ def read_runs(study: Study, folder: Path, stage: str) -> list[StudyRun]:
     for arm in study.arms:
         for problem in study.problems:
             runs += [
-                run for path in _list_runs(folder / stage / arm.replace(" ", "_") / problem)
+                run for path in _list_runs(folder / stage / name_folder(arm, problem))
                 if (run := _read_run(path, stage, arm, problem)) is not None
             ]  # fmt: skip
     return runs

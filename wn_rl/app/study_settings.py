@@ -1,7 +1,10 @@
 """A declared comparison: what a file of configs/study/ says, checked before anything is run."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
 from typing import Any
 
 from wn_rl.errors import ConfigurationError, show_value
@@ -69,6 +72,11 @@ class Study:
             )
         for problem in self.problems:
             self._find_range(problem)
+        folders: dict[Path, str] = {}
+        for arm, problem in product(self.arms, self.problems):
+            told = f"{arm} in {problem}"
+            if (other := folders.setdefault(name_folder(arm, problem), told)) != told:
+                raise ConfigurationError(f"{told} and {other} would have one folder; give other names")
 
     def _find_range(self, problem: str) -> tuple[float, float]:
         bounds = self.score_ranges.get(problem)
@@ -80,6 +88,11 @@ class Study:
                 " give its [least, greatest]"
             )
         return bounds[0], bounds[1]
+
+
+def name_folder(arm: str, problem: str) -> Path:
+    """Where an arm's runs of a problem lie below their stage: what a command line would understand otherwise is _."""
+    return Path(*(re.sub(r"[^\w.+-]+", "_", name) for name in (arm, problem)))
 
 
 def read_study(values: Mapping[str, Any]) -> Study:

@@ -35,6 +35,8 @@ TEXTS = frozenset({"game", "name", "env.id", "host"})
 _AGENTS = ("agent", "initial_agent")
 OPEN = ("env.kwargs.", "optimizer.", "logger.")
 """Sections whose settings are somebody else's, who checks them: more may be said than configs/ does."""
+OPEN_OF_STUDIES = ("settings.", "arms.", "problems.", "score_ranges.")
+"""Likewise: what a study says of its runs is checked with them."""
 
 _FLAGS = {"--help", "-h", "--multirun", "-m", "--resolve", "--hydra-help"}
 _FLAGS_WITH_VALUE = {"--cfg", "-c", "--info", "-i", "--package", "-p", *CONFIG_DIR_OPTIONS}
@@ -144,7 +146,7 @@ def _check_key(name: str, command: Command, key: str, value: str) -> None:
     if key == "network.head" and value in RENAMED_HEADS:
         head = RENAMED_HEADS[value]["head"]
         raise ConfigurationError(f"network.head={value} is two words now; say network.head={head} network.dueling=true")
-    if key.startswith(("hydra.", "hydra/", *OPEN)) or key in command.groups or key in command.values:
+    if key.startswith(("hydra.", "hydra/")) or _is_open(name, key) or key in command.groups or key in command.values:
         return
     if any(known.startswith(f"{key}.") for known in command.values):
         return
@@ -152,6 +154,10 @@ def _check_key(name: str, command: Command, key: str, value: str) -> None:
         new = RENAMED_SETTINGS[key]
         raise ConfigurationError(f"{key} is called {new} now; say {new}={value}")
     raise ConfigurationError(f"{key}: there is no such setting of {name}{_suggest(name, command, key)}")
+
+
+def _is_open(name: str, key: str) -> bool:
+    return key.startswith(OPEN) or (name == "study" and key.startswith(OPEN_OF_STUDIES))
 
 
 def _suggest(name: str, command: Command, key: str) -> str:
@@ -177,7 +183,7 @@ def _translate(name: str, command: Command, key: str, value: str, *, is_multirun
         return [f"{key}={_map_values(value, partial(_to_text, key), is_multirun)}"]
     if type(command.values.get(key)) is int or command.values.get(key) == "auto":
         value = _map_values(value, _to_whole, is_multirun)
-    word = f"{'++' if key.startswith(OPEN) else ''}{key}={value}"
+    word = f"{'++' if _is_open(name, key) else ''}{key}={value}"
     try:
         OverridesParser.create().parse_override(word)
     except HydraException:
