@@ -88,7 +88,7 @@ PLANTED = [
     {
         "number": 29,
         "file": "wn_rl/nn/folding.py",
-        "old": "    cast(Tensor, folded.bias).copy_(norm.bias - mean * factor)",
+        "old": "    cast(Tensor, folded.bias).copy_(to_float64(norm.bias) - to_float64(mean) * factor)",
         "new": "    cast(Tensor, folded.bias).copy_(norm.bias)",
         "test": "tests/nn/test_folding.py::test_batch_norm_folds_its_gain_and_shift",
     },
