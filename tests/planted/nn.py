@@ -131,7 +131,7 @@ PLANTED = [
     {
         "number": 20,
         "file": "wn_rl/nn/initialization.py",
-        "old": "            g = (1 / statistics.std).to(v.dtype)",
+        "old": "            g = (1 / statistics.std).to(v)",
         "new": "            g = statistics.std.to(v.dtype)",
         "test": "tests/nn/test_initialization.py::test_what_the_inputs_bring_to_every_gate_has_mean_zero_and_std_one",
     },
