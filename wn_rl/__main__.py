@@ -16,6 +16,7 @@ COMMANDS = {
     "paper": "the other experiments of the weight normalization paper: CIFAR-10, autoencoder, DRAW",
     "export": "give an agent to other programs: ONNX, Stable-Baselines3, the Hugging Face Hub, ...",
     "games": "list the games, and the normalizers that networks are made with",
+    "completion": "let the Tab key complete the words of wn-rl in bash, zsh or fish",
 }
 
 
@@ -30,6 +31,8 @@ def main() -> None:
         print("\n".join(["Commands, each with --help of its own:", "", *_list_commands()]))
     elif name == "games":
         _list_games()
+    elif name == "completion":
+        _complete(words)
     elif name in COMMANDS:
         sys.argv[1:] = words
         runpy.run_module(f"wn_rl.{name}", run_name="__main__", alter_sys=True)
@@ -55,6 +58,28 @@ def _list_games() -> None:
     except KeyboardInterrupt:
         tell_interruption()
         sys.exit(EXIT_INTERRUPTED)
+    except ConfigurationError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _complete(words: list[str]) -> None:
+    """``completion bash`` prints what a shell reads when it starts, ``completion --words ...`` what the key finds."""
+    from wn_rl.app.shells import SCRIPTS
+    from wn_rl.errors import ConfigurationError
+
+    if len(words) == 1 and words[0] in SCRIPTS:
+        print(SCRIPTS[words[0]])
+        return
+    try:
+        if words[:1] != ["--words"] or len(words) == 1:
+            advice = 'eval "$(wn-rl completion bash)"'
+            raise ConfigurationError(
+                f"completion knows {', '.join(SCRIPTS)}, got {' '.join(words) or 'no shell'}; as in: {advice}"
+            )
+        from wn_rl.app.completion import complete  # which reads YAML
+
+        print("\n".join(complete(words[1:], COMMANDS)))
     except ConfigurationError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

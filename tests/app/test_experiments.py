@@ -15,7 +15,8 @@ from wn_rl.app.composition import compose_settings
 from wn_rl.app.configuration import load_configuration
 from wn_rl.app.configured import find_folders, read_command
 from wn_rl.app.help_page import render_help
-from wn_rl.app.words import split_options, translate_words
+from wn_rl.app.options import split_options
+from wn_rl.app.words import translate_words
 from wn_rl.errors import ConfigurationError
 
 FILES = {

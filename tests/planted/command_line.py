@@ -4,7 +4,57 @@ _WORDS = "tests/app/test_words.py::test_"
 _INTERRUPTS = "tests/app/test_interrupts.py::test_"
 _STRANGE = "tests/runs/test_strange_agents.py::test_"
 
+_COMPLETION = "tests/app/test_completion.py::test_"
+
 PLANTED = [
+    {
+        "number": 0, "file": "wn_rl/app/completion.py",
+        "old": "    said, comma, start = start.rpartition(\",\")",
+        "new": "    said, comma, start = \"\", \"\", start",
+        "test": _COMPLETION + "the_tab_key_finds_what_a_command_takes",
+    },
+    {
+        "number": 0, "file": "wn_rl/app/completion.py",
+        "old": " - given:\n",
+        "new": ":\n",
+        "test": _COMPLETION + "the_tab_key_finds_what_a_command_takes",
+    },
+    {
+        "number": 0, "file": "wn_rl/app/completion.py",
+        "old": "comments.get(key, \"\").split(\" | \")",
+        "new": "comments.get(key, \"\").split(\" |\")[:2]",
+        "test": _COMPLETION + "all_words_that_a_setting_knows_are_found",
+    },
+    {
+        "number": 0, "file": "wn_rl/app/completion.py",
+        "old": "read_command(name, find_folders(before))",
+        "new": "read_command(name)",
+        "test": _COMPLETION + "configurations_of_a_users_own_are_found",
+    },
+    {
+        "number": 0, "file": "wn_rl/app/completion.py",
+        "old": "{path.name}{'/' if path.is_dir() else ''}",
+        "new": "{path.name}",
+        "test": _COMPLETION + "agents_and_folders_are_found_as_they_are_typed",
+    },
+    {
+        "number": 0, "file": "wn_rl/app/shells.py",
+        "old": "candidate %q \"${candidate#\"$start\"}\"",
+        "new": "candidate %q \"$candidate\"",
+        "test": _COMPLETION + "bash_completes",
+    },
+    {
+        "number": 0, "file": "wn_rl/app/shells.py",
+        "old": "compadd -S '' -- ${(M)candidates:#*[=./]}",
+        "new": "compadd -- ${(M)candidates:#*[=./]}",
+        "test": _COMPLETION + "zsh_completes",
+    },
+    {
+        "number": 0, "file": "wn_rl/app/shells.py",
+        "old": "$before[2..] \"$word\"",
+        "new": "$before[2..]",
+        "test": _COMPLETION + "fish_completes",
+    },
     {
         "number": 0, "file": "wn_rl/app/words.py",
         "old": '        key = key.lstrip("+")\n        _check_key(name, command, key, value)\n',

@@ -2,6 +2,48 @@
 
 PLANTED = [
     {
+        "number": 0,
+        "file": "wn_rl/nn/initialization.py",
+        "old": "units = to_float64(t.movedim(unit_axis, 0).flatten(1))",
+        "new": "units = t.movedim(unit_axis, 0).flatten(1).double()",
+        "test": "tests/nn/test_no_float64.py::test_a_network_is_initialized_folded_and_watched",
+    },
+    {
+        "number": 0,
+        "file": "wn_rl/nn/initialization.py",
+        "old": "units = directions.to(statistics.std.device)",
+        "new": "units = directions.to(parameter.device)",
+        "test": "tests/nn/test_no_float64.py::test_a_network_is_initialized_folded_and_watched[none]",
+    },
+    {
+        "number": 0,
+        "file": "wn_rl/nn/initialization.py",
+        "old": "module.compute_sigma().to(statistics.std.device)",
+        "new": "module.compute_sigma()",
+        "test": "tests/nn/test_no_float64.py::test_a_network_is_initialized_folded_and_watched[spectral_norm]",
+    },
+    {
+        "number": 0,
+        "file": "wn_rl/nn/initialization.py",
+        "old": "g = (1 / statistics.std).to(v)",
+        "new": "g = (1 / statistics.std).to(v.dtype)",
+        "test": "tests/nn/test_no_float64.py::test_a_recurrent_layer_is_initialized",
+    },
+    {
+        "number": 0,
+        "file": "wn_rl/nn/statistics.py",
+        "old": "exact = to_float64(features)",
+        "new": "exact = features.double()",
+        "test": "tests/nn/test_no_float64.py::test_a_network_is_initialized_folded_and_watched[none]",
+    },
+    {
+        "number": 0,
+        "file": "wn_rl/nn/folding.py",
+        "old": "(to_float64(variance) + norm.eps)",
+        "new": "(variance.double() + norm.eps)",
+        "test": "tests/nn/test_no_float64.py::test_a_network_is_initialized_folded_and_watched[batch_norm]",
+    },
+    {
         "number": 17,
         "file": "wn_rl/nn/normalizers.py",
         "old": '    return look_up(name, NORMALIZERS, what="normalizer")',
@@ -46,7 +88,7 @@ PLANTED = [
     {
         "number": 29,
         "file": "wn_rl/nn/folding.py",
-        "old": "    cast(Tensor, folded.bias).copy_(norm.bias - mean * factor)",
+        "old": "    cast(Tensor, folded.bias).copy_(to_float64(norm.bias) - to_float64(mean) * factor)",
         "new": "    cast(Tensor, folded.bias).copy_(norm.bias)",
         "test": "tests/nn/test_folding.py::test_batch_norm_folds_its_gain_and_shift",
     },
@@ -89,7 +131,7 @@ PLANTED = [
     {
         "number": 20,
         "file": "wn_rl/nn/initialization.py",
-        "old": "            g = (1 / statistics.std).to(v.dtype)",
+        "old": "            g = (1 / statistics.std).to(v)",
         "new": "            g = statistics.std.to(v.dtype)",
         "test": "tests/nn/test_initialization.py::test_what_the_inputs_bring_to_every_gate_has_mean_zero_and_std_one",
     },

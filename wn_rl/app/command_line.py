@@ -22,7 +22,8 @@ from wn_rl.app.configured import CONFIG_DIRECTORY, find_folders, read_command
 from wn_rl.app.default_preset import choose_preset
 from wn_rl.app.help_page import render_help
 from wn_rl.app.hydra_version import MAIN
-from wn_rl.app.words import split_options, translate_words
+from wn_rl.app.options import split_options
+from wn_rl.app.words import translate_words
 from wn_rl.errors import ConfigurationError, show_text
 from wn_rl.system.interrupts import EXIT_INTERRUPTED, tell_interruption
 

@@ -11,13 +11,12 @@ from typing import Any, NamedTuple
 
 from omegaconf import OmegaConf
 
+from wn_rl.app.options import CONFIG_DIR_OPTIONS
 from wn_rl.errors import ConfigurationError
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 CONFIG_DIRECTORY = next(folder for folder in (_PACKAGE / "configs", _PACKAGE.parent / "configs") if folder.is_dir())
 """Inside an installed package, else at the top of the working copy."""
-
-CONFIG_DIR_OPTIONS = ("--config-dir", "-cd")
 
 _KEY_LINE = re.compile(r"(?P<indent> *)(?P<key>\w+):(?P<value>[^#]*)(# ?(?P<comment>.*))?$")
 _MORE_COMMENT = re.compile(r" {16,}# ?(?P<comment>.*)$")

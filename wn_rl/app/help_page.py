@@ -9,7 +9,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from wn_rl.app.composition import compose_settings
-from wn_rl.app.configured import CONFIG_DIR_OPTIONS, Command
+from wn_rl.app.configured import Command
+from wn_rl.app.options import CONFIG_DIR_OPTIONS
 from wn_rl.app.words import tell_own_files
 
 _COMMENT_COLUMN = 42

@@ -5,7 +5,7 @@ whole number, and add whatever it does not know to the configuration, where nobo
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,8 @@ from pathlib import Path
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
-from wn_rl.app.configured import CONFIG_DIR_OPTIONS, Command
+from wn_rl.app.configured import Command
+from wn_rl.app.options import AGENTS, FLAGS, FLAGS_WITH_VALUE, PATHS
 from wn_rl.app.renamed import RENAMED_SETTINGS
 from wn_rl.envs.games import is_game, resolve_game
 from wn_rl.errors import ConfigurationError
@@ -23,38 +24,19 @@ from wn_rl.runs.layout import DESCRIPTION_FILE
 from wn_rl.runs.published import find_published
 from wn_rl.system.terminals import quote_command
 
-PATHS = frozenset(
-    {
-        "agent", "initial_agent", "run", "episode", "episodes_dir", "output_dir", "run_dir", "resume", "sweep",
-        "data_dir", "output",
-    }
-)  # fmt: skip
-"""Settings that are a path, taken as it is written."""
 TEXTS = frozenset({"game", "name", "env.id", "host"})
-"""Others that are a text, also where it looks like a number or a list."""
-_AGENTS = ("agent", "initial_agent")
+"""Settings that are a text, no path, also where it looks like a number or a list."""
 OPEN = ("env.kwargs.", "optimizer.", "logger.")
 """Sections whose settings are somebody else's, who checks them: more may be said than configs/ does."""
 OPEN_OF_STUDIES = ("settings.", "arms.", "problems.", "score_ranges.")
 """Likewise: what a study says of its runs is checked with them."""
 
-_FLAGS = {"--help", "-h", "--multirun", "-m", "--resolve", "--hydra-help"}
-_FLAGS_WITH_VALUE = {"--cfg", "-c", "--info", "-i", "--package", "-p", *CONFIG_DIR_OPTIONS}
 _MULTIRUN = {"--multirun", "-m"}
 _FLOAT = re.compile(r"[+-]?(\d[\d_]*\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _SWEEP = re.compile(r"(choice|range|interval|glob|sort|shuffle|tag)\(.*\)")
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
 _KEYWORDS = ("null", "true", "false", "nan", "inf")
 _SEVERAL = re.compile(r"[^\[\]{}()'\"]+,[^\[\]{}()'\"]+")
-
-
-def split_options(words: Sequence[str]) -> list[str]:
-    """``--config-dir=mine`` as ``--config-dir mine``, as Hydra's options are looked for."""
-    split: list[str] = []
-    for word in words:
-        option, equals, value = word.partition("=")
-        split += [option, value] if equals and option in _FLAGS_WITH_VALUE else [word]
-    return split
 
 
 def translate_words(name: str, command: Command, words: list[str]) -> list[str]:
@@ -68,10 +50,10 @@ def translate_words(name: str, command: Command, words: list[str]) -> list[str]:
     is_multirun = bool(_MULTIRUN & set(words))
     rest = iter(_join_options(name, command, words))
     for word in rest:
-        if word in _FLAGS_WITH_VALUE:
+        if word in FLAGS_WITH_VALUE:
             translated += [word, next(rest, "")]
             continue
-        if word in _FLAGS:
+        if word in FLAGS:
             translated.append(word)
             continue
         if not _is_setting(word, command):
@@ -97,9 +79,9 @@ def _join_options(name: str, command: Command, words: list[str]) -> list[str]:
     for word in rest:
         option, equals, value = word.partition("=")
         key = option.lstrip("-").replace("-", "_")
-        if word in _FLAGS_WITH_VALUE:
+        if word in FLAGS_WITH_VALUE:
             joined += [word, next(rest, "")]
-        elif word in _FLAGS or not word.startswith("-"):
+        elif word in FLAGS or not word.startswith("-"):
             joined.append(word)
         elif word.startswith("--") and (key in command.values or key in command.groups):
             value = value if equals else next(rest, "")
@@ -240,16 +222,16 @@ def find_path(key: str, value: str) -> str:
     if value.startswith("~/"):
         return str(Path(value).expanduser())
     if value == "latest":
-        return str(find_latest_run(Path("runs"), has_agent=key in _AGENTS))
-    if key not in (*_AGENTS, "resume") or not _is_bare_game(value):
+        return str(find_latest_run(Path("runs"), has_agent=key in AGENTS))
+    if key not in {*AGENTS, "resume"} or not _is_bare_game(value):
         return value
     game = resolve_game(value)
     try:
-        return str(find_latest_run(Path("runs"), has_agent=key in _AGENTS, game=game))
+        return str(find_latest_run(Path("runs"), has_agent=key in AGENTS, game=game))
     except ConfigurationError:
         own = Path("checkpoints", game)
         published = own if own.is_dir() else find_published(game)
-        if key in _AGENTS and published is not None:
+        if key in AGENTS and published is not None:
             return str(published)
         raise
 

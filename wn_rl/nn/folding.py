@@ -30,7 +30,7 @@ from wn_rl.nn.noisy_linear import NoisyLinear
 from wn_rl.nn.normalized_layers import BatchNorm, MeanOnlyBatchNorm, NormProjection, SpectralNorm
 from wn_rl.nn.replacement import find_peculiarity, keep_hooks_
 from wn_rl.nn.sources import read_affine
-from wn_rl.nn.weight_norm import ComputedWeight, compute_weights, per_unit
+from wn_rl.nn.weight_norm import ComputedWeight, compute_weights, per_unit, to_float64
 from wn_rl.nn.weight_norm_layers import WEIGHT_NORM_OF, WeightNormLayer, make_plain_like, plain_type, weight_to_units
 from wn_rl.nn.weight_norm_recurrent import (
     PLAIN_RECURRENT,
@@ -129,9 +129,9 @@ def _write_mean_only_(module: MeanOnlyBatchNorm, folded: nn.Module) -> ComputedW
 def _write_batch_norm_(module: BatchNorm, folded: nn.Module) -> ComputedWeights:
     norm, weight = module.norm, module.layer.weight
     mean, variance = cast(Tensor, norm.running_mean), cast(Tensor, norm.running_var)
-    factor = norm.weight * (variance.double() + norm.eps).rsqrt()
-    _write_scaled_(module.layer, weight, factor.to(weight.dtype), cast(Tensor, folded.weight))
-    cast(Tensor, folded.bias).copy_(norm.bias - mean * factor)
+    factor = to_float64(norm.weight) * (to_float64(variance) + norm.eps).rsqrt()
+    _write_scaled_(module.layer, weight, factor.to(weight), cast(Tensor, folded.weight))
+    cast(Tensor, folded.bias).copy_(to_float64(norm.bias) - to_float64(mean) * factor)
     return {}
 
 

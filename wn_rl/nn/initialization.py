@@ -38,7 +38,7 @@ from wn_rl.errors import ConfigurationError
 from wn_rl.nn.noisy_linear import NoisyLinear
 from wn_rl.nn.normalized_layers import BatchNorm, MeanOnlyBatchNorm, NormProjection, SpectralNorm
 from wn_rl.nn.residual import Residual
-from wn_rl.nn.weight_norm import compute_norms, per_unit
+from wn_rl.nn.weight_norm import compute_norms, per_unit, to_float64
 from wn_rl.nn.weight_norm_layers import WEIGHT_NORM_OF, WeightNormLayer, draw_v, output_axis, plain_type, to_units
 from wn_rl.nn.weight_norm_recurrent import (
     PLAIN_RECURRENT,
@@ -58,7 +58,10 @@ MATRICES = ("weight_ih", "weight_hh", "weight_hr")  # the last in an LSTM with p
 
 
 class Statistics(NamedTuple):
-    """Mean and standard deviation of t per output unit, [O] each; the latter is 1 where t is constant."""
+    """Mean and standard deviation of t per output unit, [O] each, float64 on the device that ``to_float64`` takes.
+
+    The standard deviation is 1 where t is constant.
+    """
 
     mean: Tensor
     std: Tensor
@@ -66,7 +69,7 @@ class Statistics(NamedTuple):
 
 def compute_statistics(t: Float[Tensor, "..."], *, unit_axis: int) -> Statistics:
     """μ[t] and σ[t] of every output unit on ``unit_axis``, over all other axes (of the population, in float64)."""
-    units = t.movedim(unit_axis, 0).flatten(1).double()
+    units = to_float64(t.movedim(unit_axis, 0).flatten(1))
     mean, std = units.mean(1), units.std(1, correction=0)
     is_constant = std <= SMALLEST_STD * (1 + mean.abs())
     return Statistics(mean, torch.where(is_constant, 1.0, std))
@@ -205,7 +208,7 @@ def _initialize_affine_(layer: nn.Module, x: Tensor, generator: torch.Generator 
     if isinstance(layer, WeightNormLayer):
         layer.set_g_(1 / statistics.std)
     else:
-        units = directions.to(parameter.device)
+        units = directions.to(statistics.std.device)
         units = units / per_unit(statistics.std, like=units)
         parameter.copy_(to_units(units, output_axis=axis, groups=groups))
     if layer.bias is not None:
@@ -245,7 +248,7 @@ def _initialize_batch_norm_(module: BatchNorm, x: Tensor, generator: torch.Gener
 def _initialize_spectral_norm_(module: SpectralNorm, x: Tensor, generator: torch.Generator | None) -> Statistics:
     statistics = _initialize_(module.layer, x, generator)
     module.update_vectors(SPECTRAL_ITERATIONS)
-    module.bias.copy_(-statistics.mean / statistics.std / module.compute_sigma())
+    module.bias.copy_(-statistics.mean / statistics.std / module.compute_sigma().to(statistics.std.device))
     return statistics
 
 
@@ -300,7 +303,7 @@ def _initialize_direction_(
         if name.startswith("weight_ih"):
             directions = v / per_unit(compute_norms(v), like=v)  # in float32 or better
             statistics = compute_statistics(x.to(directions.dtype) @ directions.t(), unit_axis=-1)
-            g = (1 / statistics.std).to(v.dtype)
+            g = (1 / statistics.std).to(v)
             _set_biases_(layer, suffix, statistics)
         set_matrix_(layer, name, v, g)
 

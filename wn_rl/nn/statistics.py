@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
-from wn_rl.nn.weight_norm import compute_divisors, compute_norms
+from wn_rl.nn.weight_norm import compute_divisors, compute_norms, to_float64
 from wn_rl.nn.weight_norm_layers import WeightNormLayer, plain_type, weight_to_units
 
 NORM_EXPONENTS: dict[type[torch.optim.Optimizer], int] = {
@@ -136,11 +136,11 @@ def compute_effective_rank(features: Float[Tensor, "B F"], *, threshold: float) 
     σ are the singular values of the features of B examples, so that the rank is at most min(B, F); 0 of features that
     are all zero. Taken from the eigenvalues of the smaller product, in float64: ten times as fast, and exact enough.
     """
-    features = features.double()
-    product = features.T @ features if features.shape[0] > features.shape[1] else features @ features.T
+    exact = to_float64(features)
+    product = exact.T @ exact if exact.shape[0] > exact.shape[1] else exact @ exact.T
     sigma = torch.linalg.eigvalsh(product).clamp(min=0).sqrt().flip(0)
     share = sigma.cumsum(0) / sigma.sum()  # NaN, which is not below anything, where all are zero
-    return (share < 1 - threshold).sum().float() + (sigma[0] > 0).float()
+    return ((share < 1 - threshold).sum().float() + (sigma[0] > 0).float()).to(features.device)
 
 
 @torch.no_grad()

@@ -28,6 +28,14 @@ def compute_norms(v: Float[Tensor, "O *rest"]) -> Float[Tensor, "O"]:
     return torch.linalg.vector_norm(v, dim=tuple(range(1, v.dim())), dtype=accumulator)
 
 
+DEVICES_WITHOUT_FLOAT64 = {"mps"}  # Apple's GPU
+
+
+def to_float64(t: Tensor) -> Tensor:
+    """t in float64: on its own device, or on the CPU where that has no such numbers."""
+    return (t.cpu() if t.device.type in DEVICES_WITHOUT_FLOAT64 else t).double()
+
+
 def compute_divisors(v: Float[Tensor, "O *rest"]) -> Float[Tensor, "O"]:
     """‖v‖ of every output unit, and infinity where v is zero, so that what is divided by it is 0 and never NaN."""
     norms = compute_norms(v)
