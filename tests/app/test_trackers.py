@@ -8,6 +8,7 @@ import pytest
 from lightning.pytorch.loggers import Logger
 
 from tests.helpers.configurations import compose_config
+from wn_rl.app.run_loggers import make_loggers
 from wn_rl.app.training import Run, resume_run, start_run
 from wn_rl.callbacks.artifact_tracking import ArtifactTracking
 from wn_rl.errors import ConfigurationError
@@ -140,6 +141,36 @@ def test_a_run_is_gone_on_with_under_its_id(tmp_path: Path, monkeypatch: pytest.
     begun, params, gone_on = told
     assert (begun.get("id"), params, gone_on["id"]) == (None, {"params": "Pong"}, "abc-1")
     assert begun["group"] == gone_on["group"] == "Pong-weight_norm"
+
+
+@pytest.mark.parametrize(
+    ("words", "place"),
+    [
+        ([], "run/mlruns"),
+        (["logger.tracking_uri=sqlite:///{0}/all.db"], "mlruns"),
+        (["logger.tracking_uri=http://127.0.0.1:1"], None),
+        (["+logger.artifact_location=s3://mine"], "s3://mine"),
+    ],
+)
+def test_what_mlflow_keeps_lies_beside_its_database(
+    words: list[str], place: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[dict[str, Any]] = []
+
+    class Noting(StandIn):
+        def __init__(self, **settings: Any) -> None:
+            told.append(settings)
+
+        def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+            pass
+
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setattr("lightning.pytorch.loggers.MLFlowLogger", Noting)
+    (tmp_path / "run").mkdir()
+    words = ["game=Pong", f"run_dir={tmp_path}/run", "logger=mlflow", *(word.format(tmp_path) for word in words)]
+    make_loggers(compose_config("train", *words), keep_until_agent_steps=None)
+    is_path = place is not None and "://" not in place
+    assert told[0].get("artifact_location") == ((tmp_path / str(place)).as_uri() if is_path else place)
 
 
 def test_a_server_that_cannot_be_reached_is_told_before_training(

@@ -89,6 +89,18 @@ PLANTED = [
         "test": "tests/app/test_trackers.py::test_a_run_is_gone_on_with_under_its_id",
     },
     {
+        "number": 0, "file": "wn_rl/app/run_loggers.py",
+        "old": "keep_until_agent_steps=None, **chosen, **known)",
+        "new": "keep_until_agent_steps=None, **known)",
+        "test": "tests/app/test_trackers.py::test_what_mlflow_keeps_lies_beside_its_database",
+    },
+    {
+        "number": 0, "file": "wn_rl/interop/trackers.py",
+        "old": "if not uri.startswith(_DATABASE) or settings",
+        "new": "if settings",
+        "test": "tests/app/test_trackers.py::test_what_mlflow_keeps_lies_beside_its_database",
+    },
+    {
         "number": 0, "file": "wn_rl/runs/folder.py",
         "old": " if not link.match(WANDB_LOG)), None)",
         "new": "), None)",

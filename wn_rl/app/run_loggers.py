@@ -45,7 +45,8 @@ def _make_tracked_logger(config: DictConfig, tracker: Tracker) -> Logger:
     run_dir = Path(config.run_dir)
     run_id = tracker.read_id(run_dir) if config.logger.get(tracker.id_key) is None else None
     known = {} if run_id is None else {tracker.id_key: run_id}
-    logger = build.make_logger(config, keep_until_agent_steps=None, **known)
+    chosen = tracker.choose_settings(build.as_dict(config.logger))
+    logger = build.make_logger(config, keep_until_agent_steps=None, **chosen, **known)
     try:
         if run_id is None:  # they stay those that it began with
             logger.log_hyperparams(build.as_dict(config))

@@ -8,6 +8,7 @@ write: the agent and a video of its game, at the end.
 import json
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from wn_rl.interop.extras import import_extra
 from wn_rl.runs.layout import AGENT_FOLDER, TRACKER_FILE, VIDEOS_FOLDER
 from wn_rl.system.files import read_limited, write_whole
 
+_DATABASE = "sqlite:///"
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -46,6 +48,10 @@ class Tracker(ABC):
         """
         write_whole(run_dir / TRACKER_FILE, (json.dumps({self.name: run_id}) + "\n").encode())
 
+    def choose_settings(self, settings: Mapping[str, Any]) -> dict[str, str]:
+        """What Lightning's logger is told besides ``settings``, those of the configuration: nothing, mostly."""
+        return {}
+
     @abstractmethod
     def log_artifacts(self, logger: Any, run_dir: Path, *, agent_steps: int, video: Path | None) -> None:
         """Send the agent of the run, and a video if there is one; whatever the server's client raises."""
@@ -76,6 +82,13 @@ class MLflowTracker(Tracker):
     """MLflow: the agent is the run's artifact folder ``agent``, videos lie in ``videos``."""
 
     name, id_key = "mlflow", "run_id"
+
+    def choose_settings(self, settings: Mapping[str, Any]) -> dict[str, str]:
+        """Artifacts lie beside a database of one's own: MLflow would put them into the current folder."""
+        uri = str(settings.get("tracking_uri"))
+        if not uri.startswith(_DATABASE) or settings.get("artifact_location") is not None:
+            return {}
+        return {"artifact_location": (Path(uri.removeprefix(_DATABASE)).resolve().parent / "mlruns").as_uri()}
 
     def log_artifacts(self, logger: Any, run_dir: Path, *, agent_steps: int, video: Path | None) -> None:
         logger.experiment.log_artifacts(logger.run_id, str(run_dir / AGENT_FOLDER), AGENT_FOLDER)
