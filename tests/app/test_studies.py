@@ -17,6 +17,7 @@ from wn_rl.app.studies import (
     COMPARISON,
     SELECTION,
     choose_rates,
+    group_scores,
     list_sweeps,
     read_all_runs,
     read_runs,
@@ -148,6 +149,16 @@ def test_no_name_of_a_declared_study_is_one_that_a_command_line_would_take_apart
     for sweep in list_sweeps(study, Path("there"), COMPARISON, dict.fromkeys(study.arms, 1e-3)):
         _, word = translate_words("train", read_command("train"), ["-m", f"sweep={sweep.folder.as_posix()}"])
         assert not OverridesParser.create().parse_override(word).is_sweep_override()
+
+
+def test_a_run_without_a_finished_game_of_training_counts_as_random_play(tmp_path: Path) -> None:
+    study = read_study({**VALUES, "learning_rates": [1e-3]})
+    path = tmp_path / COMPARISON / "plain" / "Cart" / "seed=0"
+    make_run(path, learning_rate=1e-3, seed=0, final=20.0, points=[])
+    (path / "metrics.csv").write_text("agent_steps,train/loss\n100,1.5\n")
+    [run] = read_runs(study, tmp_path, COMPARISON)
+    assert math.isnan(run.area or 0.0)
+    assert [scores.tolist() for scores in group_scores(study, [run], "area")] == [[], [0.0]]
 
 
 def test_any_setting_of_a_run_may_be_said_of_a_study() -> None:

@@ -169,9 +169,12 @@ def _read_run(path: Path, stage: str, arm: str, problem: str) -> StudyRun | None
 
 
 def compute_area(run: RunFolder) -> float:
-    """The mean return of the last 100 games of training, averaged over agent steps by the trapezoidal rule."""
-    columns = (run.metrics.get(STEPS_COLUMN, []), run.metrics.get("train/mean_return", []))
-    points = [(x, y) for x, y in zip(*columns, strict=True) if x is not None and y is not None]
+    """The mean return of the last 100 games of training, averaged over agent steps by the trapezoidal rule.
+
+    Of a run in which no game came to its end it is not a number.
+    """
+    steps, returns = run.metrics.get(STEPS_COLUMN, []), run.metrics.get("train/mean_return", [])
+    points = [(x, y) for x, y in zip(steps, returns, strict=bool(returns)) if x is not None and y is not None]
     if not points:
         return float("nan")
     x, y = np.array(points, np.float64).T
