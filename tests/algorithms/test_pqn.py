@@ -188,7 +188,10 @@ def test_a_checkpoint_may_hold_the_learning_rates_until_then_and_no_others(
 
 
 class Stop(Callback):
-    """Sends a signal to this process after the chunk, or the round of the warm-up, that ends at so many agent steps."""
+    """Sends a signal to this process in the chunk, or the round of the warm-up, that ends at so many agent steps.
+
+    To be the first of the callbacks: the others see the chunk end with a run that is to stop.
+    """
 
     def __init__(self, agent_steps: int) -> None:
         self._agent_steps = agent_steps
@@ -221,7 +224,8 @@ def test_a_run_stopped_amid_a_rollout_ends_the_same(
     tmp_path: Path, untouched: tuple[int, dict[str, Any]], agent_steps: int, num_rounds: int
 ) -> None:
     """In the warm-up, and in the second rollout of an iteration."""
-    stopped = make_run(tmp_path, algorithm="pqn", callbacks=[Stop(agent_steps)])
+    stopped = make_run(tmp_path, algorithm="pqn")
+    stopped.trainer.callbacks.insert(0, Stop(agent_steps))
     assert not stopped.train()
     state: Any = stopped.algorithm.saved_state()
     assert state["rollout"]["values"].shape == (2, num_rounds, 4)
@@ -277,7 +281,7 @@ def test_a_run_of_the_command_line_goes_on_where_it_was_stopped(tmp_path: Path) 
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     assert start_run(compose_training(*words, f"run_dir={whole}"), preset="pqn_quick").train()
     stopped = start_run(compose_training(*words, f"run_dir={parts}"), preset="pqn_quick")
-    stopped.trainer.callbacks.insert(1, Stop(336))
+    stopped.trainer.callbacks.insert(0, Stop(336))
     assert not stopped.train()
     assert stopped.algorithm.saved_state()["rollout"]["values"].shape == (2, 4, 4)
     assert resume_run(compose_training(f"resume={parts}"), overrides=[], folder=parts).train()

@@ -156,7 +156,8 @@ def test_a_run_stopped_amid_a_rollout_ends_the_same(
     tmp_path: Path, untouched: dict[str, Any], agent_steps: int, num_rounds: int
 ) -> None:
     """In the warm-up, and in the second rollout of an iteration, before which something is remembered."""
-    stopped = make_run(tmp_path, algorithm="pqn_lstm", callbacks=[Stop(agent_steps)])
+    stopped = make_run(tmp_path, algorithm="pqn_lstm")
+    stopped.trainer.callbacks.insert(0, Stop(agent_steps))
     assert not stopped.train()
     state: Any = stopped.algorithm.saved_state()
     assert state["rollout"]["values"].shape == (2, num_rounds, 4)

@@ -332,6 +332,7 @@ def test_what_was_found_by_itself_is_written_as_if_given(tmp_path: Path) -> None
         ("strong", {"network.torso": "impala_small", "munchausen": True, "final_learning_rate": 6e-5}),
         ("pqn", {"normalizer": "layer_norm", "learning_rate": 2.5e-4, "rollout.trace_decay": 0.65}),
         ("pqn_quick", {"normalizer": "weight_norm", "learning_rate": 1e-3, "network.torso": "small"}),
+        ("pqn_strong", {"normalizer": "weight_norm", "learning_rate": 1e-3, "network.torso": "nature"}),
     ],
 )  # fmt: skip
 def test_presets_hold_the_numbers_that_they_are_named_after(preset: str, expected: dict[str, Any]) -> None:
@@ -569,7 +570,7 @@ def test_help_shows_how_and_what(tmp_path: Path) -> None:
     for word in (
         "python -m wn_rl.train game=Breakout",
         "resume=",
-        "preset: btr, cartpole, dopamine, iqn, nature, pqn, pqn_lstm, pqn_quick, quick, rainbow, strong, wn_paper",
+        "preset: btr, cartpole, dopamine, iqn, nature, pqn, pqn_lstm, pqn_quick, pqn_strong, quick, rainbow, strong, wn_paper",
         "replay:",
     ):
         assert word in result.stdout
