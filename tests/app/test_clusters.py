@@ -86,7 +86,7 @@ def test_the_signal_that_announces_the_end_of_a_job_leaves_a_checkpoint_and_then
     before = signal.signal(number, requeue)
     try:
         made = start(tmp_path / "run")
-        made.trainer.callbacks.insert(1, SendSignal(100, number))
+        made.trainer.callbacks.insert(0, SendSignal(100, number))
         assert not made.train()
     finally:
         signal.signal(number, before)

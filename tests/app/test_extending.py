@@ -31,7 +31,7 @@ def test_a_finished_run_goes_on_to_its_new_length(tmp_path: Path, first: int, se
 def test_a_longer_run_that_is_stopped_loses_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert start(tmp_path, *LENGTHS, "total_agent_steps=150").train()
     longer = resume(tmp_path, "total_agent_steps=700")
-    longer.trainer.callbacks.insert(1, SendSignal(320))
+    longer.trainer.callbacks.insert(0, SendSignal(320))
     assert not longer.train()
     stopped = read_agent_steps(tmp_path)
     assert 320 <= stopped < 400

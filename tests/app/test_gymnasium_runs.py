@@ -69,7 +69,7 @@ def test_a_run_that_is_stopped_and_resumed_ends_as_the_untouched_one(
     storage: str, finished: Path, tmp_path: Path
 ) -> None:
     made = start(tmp_path, "env.id=CartPole-v1", f"replay.storage={storage}")
-    made.trainer.callbacks.insert(1, SendSignal(450))
+    made.trainer.callbacks.insert(0, SendSignal(450))
     assert not made.train()
     assert resume(tmp_path).train()
     ends = [read_checkpoint(folder / LAST_CHECKPOINT) for folder in (tmp_path, finished)]
@@ -101,7 +101,7 @@ def test_images_of_truth_values_train_and_a_resumed_run_imports_only_what_is_typ
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     made = start(tmp_path, CORRIDOR, "network.stack_size=2", "video.period_iterations=1")
-    made.trainer.callbacks.insert(1, SendSignal(450))
+    made.trainer.callbacks.insert(0, SendSignal(450))
     assert not made.train()
     output = capsys.readouterr().out
     assert "network.torso=minatar, for observations uint8 [3, 10, 6]" in output

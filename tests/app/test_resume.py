@@ -33,7 +33,7 @@ class KilledError(Exception):
 
 
 class At(Callback):
-    """Does something once, at a number of agent steps: after the chunk that reaches it, or within the warm-up."""
+    """Does something once, at a number of agent steps: in the chunk that reaches it, or within the warm-up."""
 
     def __init__(self, agent_steps: int, action: Any) -> None:
         self._agent_steps, self._action = agent_steps, action
@@ -86,10 +86,10 @@ def train(
     interruption = Interruption()
     metrics_csv = MetricsCSV(folder)
     callbacks = [
+        *([disturbance] if disturbance is not None else []),
         interruption,
         MetricsLogging(metrics_csv),
         WeightStatistics(period_agent_steps=150, num_states=20, dormant_threshold=0.025, rank_threshold=0.01, seed=0),
-        *([disturbance] if disturbance is not None else []),
         RunCheckpoint(
             run_dir=folder, agent_description={"game": "Chain"}, interruption=interruption, keep_last=2, keep_best=0
         ),

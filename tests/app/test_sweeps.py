@@ -210,7 +210,7 @@ def test_stopping_a_run_stops_the_sweep_and_the_same_command_goes_on(
 ) -> None:
     def start_run(*args: Any, **kwargs: Any) -> training.Run:
         made = start(*args, **kwargs)
-        made.trainer.callbacks.insert(1, SendSignal(60))
+        made.trainer.callbacks.insert(0, SendSignal(60))
         return made
 
     start = training.start_run

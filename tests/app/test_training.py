@@ -131,7 +131,7 @@ def test_a_real_game_goes_on_exactly_where_it_was_interrupted(
 ) -> None:
     folder = tmp_path / "run"
     made = start(folder, "progress=true")
-    made.trainer.callbacks.insert(1, SendSignal(agent_steps))
+    made.trainer.callbacks.insert(0, SendSignal(agent_steps))
     assert not made.train()
     output = capsys.readouterr().out
     assert "replay.storage=ram: up to 0.00 GB on cpu, where " in output  # what auto took is said in one line

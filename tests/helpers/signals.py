@@ -8,7 +8,10 @@ from lightning.pytorch.callbacks import Callback
 
 
 class SendSignal(Callback):
-    """Sends a signal to this process, once, after the chunk that reaches a number of agent steps."""
+    """Sends a signal to this process, once, in the chunk that reaches a number of agent steps.
+
+    To be the first of the callbacks: the others see that chunk end with a run that is to stop.
+    """
 
     def __init__(self, agent_steps: int, number: signal.Signals = signal.SIGTERM) -> None:
         self._agent_steps, self._number = agent_steps, number
