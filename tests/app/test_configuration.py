@@ -570,7 +570,8 @@ def test_help_shows_how_and_what(tmp_path: Path) -> None:
     for word in (
         "python -m wn_rl.train game=Breakout",
         "resume=",
-        "preset: btr, cartpole, dopamine, iqn, nature, pqn, pqn_lstm, pqn_quick, pqn_strong, quick, rainbow, strong, wn_paper",
+        "preset: btr, cartpole, dopamine, iqn, nature, pqn, pqn_lstm, pqn_quick, pqn_strong, quick, rainbow, strong,"
+        " wn_paper",
         "replay:",
     ):
         assert word in result.stdout
