@@ -29,6 +29,11 @@ def read_dopamine(game: str) -> list[dict[str, float]]:
     return [{name: float(row[name]) for name in names} for row in rows if row["game"] == game]
 
 
+def find_comparable(description: dict[str, Any]) -> list[dict[str, float]]:
+    """Dopamine's rows for an agent that played by the same rules: sticky actions, no end at a lost life."""
+    return read_dopamine(description["game"]) if description["protocol"]["name"] == "machado" else []
+
+
 def interpolate(rows: list[dict[str, float]], frames: float) -> float | None:
     """Dopamine's mean after ``frames`` million: linear between its rows; None before the first and after the last."""
     for before, after in itertools.pairwise(rows):
@@ -61,9 +66,10 @@ def make_line(folder: Path) -> str:
     last, score = read_rows(folder / "learning_curve.csv")[-1], description["evaluation"]
     frames = FRAMES_PER_AGENT_STEP * description["agent_steps"] / 1e6
     training_mean = float(last["training_mean"])
-    rows = read_dopamine(folder.name)
+    rows = find_comparable(description)
     return " | ".join([
         f"| {folder.name}",
+        f"{description['config']['preset']}, {description['protocol']['name']}",
         f"{frames:.2f} M",
         f"{training_mean:.1f}",
         describe_reference(rows, frames),
@@ -86,11 +92,12 @@ def draw(folders: list[Path]) -> None:
             frames, column["evaluation_ci95_low"], column["evaluation_ci95_high"], color=color, alpha=0.2, linewidth=0
         )
         axis.plot(frames, column["training_mean"], color=color, linestyle="--", label="last 100 games of training")
-        rows = [row for row in read_dopamine(folder.name) if row["frames_M"] <= 20]
+        description = json.loads((folder / "agent.json").read_text())
+        rows = [row for row in find_comparable(description) if row["frames_M"] <= 20]
         places, mean, low, high = ([row[name] for row in rows] for name in ("frames_M", "mean", "min", "max"))
         axis.plot(places, mean, color="#d55e00", marker="o", markersize=3, label="Dopamine's DQN (5 seeds)")
         axis.fill_between(places, low, high, color="#d55e00", alpha=0.2, linewidth=0)
-        axis.set(title=folder.name, xscale="log", xlabel="million frames")
+        axis.set(title=f"{folder.name}, {description['protocol']['name']}", xscale="log", xlabel="million frames")
     axes[0][0].set_ylabel("return of a game")
     axes[0][0].legend(fontsize=7)
     save_figure(figure, DOCS / "figures" / "results.svg")
@@ -100,8 +107,8 @@ def main() -> None:
     folders = sorted(path.parent for path in CHECKPOINTS.glob("*/agent.json"))
     draw(folders)
     header = (
-        "| game | frames | return in training | Dopamine's DQN after as many | Dopamine has that after"
-        " | evaluation, epsilon 0.001 [95 % interval] | minutes |"
+        "| game | preset, protocol | frames | return in training | Dopamine's DQN after as many | Dopamine has"
+        " that after | evaluation, epsilon 0.001 [95 % interval] | minutes |"
     )
     lines = [header, "|" + "---|" * (header.count("|") - 1), *(make_line(folder) for folder in folders)]
     for page in (DOCS / "results.md", ROOT / "README.md"):

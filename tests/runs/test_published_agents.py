@@ -58,6 +58,12 @@ def test_what_dopamine_has_after_as_many_frames_lies_between_its_rows(frames, me
     assert make_results.describe_reference([], frames) == "none"
 
 
+def test_dopamines_returns_stand_beside_agents_of_its_own_protocol_alone() -> None:
+    agent = {"game": "Breakout", "protocol": {"name": "machado"}}
+    assert make_results.find_comparable(agent)[0]["frames_M"] > 0
+    assert make_results.find_comparable({**agent, "protocol": {"name": "nature"}}) == []
+
+
 @each_agent
 def test_an_agent_is_small_complete_and_tells_no_paths(folder: Path) -> None:
     agent = load_agent(folder)
