@@ -67,7 +67,7 @@ PLANTED = [
     },
     {
         "number": 0,
-        "file": "wn_rl/app/words.py",
+        "file": "wn_rl/app/named_paths.py",
         "old": "        if key in AGENTS and published is not None:\n",
         "new": "        if published is not None:\n",
         "test": "tests/app/test_words.py::test_a_game_is_its_newest_run_or_its_published_agent",

@@ -12,9 +12,9 @@ import gymnasium
 from wn_rl.acting.observations import find_shape
 from wn_rl.app.composition import compose_settings, translate_arguments
 from wn_rl.app.configured import read_command
+from wn_rl.app.named_paths import find_path
 from wn_rl.app.player import evaluate_player, make_player
 from wn_rl.app.plugins import import_plugins
-from wn_rl.app.words import find_path
 from wn_rl.envs.gymnasium_wrappers import AnyEnv, make_gymnasium_env, wrap_gymnasium_env
 from wn_rl.envs.protocols import load_protocol
 from wn_rl.errors import ConfigurationError

@@ -14,14 +14,12 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
 from wn_rl.app.configured import Command
-from wn_rl.app.options import AGENTS, FLAGS, FLAGS_WITH_VALUE, PATHS
+from wn_rl.app.named_paths import find_path, is_bare_game
+from wn_rl.app.options import FLAGS, FLAGS_WITH_VALUE, PATHS
 from wn_rl.app.renamed import RENAMED_SETTINGS
-from wn_rl.envs.games import is_game, resolve_game
 from wn_rl.errors import ConfigurationError
 from wn_rl.networks.renamed_heads import RENAMED_HEADS
-from wn_rl.runs.folder import find_latest_run
 from wn_rl.runs.layout import DESCRIPTION_FILE
-from wn_rl.runs.published import find_published
 from wn_rl.system.terminals import quote_command
 
 TEXTS = frozenset({"game", "name", "env.id", "host"})
@@ -112,13 +110,8 @@ def _name_bare_word(name: str, word: str) -> str:
         return f"resume={word}"
     if path.suffix == ".npz":
         return f"episode={word}"
-    is_agent = path.suffix == ".ckpt" or (path / DESCRIPTION_FILE).exists() or _is_bare_game(word)
+    is_agent = path.suffix == ".ckpt" or (path / DESCRIPTION_FILE).exists() or is_bare_game(word)
     return f"agent={word}" if is_agent else f"run={word}"
-
-
-def _is_bare_game(word: str) -> bool:
-    """Whether a word is a game's name, and no path."""
-    return word.isidentifier() and not Path(word).exists() and is_game(word)
 
 
 def _check_key(name: str, command: Command, key: str, value: str) -> None:
@@ -207,33 +200,6 @@ def _to_text(key: str, value: str) -> str:
     if value == "null":
         return value
     return quote_for_hydra(find_path(key, value) if key in PATHS else value)
-
-
-def find_path(key: str, value: str) -> str:
-    """The path that a user means: ``~`` is the home, ``latest`` the newest run under runs/, a game its newest run.
-
-    Of agents a game is its folder under checkpoints/, too, or the one that this project published, where it has no run.
-
-    Raises:
-        ConfigurationError: there is no such run.
-    """
-    if Path(value).exists():
-        return value
-    if value.startswith("~/"):
-        return str(Path(value).expanduser())
-    if value == "latest":
-        return str(find_latest_run(Path("runs"), has_agent=key in AGENTS))
-    if key not in {*AGENTS, "resume"} or not _is_bare_game(value):
-        return value
-    game = resolve_game(value)
-    try:
-        return str(find_latest_run(Path("runs"), has_agent=key in AGENTS, game=game))
-    except ConfigurationError:
-        own = Path("checkpoints", game)
-        published = own if own.is_dir() else find_published(game)
-        if key in AGENTS and published is not None:
-            return str(published)
-        raise
 
 
 def _to_whole(value: str) -> str:
