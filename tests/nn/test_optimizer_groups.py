@@ -10,6 +10,7 @@ from wn_rl.app.build import make_optimizer
 from wn_rl.app.configured import CONFIG_DIRECTORY
 from wn_rl.app.hydra_version import VERSION_BASE
 from wn_rl.errors import ConfigurationError
+from wn_rl.learning.optimizers import FusedRAdam
 from wn_rl.nn.conversion import weight_normalize
 from wn_rl.nn.optimizer_groups import make_parameter_groups
 from wn_rl.nn.weight_norm_recurrent import WeightNormLSTM
@@ -74,6 +75,7 @@ def test_negative_decay_is_refused():
         ("adam", torch.optim.Adam),
         ("adamw", torch.optim.AdamW),
         ("adamax", torch.optim.Adamax),
+        ("radam", FusedRAdam),
         ("rmsprop", torch.optim.RMSprop),
     ],
 )

@@ -16,11 +16,12 @@ import torch
 from wn_rl.errors import ConfigurationError
 from wn_rl.runs.configuration_file import TRUSTED
 
-OPTIMIZERS = sorted(
-    f"torch.optim.{name}"
-    for name, kind in vars(torch.optim).items()
-    if isinstance(kind, type) and issubclass(kind, torch.optim.Optimizer) and kind is not torch.optim.Optimizer
-)
+OPTIMIZERS = [
+    "wn_rl.learning.optimizers.FusedRAdam",
+    *(f"torch.optim.{name}"
+      for name, kind in sorted(vars(torch.optim).items())
+      if isinstance(kind, type) and issubclass(kind, torch.optim.Optimizer) and kind is not torch.optim.Optimizer),
+]  # fmt: skip
 LOGGERS = [
     "wn_rl.viewing.tensorboard.RunTensorBoard",
     *(f"lightning.pytorch.loggers.{name}Logger"

@@ -9,11 +9,11 @@ from torch import Tensor
 from wn_rl.callbacks.run_callback import RunCallback
 from wn_rl.nn.folding import make_folded
 from wn_rl.nn.statistics import (
-    NORM_EXPONENTS,
     compute_activation_statistics,
     compute_effective_learning_rate,
     compute_update_angle,
     compute_weight_statistics,
+    find_norm_exponent,
     find_weight_units,
     name_layers,
 )
@@ -97,7 +97,7 @@ class WeightStatistics(RunCallback):
 
     def _describe_layers(self) -> dict[str, Tensor]:
         optimizer: Any = self.algorithm.optimizers()
-        norm_exponent = NORM_EXPONENTS.get(type(optimizer.optimizer))
+        norm_exponent = find_norm_exponent(optimizer.optimizer)
         learning_rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
         statistics: dict[str, Tensor] = {}
         for name, layer in name_layers(self.algorithm.network).items():

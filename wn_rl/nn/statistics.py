@@ -24,6 +24,12 @@ NORM_EXPONENTS: dict[type[torch.optim.Optimizer], int] = {
 """k in the effective learning rate η/‖v‖^k: 2 where the step is proportional to the gradient, whose length falls as
 1/‖v‖, and 1 where it does not depend on the gradient's length (Section 3, van Laarhoven 2017, arXiv:1706.05350)."""
 
+
+def find_norm_exponent(optimizer: torch.optim.Optimizer) -> int | None:
+    """That of its class, or of the nearest one that it is derived from; None where no such thing is known."""
+    return next((NORM_EXPONENTS[kind] for kind in type(optimizer).__mro__ if kind in NORM_EXPONENTS), None)
+
+
 UNNAMED = ("torso", "head", "layers", "layer")  # parts of a module's path that tell a reader nothing
 
 

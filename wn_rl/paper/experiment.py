@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from wn_rl.errors import ConfigurationError
 from wn_rl.nn import project_weights
 from wn_rl.nn.statistics import (
-    NORM_EXPONENTS,
     compute_effective_learning_rate,
     compute_weight_statistics,
+    find_norm_exponent,
     find_weight_units,
     name_layers,
 )
@@ -151,7 +151,8 @@ class Experiment(lightning.LightningModule):
     def _describe_layers(self) -> dict[str, float]:
         optimizer: Any = self.optimizers()
         learning_rate = float(optimizer.param_groups[0]["lr"])
-        exponent = NORM_EXPONENTS[type(optimizer.optimizer)]
+        exponent = find_norm_exponent(optimizer.optimizer)
+        assert exponent is not None, "every experiment's optimizer has one"
         row = {"train/learning_rate": learning_rate}
         for name, layer in name_layers(self.network).items():
             statistics = compute_weight_statistics(layer) | {
