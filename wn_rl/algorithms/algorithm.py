@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from wn_rl.acting.collector import Collector
 from wn_rl.learning.metrics import ChunkMetrics
-from wn_rl.learning.schedules import RunLength, Schedule
+from wn_rl.learning.schedules import RunLength, Schedule, set_learning_rate
+from wn_rl.nn.normalizers import project_weights
 from wn_rl.system.cpu import FreedMemory
 from wn_rl.system.seeding import check_generator_state
 
@@ -147,6 +148,20 @@ class Algorithm(lightning.LightningModule):
     def describe_memory(self) -> str | None:
         """What it will take, in a few words; None where that is little."""
         return None
+
+    def apply_gradient(self, max_norm: float | None) -> None:
+        """One optimizer step by the gradients of the network, their common norm clipped where ``max_norm`` is given.
+
+        PyTorch clips them: Lightning refuses to where an optimizer is fused and the precision mixed, since float16's
+        gradients would be scaled there. Those of bfloat16, the only mixed precision here, never are.
+        """
+        optimizer: Any = self.optimizers()
+        set_learning_rate(optimizer, self.learning_rate_schedule, self.agent_steps)
+        if max_norm is not None:
+            nn.utils.clip_grad_norm_(self.network.parameters(), max_norm)
+        optimizer.step()
+        project_weights(self.network)
+        self.num_updates += 1
 
     # --- Lightning
 

@@ -17,7 +17,6 @@ from wn_rl.acting.collector import Collector
 from wn_rl.acting.policies import Policy, QFunction
 from wn_rl.algorithms.algorithm import Algorithm
 from wn_rl.learning.gradients import make_gradient_function
-from wn_rl.learning.schedules import set_learning_rate
 from wn_rl.learning.settings import DQNSettings
 from wn_rl.losses.advantage_learning import compute_advantage
 from wn_rl.losses.categorical import compute_categorical_loss, project
@@ -27,7 +26,6 @@ from wn_rl.losses.quantile_regression import compute_quantile_loss
 from wn_rl.networks.folded_network import FoldedNetwork
 from wn_rl.networks.q_network import QNetwork
 from wn_rl.nn.noisy_linear import resample_noise_
-from wn_rl.nn.normalizers import project_weights
 from wn_rl.replay.persistence import ReplayArchive, list_segment_names
 from wn_rl.replay.replay import Replay
 from wn_rl.types import Batch, BatchLoss, QOutput
@@ -136,20 +134,14 @@ class DQN(Algorithm):
 
     def _update(self) -> None:
         """One optimizer step on one minibatch, and what follows from it."""
-        optimizer: Any = self.optimizers()
-        optimizer.zero_grad()  # first: gradients must not outlive the next forward pass where that is a CUDA graph
-        set_learning_rate(optimizer, self.learning_rate_schedule, self.agent_steps)
+        self.network.zero_grad()  # first: gradients must not outlive the next forward pass where that is a CUDA graph
         self.replay.set_importance_exponent(self.settings.importance_exponent(self.agent_steps))
         batch = self._draw_batch()
         if self.settings.double:
             self.acting.sync(self.network)  # which selects the actions of the target
         loss, priority, q_tm1 = self.compute_gradient(batch)
-        if self.settings.max_gradient_norm is not None:
-            self.clip_gradients(optimizer.optimizer, self.settings.max_gradient_norm, "norm")
-        optimizer.step()
-        project_weights(self.network)
+        self.apply_gradient(self.settings.max_gradient_norm)
         self.acting.expire()
-        self.num_updates += 1
         if self.num_updates % self.settings.target_period_updates == 0:
             self._move_target()
         self.replay.update_priorities(batch.index, priority)

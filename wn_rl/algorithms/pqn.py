@@ -20,14 +20,12 @@ from wn_rl.acting.collector import Collector, Round
 from wn_rl.acting.policies import Policy
 from wn_rl.algorithms.algorithm import Algorithm
 from wn_rl.learning.gradients import make_gradient_function
-from wn_rl.learning.schedules import set_learning_rate
 from wn_rl.learning.settings import PQNSettings
 from wn_rl.losses.lambda_returns import compute_lambda_returns
 from wn_rl.losses.q_learning import compute_value_loss, select_action
 from wn_rl.networks.folded_network import FoldedNetwork
 from wn_rl.networks.q_network import QNetwork
 from wn_rl.nn.noisy_linear import resample_noise_
-from wn_rl.nn.normalizers import project_weights
 from wn_rl.replay.rollout import Rollout
 from wn_rl.types import BatchLoss, RolloutBatch
 
@@ -185,17 +183,11 @@ class PQN(Algorithm):
 
     def _update(self, batch: RolloutBatch) -> None:
         """One optimizer step on one minibatch, and what follows from it."""
-        optimizer: Any = self.optimizers()
-        set_learning_rate(optimizer, self.learning_rate_schedule, self.agent_steps)
-        optimizer.zero_grad()  # first: gradients must not outlive the next forward pass where that is a CUDA graph
+        self.network.zero_grad()  # first: gradients must not outlive the next forward pass where that is a CUDA graph
         resample_noise_(self.generator, self.network, self.acting)
         loss, priority, q_tm1 = self.compute_gradient(batch)
-        if self.settings.max_gradient_norm is not None:
-            self.clip_gradients(optimizer.optimizer, self.settings.max_gradient_norm, "norm")
-        optimizer.step()
-        project_weights(self.network)
+        self.apply_gradient(self.settings.max_gradient_norm)
         self.acting.expire()
-        self.num_updates += 1
         max_q_value = q_tm1.amax(dim=1).mean()
         self.metrics.add(loss=loss.mean(), absolute_td_error=priority.mean(), max_q_value=max_q_value)
 
