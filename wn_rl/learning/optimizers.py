@@ -19,8 +19,9 @@ class FusedRAdam(torch.optim.RAdam):
 
         p <- p - lr rect_t m_t / (1 - beta1^t) * sqrt(1 - beta2^t) / (sqrt(v_t) + eps),
 
-    which is Adam's with lr rect_t and eps / sqrt(1 - beta2^t). The first steps, until rho_t > 5, leave out the variance,
-    which is Adam's with an eps that outweighs it. One pass over the memory takes a third of the time of a pass per operation.
+    which is Adam's with lr rect_t and eps / sqrt(1 - beta2^t). The first steps, until rho_t > 5, leave the variance
+    out, as Adam's do with an eps that outweighs it. One pass over the memory takes a third of the time of a pass per
+    operation.
 
     Args:
         params: parameters or groups of them; all get a gradient in every step.
