@@ -6,7 +6,8 @@
 The loops take turns, each in a process of its own, on one game under the nature protocol with the network of Mnih et
 al. 2015. CleanRL's is timed twice: with its own numbers (8 environments of 128 steps, 4 epochs of 4 minibatches), and
 with those of this project's presets, which are purejaxql's (128 of 32, 2 epochs of 32), for the same work. Both
-play in ALE's vector environment, in the place of envpool, and learn in float32 on all cores.
+play in ALE's vector environment, in the place of envpool, and learn in float32 on all cores; this project's in the
+precision that it takes by itself besides, which is bfloat16 where the hardware computes in it.
 """
 
 import argparse
@@ -67,13 +68,12 @@ def train_wn_rl(work: Work, **changes: Any) -> float:
     stopwatch = Stopwatch(work.settling)
     with tempfile.TemporaryDirectory() as folder:
         settings = {
-            "game": work.game, "preset": "pqn_quick", "protocol": "nature", "network.torso": "nature",
-            "network.hidden_units": 512, "precision": "32-true", "seed": work.seed, "total_agent_steps": work.total,
+            "game": work.game, "preset": "pqn_strong", "protocol": "nature", "precision": "32-true", "seed": work.seed, "total_agent_steps": work.total,
             "iteration_agent_steps": work.total, "evaluation.episodes": 0, "video.period_iterations": 0,
             "progress": False, "accelerator": "cpu", "run_dir": f"{folder}/run", **changes,
         }  # fmt: skip
         config, _ = compose_settings("train", write_words(settings))
-        run = start_run(config, preset="pqn_quick")
+        run = start_run(config, preset="pqn_strong")
         run.trainer.callbacks.append(Notes())
         run.train()
     return stopwatch.agent_steps_per_second()
@@ -136,6 +136,7 @@ def train_cleanrl(work: Work, *, num_envs: int, num_steps: int, epochs: int, num
 
 LOOPS: dict[str, Callable[[Work], float]] = {
     "wn_rl": train_wn_rl,
+    "wn_rl, precision=auto": lambda work: train_wn_rl(work, precision="auto"),
     "wn_rl, layer norm": lambda work: train_wn_rl(work, normalizer="layer_norm", initialization="random"),
     REFERENCE: lambda work: train_cleanrl(work, num_envs=8, num_steps=128, epochs=4, num_minibatches=4),
     "CleanRL's manner, our numbers": lambda work: train_cleanrl(
