@@ -68,9 +68,10 @@ def train_wn_rl(work: Work, **changes: Any) -> float:
     stopwatch = Stopwatch(work.settling)
     with tempfile.TemporaryDirectory() as folder:
         settings = {
-            "game": work.game, "preset": "pqn_strong", "protocol": "nature", "precision": "32-true", "seed": work.seed, "total_agent_steps": work.total,
-            "iteration_agent_steps": work.total, "evaluation.episodes": 0, "video.period_iterations": 0,
-            "progress": False, "accelerator": "cpu", "run_dir": f"{folder}/run", **changes,
+            "game": work.game, "preset": "pqn_strong", "protocol": "nature", "precision": "32-true", "seed": work.seed,
+            "total_agent_steps": work.total, "iteration_agent_steps": work.total, "evaluation.episodes": 0,
+            "video.period_iterations": 0, "progress": False, "accelerator": "cpu", "run_dir": f"{folder}/run",
+            **changes,
         }  # fmt: skip
         config, _ = compose_settings("train", write_words(settings))
         run = start_run(config, preset="pqn_strong")
