@@ -3,7 +3,7 @@
 PLANTED = [
     {
         "number": 0,
-        "file": "wn_rl/nn/initialization.py",
+        "file": "wn_rl/nn/unit_moments.py",
         "old": "units = to_float64(t.movedim(unit_axis, 0).flatten(1))",
         "new": "units = t.movedim(unit_axis, 0).flatten(1).double()",
         "test": "tests/nn/test_no_float64.py::test_a_network_is_initialized_folded_and_watched",
@@ -24,7 +24,7 @@ PLANTED = [
     },
     {
         "number": 0,
-        "file": "wn_rl/nn/initialization.py",
+        "file": "wn_rl/nn/recurrent_initialization.py",
         "old": "g = (1 / statistics.std).to(v)",
         "new": "g = (1 / statistics.std).to(v.dtype)",
         "test": "tests/nn/test_no_float64.py::test_a_recurrent_layer_is_initialized",
@@ -130,14 +130,14 @@ PLANTED = [
     },
     {
         "number": 20,
-        "file": "wn_rl/nn/initialization.py",
+        "file": "wn_rl/nn/recurrent_initialization.py",
         "old": "            g = (1 / statistics.std).to(v)",
         "new": "            g = statistics.std.to(v.dtype)",
         "test": "tests/nn/test_initialization.py::test_what_the_inputs_bring_to_every_gate_has_mean_zero_and_std_one",
     },
     {
         "number": 20,
-        "file": "wn_rl/nn/initialization.py",
+        "file": "wn_rl/nn/recurrent_initialization.py",
         "old": '        layer.get_parameter(f"bias_hh{suffix}").zero_()',
         "new": '        layer.get_parameter(f"bias_hh{suffix}")',
         "test": "tests/nn/test_initialization.py::test_what_the_inputs_bring_to_every_gate_has_mean_zero_and_std_one",
