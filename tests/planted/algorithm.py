@@ -6,6 +6,10 @@ DQN = "wn_rl/algorithms/dqn.py"
 PARTS = "wn_rl/learning/microbatches.py"
 PARTS_TEST = "tests/learning/test_microbatches.py::test_loss_and_gradient_are_those_of_the_whole"
 
+OPTIMIZERS = "wn_rl/learning/optimizers.py"
+RADAM = "tests/learning/test_optimizers.py::test_every_step_is_that_of_pytorchs_radam"
+CLIPPING = "tests/algorithms/test_gradient_clipping.py::test_an_update_by_a_fused_optimizer_has_a_clipped_gradient"
+
 PLANTED = [
     {
         "number": 2, "file": "wn_rl/losses/advantage_learning.py",
@@ -180,5 +184,35 @@ PLANTED = [
         "old": "    assert length.num_iterations == 3\n",
         "new": "    assert (length.num_iterations, 4)\n",
         "test": "tests/scripts/test_planted_bugs.py::test_no_assertion_is_of_a_tuple_which_is_always_true[test_schedules]",
+    },
+    {
+        "number": 0, "file": "wn_rl/algorithms/algorithm.py",
+        "old": "        if max_norm is not None:\n            nn.utils.clip_grad_norm_(self.network.parameters(), max_norm)\n",
+        "new": "",
+        "test": f"{CLIPPING}[dqn-0.0001-RAdam-bf16-mixed]",
+    },
+    {
+        "number": 0, "file": OPTIMIZERS,
+        "old": "    if rho_t <= 5:",
+        "new": "    if rho_t <= 4:",
+        "test": f"{RADAM}[{{}}-1.0]",
+    },
+    {
+        "number": 0, "file": OPTIMIZERS,
+        "old": "return lr * rect, eps / sqrt(1 - decay)",
+        "new": "return lr * rect, eps",
+        "test": f"{RADAM}[{{}}-1e-07]",
+    },
+    {
+        "number": 0, "file": OPTIMIZERS,
+        "old": "(rho_inf - 2) * rho_t))",
+        "new": "(rho_inf - 2) * rho_inf))",
+        "test": f"{RADAM}[{{}}-1.0]",
+    },
+    {
+        "number": 0, "file": OPTIMIZERS,
+        "old": 'group["num_steps"] = group.get("num_steps", 0) + 1',
+        "new": 'group["num_steps"] = self.num_steps = getattr(self, "num_steps", 0) + 1',
+        "test": "tests/learning/test_optimizers.py::test_a_restored_optimizer_goes_on_where_it_was[30]",
     },
 ]  # fmt: skip
