@@ -148,6 +148,12 @@ def test_a_tilde_is_the_home_and_latest_the_newest_run(tmp_path: Path, monkeypat
             (folder / "agent" / "agent.json").touch()
     assert translate("evaluate", "agent=latest") == ["agent=runs/Pong/new"]
     assert translate("train", "resume=latest") == ["resume=runs/Pong/begun"]
+    for number, name in enumerate(["vae/old", "draw/old", "draw/new", "vae/new"]):
+        file = Path("runs/paper") / name / "experiment.yaml"
+        file.parent.mkdir(parents=True)
+        file.touch()
+        os.utime(file, (number, number))
+    assert translate("paper/draw", "resume=latest") == ["resume=runs/paper/draw/new"]
 
 
 def test_each_of_the_papers_experiments_has_presets_and_paths_of_its_own(tmp_path: Path) -> None:

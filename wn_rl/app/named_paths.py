@@ -6,6 +6,7 @@ from wn_rl.app.options import AGENTS
 from wn_rl.envs.games import is_game, resolve_game
 from wn_rl.errors import ConfigurationError
 from wn_rl.runs.folder import find_latest_run
+from wn_rl.runs.layout import EXPERIMENT_FILE
 from wn_rl.runs.published import find_published
 
 
@@ -14,10 +15,11 @@ def is_bare_game(word: str) -> bool:
     return word.isidentifier() and not Path(word).exists() and is_game(word)
 
 
-def find_path(key: str, value: str) -> str:
+def find_path(key: str, value: str, command: str = "") -> str:
     """The path that a user means: ``~`` is the home, ``latest`` the newest run under runs/, a game its newest run.
 
-    Of agents a game is its folder under checkpoints/, too, or the one that this project published, where it has no run.
+    Of a command such as ``paper/draw`` the latest is the newest run of that experiment. Of agents a game is its folder
+    under checkpoints/, too, or the one that this project published, where it has no run.
 
     Raises:
         ConfigurationError: there is no such run.
@@ -26,6 +28,9 @@ def find_path(key: str, value: str) -> str:
         return value
     if value.startswith("~/"):
         return str(Path(value).expanduser())
+    room, _, experiment = command.partition("/")
+    if value == "latest" and experiment:
+        return str(find_latest_run(Path("runs", room), game=experiment, file=EXPERIMENT_FILE))
     if value == "latest":
         return str(find_latest_run(Path("runs"), has_agent=key in AGENTS))
     if key not in {*AGENTS, "resume"} or not is_bare_game(value):

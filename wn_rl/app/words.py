@@ -155,7 +155,7 @@ def _translate(name: str, command: Command, key: str, value: str, *, is_multirun
         advice = quote_command(name, "-m", f"{key}={value}", "...")
         raise ConfigurationError(f"{key}={value}: several values make several runs; that is {advice}")
     if key in PATHS | TEXTS:
-        return [f"{key}={_map_values(value, partial(_to_text, key), is_multirun)}"]
+        return [f"{key}={_map_values(value, partial(_to_text, name, key), is_multirun)}"]
     if type(command.values.get(key)) is int or command.values.get(key) == "auto":
         value = _map_values(value, _to_whole, is_multirun)
     word = f"{'++' if _is_open(name, key) else ''}{key}={value}"
@@ -195,11 +195,11 @@ def _map_values(value: str, function: Callable[[str], str], is_multirun: bool) -
     return ",".join(function(one) for one in (value.split(",") if is_multirun else [value]))
 
 
-def _to_text(key: str, value: str) -> str:
+def _to_text(name: str, key: str, value: str) -> str:
     """A text as Hydra is told it."""
     if value == "null":
         return value
-    return quote_for_hydra(find_path(key, value) if key in PATHS else value)
+    return quote_for_hydra(find_path(key, value, name) if key in PATHS else value)
 
 
 def _to_whole(value: str) -> str:

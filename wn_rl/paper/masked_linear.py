@@ -8,8 +8,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from wn_rl.nn import WeightNormLinear, initialize_from_data, make_normalizer
-from wn_rl.nn.unit_moments import compute_statistics
 from wn_rl.nn.normalized_layers import NormProjection
+from wn_rl.nn.unit_moments import compute_statistics
 from wn_rl.nn.weight_norm import compute_divisors
 from wn_rl.nn.weight_norm_layers import draw_v, plain_type
 

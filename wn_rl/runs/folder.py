@@ -74,14 +74,16 @@ def choose_run_folder(config: DictConfig) -> Path:
     raise ConfigurationError(f"{stem} and 998 like it are there already; name another with run_dir=...")
 
 
-def find_latest_run(folder: Path, *, has_agent: bool, game: str | None = None) -> Path:
+def find_latest_run(folder: Path, *, has_agent: bool = False, game: str | None = None, file: str = CONFIG_FILE) -> Path:
     """The run under ``folder`` that began, or went on, last; of one game, or of all, and of those with an agent.
+
+    A run is a folder with a ``file``.
 
     Raises:
         ConfigurationError: there is none.
     """
     depths = ("*/*", "*/*/*", "*/*/*/*") if game is None else (f"{game}/*",)
-    found = [path for depth in depths for path in folder.glob(f"{depth}/{CONFIG_FILE}")]
+    found = [path for depth in depths for path in folder.glob(f"{depth}/{file}")]
     if has_agent:
         found = [path for path in found if (path.parent / AGENT_FOLDER / DESCRIPTION_FILE).exists()]
     if not found:
