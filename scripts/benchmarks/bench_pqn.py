@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from scripts.benchmarks.bench_training import PAGE, ROOT, describe_machine, spread
+from scripts.benchmarks.bench_training import PAGE, ROOT, SPREAD, describe_machine, spread
 from scripts.publishing.marked_sections import replace_section
 
 REFERENCE = "CleanRL's manner, its numbers"
@@ -174,7 +174,12 @@ def main() -> None:
         for loop in LOOPS:
             speeds[loop].append(measure(loop, work))
             print(f"{seed + 1}: {loop} {speeds[loop][-1]:.0f} agent steps/s", file=sys.stderr)
-    lines = [describe_machine("bench_pqn"), "", f"| loop | agent steps/s | ratio to {REFERENCE} |", "|---|---|---|"]
+    lines = [
+        f"{describe_machine('bench_pqn')} {SPREAD}",
+        "",
+        f"| loop | agent steps/s | ratio to {REFERENCE} |",
+        "|---|---|---|",
+    ]
     for loop, values in speeds.items():
         ratios = [ours / theirs for ours, theirs in zip(values, speeds[REFERENCE], strict=True)]
         lines.append(f"| {loop} | {spread(values, 0)} | {spread(ratios, 2)} |")

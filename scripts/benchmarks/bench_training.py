@@ -72,6 +72,9 @@ def make_tables(title: str, results: dict[str, list[dict[str, Any]]], work: Work
     return "\n".join([*lines, ""])
 
 
+SPREAD = "Median of the repetitions, with the least and the greatest."
+
+
 def describe_machine(script: str) -> str:
     """Hardware and versions in a sentence."""
     provenance = describe_provenance()
@@ -81,10 +84,7 @@ def describe_machine(script: str) -> str:
     )
     named = ", ".join(f"{name} {number}" for name, number in versions.items())
     command = shlex.join(["python", "-m", f"scripts.benchmarks.{script}", *sys.argv[1:]])
-    return (
-        f"On {hardware['cores']} cores of {hardware['processor']}, by `{command}`, with {named}."
-        " Median of the repetitions, with the least and the greatest."
-    )
+    return f"On {hardware['cores']} cores of {hardware['processor']}, by `{command}`, with {named}."
 
 
 def main() -> None:
@@ -102,7 +102,7 @@ def main() -> None:
     if REFERENCE not in options.loops:
         parser.error(f"--loops needs {REFERENCE}, to which ratios are taken")
 
-    sections = [describe_machine("bench_training"), ""]
+    sections = [f"{describe_machine('bench_training')} {SPREAD}", ""]
     for mode in options.modes:
         for precision in options.precisions:
             results: dict[str, list[dict[str, Any]]] = {loop: [] for loop in options.loops}
