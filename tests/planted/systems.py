@@ -34,6 +34,13 @@ PLANTED = [
     },
     {
         "number": 0,
+        "file": "wn_rl/system/missing_packages.py",
+        "old": "{name} is missing; ",
+        "new": "{name} is missing, which the commands need (wn_rl.nn does not); ",
+        "test": f"{_SYSTEMS}test_of_what_the_weight_library_needs_nobody_is_told_that_it_does_not",
+    },
+    {
+        "number": 0,
         "file": "wn_rl/nn/__init__.py",
         "old": "from wn_rl.nn.weight_norm import compute_weight\n",
         "new": "from wn_rl.nn.weight_norm import compute_weight\nimport lightning\n",
