@@ -17,10 +17,10 @@ from wn_rl.types import Batch, RolloutBatch
 BATCH_SIZE = 8
 
 
-def make_batch(**changes: Any) -> Batch:
+def make_batch() -> Batch:
     frames = torch.zeros(BATCH_SIZE, STACK_SIZE, *FRAME_SHAPE, dtype=torch.uint8, device=DEVICE)
     numbers, places = torch.zeros(3, BATCH_SIZE, device=DEVICE), torch.zeros(2, BATCH_SIZE, dtype=int, device=DEVICE)
-    return Batch(frames, places[0], numbers[0], numbers[1], frames, numbers[2], places[1])._replace(**changes)
+    return Batch(frames, places[0], numbers[0], numbers[1], frames, numbers[2], places[1])
 
 
 def update(module: Algorithm, batch: Any) -> None:
