@@ -244,7 +244,7 @@ def test_the_streams_of_a_run_are_apart_and_follow_from_its_seed() -> None:
         (["network.impala_pooled_size=0"], "network.impala_pooled_size=0: needs a number of at least 1"),
         (["replay.gamma=1.5"], "replay.gamma=1.5: needs a number between 0 and 1"),
         (["evaluation.epsilon=2"], "evaluation.epsilon=2: needs a number between 0 and 1"),
-        (["accelerator=tpu"], "accelerator=tpu: unknown; known: auto, cpu, gpu"),
+        (["accelerator=tpu"], "accelerator=tpu: unknown; known: auto, cpu, gpu, mps"),
         (["precision=16"], "precision=16: unknown"),
         (["initialization=xavier"], "known: data_dependent, random"),
         (["error_function=l1"], "known: mse, huber, cross_entropy"),
@@ -271,7 +271,7 @@ def test_the_streams_of_a_run_are_apart_and_follow_from_its_seed() -> None:
         (["replay.storage=disk"], "replay.storage=disk: unknown; known: auto, ram, compressed, device"),
         (
             ["replay.storage=device", "accelerator=cpu"],
-            "replay.storage=device needs a GPU",
+            "replay.storage=device needs accelerator=gpu, not cpu",
         ),
         (["samples_per_agent_step=inf"], "samples_per_agent_step=inf: needs"),
         (["learning_rate=inf"], "learning_rate=inf: needs"),

@@ -1,5 +1,6 @@
 """Configurations of a user's own: experiments, presets and networks in a folder that the command line names."""
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,18 @@ def test_an_experiment_chooses_files_and_sets_values_over_theirs(
     assert (config.total_agent_steps, config.network.hidden_units) == (50_000_000, 1024)
     assert (config.protocol.name, config.optimizer._target_) == ("nature", "torch.optim.RMSprop")  # of that preset
     assert (choices["preset"], choices["experiment"]) == ("nature", "longer")
+
+
+def test_the_experiment_of_the_documentation_is_taken_as_it_stands_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "python.md").read_text(encoding="utf-8")
+    [(name, content)] = re.findall(r"`my_configs/(\S+\.yaml)`[^`]*```yaml\n(.*?)```", text, re.DOTALL)
+    path = tmp_path / name
+    path.parent.mkdir(parents=True)
+    path.write_text(content)
+    config, choices = run_train("--config-dir", str(tmp_path), f"experiment={path.stem}", monkeypatch=monkeypatch)
+    assert (config.game, config.replay.n_step, choices["preset"]) == ("Pong", 5, "quick")
 
 
 def test_python_is_told_the_same(folder: Path) -> None:

@@ -8,18 +8,23 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium
+import numpy as np
 import pytest
 import torch
 
 from wn_rl.app.configured import read_command
 from wn_rl.app.words import translate_words
+from wn_rl.envs.gymnasium_environments import GymnasiumEnvironments
+from wn_rl.envs.gymnasium_wrappers import make_gymnasium_env
+from wn_rl.envs.protocols import GymnasiumProtocol
 from wn_rl.networks import torsos
 from wn_rl.nn import make_folded, make_normalizer
 from wn_rl.types import ObservationSpec
 
 ROOT = Path(__file__).parents[2]
+RULES = GymnasiumProtocol(name="gymnasium", max_episode_agent_steps=1000, kwargs={})
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-COMMAND = re.compile(r"^python -m wn_rl\.(train|evaluate|watch) (.*)$", re.MULTILINE)
+COMMAND = re.compile(r"(?:^|`)python -m wn_rl\.(train|evaluate|watch|export|study) ([^`\n]*)", re.MULTILINE)
 
 
 def list_commands() -> Iterator[tuple[str, list[str]]]:
@@ -37,7 +42,8 @@ def read_code(page: str) -> str:
 
 def test_every_command_of_the_documentation_is_understood() -> None:
     commands = list(list_commands())
-    assert len(commands) > 40
+    assert len(commands) > 60
+    assert {name for name, _ in commands} == {"train", "evaluate", "watch", "export", "study"}
     for name, words in commands:
         translate_words(name, read_command(name), words)
 
@@ -64,10 +70,14 @@ def test_the_environment_of_the_documentation_is_played(monkeypatch: pytest.Monk
     another = gymnasium.registry.pop("Corridor-v0", None)  # of the toys of other tests
     exec(read_code("environment.md"), scope)
     try:
-        environment = gymnasium.make("Corridor-v0")
+        environments = GymnasiumEnvironments(game="Corridor-v0", protocol=RULES, num_envs=1)
+        environment = make_gymnasium_env("Corridor-v0", RULES, stack_size=1, render_mode=None)
+        environments.reset(seeds=np.array([0]))
         environment.reset(seed=0)
-        steps = [environment.step(1) for _ in range(9)]
-        assert [step[1:3] for step in steps] == [(0.0, False)] * 8 + [(1.0, True)]
+        for place in range(1, 10):
+            environments.send(np.array([1]))
+            step, (_, *own) = environments.receive(), environment.step(1)
+            assert (step.reward[0], step.terminated[0]) == tuple(own[:2]) == (float(place == 9), place == 9)
     finally:
         del gymnasium.registry["Corridor-v0"]
         if another is not None:

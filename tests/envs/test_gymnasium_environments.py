@@ -13,6 +13,7 @@ from wn_rl.envs.gymnasium_environments import (
     import_environment,
     play_gymnasium,
 )
+from wn_rl.envs.gymnasium_wrappers import make_gymnasium_env
 from wn_rl.envs.protocols import GymnasiumProtocol, load_protocol
 from wn_rl.errors import ConfigurationError
 from wn_rl.types import VectorEnvironment
@@ -52,6 +53,11 @@ def test_every_lane_is_gymnasiums_own_environment(game: str) -> None:
                 np.testing.assert_array_equal(frames[lane], references[lane].reset()[0].astype(np.float32))
     assert num_ended >= 3
     environments.close()
+
+
+def test_an_environment_that_takes_no_arguments_is_made() -> None:
+    assert make("WithoutArguments-v0").num_actions == 2
+    assert make_gymnasium_env("WithoutArguments-v0", RULES, stack_size=1, render_mode=None).action_space.n == 2
 
 
 def test_steps_that_were_returned_do_not_change_later() -> None:

@@ -34,6 +34,13 @@ class Corridor(gymnasium.Env[Any, Any]):
         return picture
 
 
+class WithoutArguments(Corridor):
+    """Which has not heard of render modes, as the shortest environments that people write."""
+
+    def __init__(self) -> None:
+        super().__init__()
+
+
 class Gray(Corridor):
     """Bytes without channels."""
 
@@ -69,5 +76,5 @@ class Failing(Corridor):
         raise KeyError("no such\nthing")
 
 
-for kind in (Corridor, Gray, OfDicts, OfForces, Misshapen, Failing):
+for kind in (Corridor, WithoutArguments, Gray, OfDicts, OfForces, Misshapen, Failing):
     gymnasium.register(f"{kind.__name__}-v0", entry_point=kind, max_episode_steps=30)

@@ -37,5 +37,6 @@ def without_float64() -> Iterator[None]:
     """Within it a float64 tensor on ``DEVICE`` is an error, and so is an operation of tensors on two devices."""
     devices = {*weight_norm.DEVICES_WITHOUT_FLOAT64, DEVICE}
     none = mock.patch.object(torch, "autocast", return_value=nullcontext())  # which does not know that device
-    with mock.patch.object(weight_norm, "DEVICES_WITHOUT_FLOAT64", devices), none, _Refuse():
+    never = mock.patch.object(torch, "is_autocast_enabled", return_value=False)  # which does not either
+    with mock.patch.object(weight_norm, "DEVICES_WITHOUT_FLOAT64", devices), none, never, _Refuse():
         yield

@@ -158,4 +158,11 @@ PLANTED = [
         "new": "        self.std.copy_(std)",
         "test": "tests/networks/test_pixels.py::test_vectors_are_standardized_and_squashed",
     },
+    {
+        "number": 0,
+        "file": "wn_rl/envs/gymnasium_environments.py",
+        "old": '({} if render_mode is None else {"render_mode": render_mode})',
+        "new": '{"render_mode": render_mode}',
+        "test": "tests/envs/test_gymnasium_environments.py::test_an_environment_that_takes_no_arguments_is_made",
+    },
 ]

@@ -2,6 +2,7 @@
 
 _SYSTEMS = "tests/system/test_other_systems.py::"
 _PUBLISHED = "tests/runs/test_published_agents.py::"
+_APPLE = "tests/app/test_apple_gpu.py::"
 
 PLANTED = [
     {
@@ -31,6 +32,48 @@ PLANTED = [
         "old": 'name in ("wn_rl", "__main__")',
         "new": 'name in ("__main__",)',
         "test": f"{_SYSTEMS}test_a_fault_keeps_its_traceback",
+    },
+    {
+        "number": 0,
+        "file": "wn_rl/system/missing_packages.py",
+        "old": "{name} is missing; ",
+        "new": "{name} is missing, which the commands need (wn_rl.nn does not); ",
+        "test": f"{_SYSTEMS}test_of_what_the_weight_library_needs_nobody_is_told_that_it_does_not",
+    },
+    {
+        "number": 0,
+        "file": "wn_rl/system/memory.py",
+        "old": 'non_blocking=device.type == "cuda"',
+        "new": 'non_blocking=device.type != "cpu"',
+        "test": f"{_APPLE}test_a_copy_to_any_device_but_cudas_is_waited_for[mps-True]",
+    },
+    {
+        "number": 0,
+        "file": "wn_rl/replay/replay.py",
+        "old": "a_tm1, index = send(torch.from_numpy(integers), self._device)",
+        "new": "a_tm1, index = torch.from_numpy(integers).to(self._device, non_blocking=True)",
+        "test": f"{_APPLE}test_nothing_else_copies_without_waiting",
+    },
+    {
+        "number": 0,
+        "file": "wn_rl/app/machine.py",
+        "old": 'if accelerator == "mps" or not observation.is_image:',
+        "new": "if not observation.is_image:",
+        "test": f"{_APPLE}test_apples_gpu_computes_in_float32_with_frames_in_the_hosts_memory",
+    },
+    {
+        "number": 0,
+        "file": "wn_rl/replay/storage.py",
+        "old": 'if device.type == "cuda" else ("ram",):',
+        "new": 'if device.type != "cpu" else ("ram",):',
+        "test": f"{_APPLE}test_apples_gpu_computes_in_float32_with_frames_in_the_hosts_memory",
+    },
+    {
+        "number": 0,
+        "file": "wn_rl/learning/optimizers.py",
+        "old": "torch.zeros((), device=parameter.device)",
+        "new": "torch.zeros((), device=parameter.device, dtype=torch.float64)",
+        "test": "tests/algorithms/test_no_float64.py::test_pqn_updates[none]",
     },
     {
         "number": 0,

@@ -96,6 +96,14 @@ def test_a_missing_package_is_named_in_one_line(capsys: pytest.CaptureFixture[st
     assert len(told.splitlines()) == 1
 
 
+def test_of_what_the_weight_library_needs_nobody_is_told_that_it_does_not(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in LIBRARY_NEEDS:
+        missing_packages._explain(ModuleNotFoundError, ModuleNotFoundError(name, name=name), None)
+        told = capsys.readouterr().err
+        assert name in told
+        assert "wn_rl.nn" not in told
+
+
 def test_a_fault_keeps_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     for error in (ValueError("x"), ModuleNotFoundError("No module named 'wn_rl.typo'", name="wn_rl.typo")):
         missing_packages._explain(type(error), error, None)

@@ -28,6 +28,7 @@ from wn_rl.networks.q_network import QNetwork
 from wn_rl.nn.noisy_linear import resample_noise_
 from wn_rl.replay.persistence import ReplayArchive, list_segment_names
 from wn_rl.replay.replay import Replay
+from wn_rl.system.memory import send
 from wn_rl.types import Batch, BatchLoss, QOutput
 
 Evaluation = Callable[[Tensor], Tensor]
@@ -161,7 +162,7 @@ class DQN(Algorithm):
         taus = self.network.head.distribution.draw_taus(len(batch.a_tm1), self.generator)
         if taus is None:
             return batch
-        taus_tm1, taus_t = (tensor.to(batch.r_t.device, non_blocking=True) for tensor in taus)
+        taus_tm1, taus_t = (send(tensor, batch.r_t.device) for tensor in taus)
         return batch._replace(taus_tm1=taus_tm1, taus_t=taus_t)
 
     def compute_loss(self, online: nn.Module, batch: Batch) -> BatchLoss:

@@ -16,6 +16,7 @@ from wn_rl.acting.recurrent_policy import RecurrentPolicy
 from wn_rl.algorithms.algorithm import Algorithm
 from wn_rl.algorithms.dqn import DQN
 from wn_rl.algorithms.pqn import PQN
+from wn_rl.app import machine
 from wn_rl.app.run_settings import RunSettings
 from wn_rl.app.targets import LOGGERS, OPTIMIZERS, check_target, find_target
 from wn_rl.envs import selection
@@ -56,7 +57,7 @@ def make_protocol(config: DictConfig) -> AnyProtocol:
 
 def make_device(config: DictConfig) -> torch.device:
     """Where the learner computes."""
-    return torch.device("cuda" if config.accelerator == "gpu" else "cpu")
+    return machine.make_device(config.accelerator)
 
 
 def make_environments(config: DictConfig, *, num_envs: int, num_threads: int) -> VectorEnvironment:

@@ -60,8 +60,17 @@ def choose_num_envs() -> int:
     return max(8, min(2 * count_cores(), 64))
 
 
+DEVICES = {"cpu": "cpu", "gpu": "cuda", "mps": "mps"}
+"""PyTorch's names of the accelerators; ``mps`` is Apple's GPU, on which nobody has run this yet."""
+
+
+def make_device(accelerator: str) -> torch.device:
+    """The device of an accelerator that ``resolve_accelerator`` has returned."""
+    return torch.device(DEVICES[accelerator])
+
+
 def resolve_accelerator(accelerator: str) -> str:
-    """``auto`` is the GPU where there is one.
+    """``auto`` is the GPU where CUDA has one; Apple's is taken where it is asked for.
 
     Raises:
         ConfigurationError: there is no such accelerator here, or none of that name.
@@ -69,18 +78,26 @@ def resolve_accelerator(accelerator: str) -> str:
     has_gpu = torch.cuda.is_available()
     if accelerator == "auto":
         return "gpu" if has_gpu else "cpu"
+    if accelerator not in DEVICES:
+        raise ConfigurationError(f"accelerator={accelerator}: unknown; known: auto, {', '.join(DEVICES)}")
     if accelerator == "gpu" and not has_gpu:
         raise ConfigurationError("accelerator=gpu, but PyTorch sees no CUDA device; use accelerator=cpu")
-    if accelerator not in ("cpu", "gpu"):
-        raise ConfigurationError(f"accelerator={accelerator}: unknown; known: auto, cpu, gpu")
+    if accelerator == "mps" and not torch.backends.mps.is_available():
+        raise ConfigurationError("accelerator=mps, but PyTorch sees no GPU of Apple's; use accelerator=cpu")
     return accelerator
 
 
 def resolve_precision(precision: str, accelerator: str, observation: ObservationSpec) -> str:
-    """``auto`` is bf16 where the hardware computes in it, for images: 8 bits of a number of a vector are too few."""
+    """``auto`` is bf16 where the hardware computes in it, for images: 8 bits of a number of a vector are too few.
+
+    Raises:
+        ConfigurationError: mixed precision on Apple's GPU, which Lightning would take for CUDA's.
+    """
+    if accelerator == "mps" and precision not in ("auto", "32-true"):
+        raise ConfigurationError(f"accelerator=mps computes in float32 here; say precision=32-true, not {precision}")
     if precision != "auto":
         return precision
-    if not observation.is_image:
+    if accelerator == "mps" or not observation.is_image:
         return "32-true"
     has_bfloat16 = _cpu_has_bfloat16() if accelerator == "cpu" else torch.cuda.is_bf16_supported(False)
     return "bf16-mixed" if has_bfloat16 else "32-true"

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from wn_rl.acting.evaluator import MAX_EPISODES, evaluate_agent, summarize_returns
 from wn_rl.acting.policies import Policy
 from wn_rl.app.agent_sources import find_agent
-from wn_rl.app.machine import resolve_accelerator, share_cores
+from wn_rl.app.machine import make_device, resolve_accelerator, share_cores
 from wn_rl.envs.protocols import AnyProtocol, load_protocol
 from wn_rl.envs.rendering import EpisodeRecord
 from wn_rl.envs.selection import make_environments
@@ -97,7 +97,7 @@ def make_player(agent: Agent, config: DictConfig) -> Player:
     if protocol.env != load_protocol(agent.description["protocol"]).env:
         raise ConfigurationError(f"protocol={protocol.name} is for env={protocol.env}, which the agent does not play")
     use_processor(_find_num_threads(config)[0])
-    device = torch.device("cuda" if resolve_accelerator(config.accelerator) == "gpu" else "cpu")
+    device = make_device(resolve_accelerator(config.accelerator))
     return Player(agent, agent.description["game"], protocol, device)
 
 

@@ -116,7 +116,7 @@ class RunSettings:
     checkpoint: CheckpointSettings = section(CheckpointSettings, changeable=True)
     weight_statistics: WeightStatisticsSettings = section(WeightStatisticsSettings, changeable=True)
     logger: dict[str, Any] | None = setting(_logger, changeable=True)
-    accelerator: str = setting(one_of(("auto", "cpu", "gpu")))
+    accelerator: str = setting(one_of(("auto", "cpu", "gpu", "mps")))
     deterministic: bool = setting(switch, changeable=True)
     num_threads: int = setting(thread_count, changeable=True)
     num_env_threads: int = setting(thread_count, changeable=True)

@@ -73,6 +73,11 @@ class _Frames(NamedTuple):
         return np.moveaxis(frame, -1, 0) * self.factor if frame.ndim == 3 else frame * self.factor
 
 
+def make_arguments(protocol: GymnasiumProtocol, *, render_mode: str | None) -> dict[str, Any]:
+    """What ``gymnasium.make`` is given: of pictures nothing where none are wanted, since not all take a render mode."""
+    return {**OPTIONS, **protocol.kwargs, **({} if render_mode is None else {"render_mode": render_mode})}
+
+
 class GymnasiumEnvironments:
     """N copies of one of Gymnasium's environments; they step in ``receive``, one after the other.
 
@@ -96,7 +101,7 @@ class GymnasiumEnvironments:
         if num_envs < 1:
             raise ConfigurationError(f"{num_envs=} must be at least 1")
         self._environments: list[gymnasium.Env[Any, Any]] = [
-            self._ask("make", gymnasium.make, game, render_mode=render_mode, **OPTIONS, **protocol.kwargs)
+            self._ask("make", gymnasium.make, game, **make_arguments(protocol, render_mode=render_mode))
             for _ in range(num_envs)
         ]
         self.render_modes = tuple(self._environments[0].metadata.get("render_modes") or ())

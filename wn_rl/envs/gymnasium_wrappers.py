@@ -15,7 +15,7 @@ from jaxtyping import Num
 
 from wn_rl.envs.atari import EMULATOR_FRAME_LIMIT, OBSERVATION
 from wn_rl.envs.games import resolve_game
-from wn_rl.envs.gymnasium_environments import OPTIONS, check_environment_id, find_actions, find_frames
+from wn_rl.envs.gymnasium_environments import OPTIONS, check_environment_id, find_actions, find_frames, make_arguments
 from wn_rl.envs.protocols import AnyProtocol, Protocol
 from wn_rl.errors import ConfigurationError
 
@@ -63,8 +63,7 @@ def make_gymnasium_env(game: str, protocol: AnyProtocol, *, stack_size: int, ren
         ConfigurationError: there is no such game, or its observations or actions are not supported.
     """
     if protocol.env == "gymnasium":
-        own: dict[str, Any] = {**OPTIONS, **protocol.kwargs}
-        env: AnyEnv = gymnasium.make(check_environment_id(game), render_mode=render_mode, **own)
+        env: AnyEnv = gymnasium.make(check_environment_id(game), **make_arguments(protocol, render_mode=render_mode))
     else:
         ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)  # without its greeting
         gymnasium.register_envs(ale_py)

@@ -227,9 +227,9 @@ class DQNSettings(LearnerSettings):
                 "munchausen=true has a target of values and quantiles, and network.head=categorical has a distribution;"
                 " say another head, or munchausen=false"
             )
-        if self.replay.storage == "device" and accelerator == "cpu":
+        if self.replay.storage == "device" and accelerator != "gpu":
             raise ConfigurationError(
-                "replay.storage=device needs a GPU, and accelerator=cpu; use ram, compressed or auto"
+                f"replay.storage=device needs accelerator=gpu, not {accelerator}; use ram, compressed or auto"
             )
         if self.replay.capacity < self.batch_size:
             raise ConfigurationError(

@@ -21,7 +21,7 @@ from wn_rl.replay.replay_settings import ReplaySettings
 from wn_rl.replay.samplers import Sampler
 from wn_rl.replay.saved_state import get_entry
 from wn_rl.replay.storage import FrameStorage, stack_frames
-from wn_rl.system.memory import compute_free_bytes, describe_need
+from wn_rl.system.memory import compute_free_bytes, describe_need, send
 from wn_rl.types import Batch, Step
 
 
@@ -168,8 +168,8 @@ class Replay:
         # Two transfers instead of five.
         floats = np.stack([self._columns.reward[rows], self._columns.discount[rows], weight])
         integers = np.stack([self._columns.action[rows].astype(np.int64), rows])
-        r_t, discount_t, weights = torch.from_numpy(floats).to(self._device, non_blocking=True)
-        a_tm1, index = torch.from_numpy(integers).to(self._device, non_blocking=True)
+        r_t, discount_t, weights = send(torch.from_numpy(floats), self._device)
+        a_tm1, index = send(torch.from_numpy(integers), self._device)
         return Batch(
             s_tm1=s_tm1, a_tm1=a_tm1, r_t=r_t, discount_t=discount_t, s_t=s_t, weight=weights, index=index
         )  # fmt: skip

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from wn_rl.errors import ConfigurationError
 from wn_rl.replay.compressed_storage import CompressedFrameStorage
-from wn_rl.system.memory import compute_free_bytes
+from wn_rl.system.memory import compute_free_bytes, send
 from wn_rl.types import ObservationSpec
 
 STORAGE_NAMES = ("ram", "compressed", "device")
@@ -91,7 +91,7 @@ class RamFrameStorage:
 
     def read(self, rows: Int64[Tensor, "K"]) -> Num[Tensor, "K *frame"]:
         """Gather K frames."""
-        return torch.index_select(self._frames, 0, rows.to(self.device, non_blocking=True))
+        return torch.index_select(self._frames, 0, send(rows, self.device))
 
 
 def make_storage(name: str, device: torch.device) -> FrameStorage:
@@ -117,7 +117,7 @@ def choose_storage(*, num_rows: int, observation: ObservationSpec, device: torch
         observation: what a frame is.
         device: the learner's.
     """
-    for name in ("ram",) if device.type == "cpu" else ("device", "ram"):
+    for name in ("device", "ram") if device.type == "cuda" else ("ram",):
         storage = make_storage(name, device)
         free = compute_free_bytes(storage.device)
         if free is not None and storage.required_bytes(num_rows, observation) <= SAFE_SHARE * free:

@@ -22,6 +22,14 @@ def compute_free_bytes(device: torch.device, *, root: Path = Path("/")) -> int |
     return max(min(known), 0) if known else None
 
 
+def send(t: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """t on ``device``; nothing waits for the copy where that is safe.
+
+    CUDA takes what it copies aside first; Apple's GPU would read t's memory after t is gone (pytorch/pytorch#189690).
+    """
+    return t.to(device, non_blocking=device.type == "cuda")
+
+
 def describe_need(num_bytes: int, *, free: int | None, device: torch.device) -> str:
     """Bytes that are needed on ``device``, beside what ``compute_free_bytes`` says is free there."""
     known = "nobody knows what is" if free is None else f"{free / 1e9:.2f} GB are"

@@ -15,7 +15,7 @@ def _explain(kind: type[BaseException], error: BaseException, trace: TracebackTy
         sys.__excepthook__(kind, error, trace)
         return
     print(
-        f"error: the Python package {name} is missing, which the commands need (wn_rl.nn does not); install all of them"
-        " with: pip install wn_rl, or in a working copy: pip install -e .",
+        f"error: the Python package {name} is missing; install all that the commands need with: pip install wn_rl, or"
+        " in a working copy: pip install -e .",
         file=sys.stderr,
     )
