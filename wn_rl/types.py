@@ -118,6 +118,31 @@ class Batch(NamedTuple):
     taus_t: Float32[Tensor, "B Zt"] | None = None
 
 
+class SequenceBatch(NamedTuple):
+    """A minibatch of sequences, each of steps that followed each other in one environment, on the training device.
+
+    ``observations`` are L times T + n, all of a sequence in a row; where ``is_first``, on the host, an episode begins.
+    The first T of each are learned from, B = L T steps, of which ``r_t``, ``discount_t`` and ``weight`` are those of a
+    ``Batch``, and s_t is ``num_steps`` observations later. At an episode's final observation nothing was done: there
+    ``num_steps`` and ``weight`` are 0. ``index`` is the sequences' place in the replay.
+
+    ``memory`` is what the online network remembers before the first observation, and ``target_memory`` what the target
+    network does.
+    """
+
+    observations: Num[Tensor, "R S *frame"]
+    is_first: Bool[Tensor, "L W"]
+    memory: Float32[Tensor, "L M"]
+    target_memory: Float32[Tensor, "L M"]
+    a_tm1: Int64[Tensor, "B"]
+    r_t: Float32[Tensor, "B"]
+    discount_t: Float32[Tensor, "B"]
+    num_steps: Int64[Tensor, "B"]
+    weight: Float32[Tensor, "B"]
+    index: Int64[Tensor, "L"]  # type: ignore[assignment]  # hides tuple.index, which nobody calls
+    taus_tm1: None = None  # no head asks for probabilities here
+
+
 class RolloutBatch(NamedTuple):
     """A minibatch of a rollout's steps on the training device: an observation, the action taken, and its target.
 

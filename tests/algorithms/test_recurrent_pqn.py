@@ -9,17 +9,14 @@ from torch import Tensor, nn
 
 from tests.algorithms.test_pqn import Stop
 from tests.helpers.counting import CountingEnvironments, decode_frame, make_random_outcomes
-from tests.helpers.killed_runs import PROTOCOL, assert_equal, describe_folder, make_run, run_in_child
+from tests.helpers.killed_runs import assert_equal, describe_folder, make_run, run_in_child
 from tests.helpers.networks import NORMALIZERS_OF_A_RUN
-from tests.helpers.recall import TMazes
+from tests.helpers.recall import TMazes, play_mazes
 from tests.helpers.toy_runs import FRAME_SHAPE, make_policy_for, make_toy_pqn, make_trainer
 from wn_rl.acting.collector import Round
-from wn_rl.acting.evaluator import evaluate_agent
 from wn_rl.algorithms.pqn import PQN
 from wn_rl.errors import ConfigurationError
-from wn_rl.nn.folding import make_folded
 from wn_rl.nn.normalizers import RECURRENT_NORMALIZERS
-from wn_rl.runs.agent import make_q_function
 from wn_rl.types import BatchLoss, RolloutBatch
 
 
@@ -117,16 +114,6 @@ def test_lanes_are_unrolled_as_they_were_played(tmp_path: Path, memory: str) -> 
     assert oracle.num_final_values > 20  # of ends of rollouts, and of time limits
 
 
-def play_mazes(module: PQN, num_steps: int, memory: str | None) -> float:
-    """The mean return of 100 games, without exploration."""
-    q_function = make_q_function(make_folded(module.network))
-    records = evaluate_agent(
-        policy=make_policy_for(memory)(q_function), environments=TMazes(num_envs=20, num_steps=num_steps),
-        game="Pong", protocol=PROTOCOL, num_episodes=100, epsilon=0.0, seed=9, on_episode=None,
-    )  # fmt: skip
-    return sum(record.episode_return for record in records) / len(records)
-
-
 @pytest.mark.parametrize(
     ("memory", "least", "most"),
     [("lstm", 0.95, 1.0), pytest.param("gru", 0.95, 1.0, marks=pytest.mark.slow), (None, -0.4, 0.4)],
@@ -140,7 +127,7 @@ def test_a_maze_is_solved_by_who_remembers_and_by_nobody_else(
         learning_rate=1e-2, trace_decay=0.5,
     )  # fmt: skip
     make_trainer(module, tmp_path, []).fit(module)
-    assert least <= play_mazes(module, 3, memory) <= most
+    assert least <= play_mazes(module.network, make_policy_for(memory), num_steps=3) <= most
 
 
 @pytest.fixture(scope="module")

@@ -114,7 +114,7 @@ OTHER_WORDS = {
     "precision": "32-true", "protocol.name": "other", "network.torso": "mlp", "network.head": "quantile",
     "max_gradient_norm": 10.0, "max_minutes": 5.0, "optimizer._target_": "torch.optim.AdamW",
     "replay.storage": "compressed",
-    "replay.sampler": "uniform", "learning_rate_schedule": "cosine",
+    "replay.sampler": "uniform", "learning_rate_schedule": "cosine", "sequence.start": "zeros",
 }  # fmt: skip
 OTHER_NUMBERS = {
     "replay.gamma": 0.9, "exploration.initial_epsilon": 0.9, "exploration.final_epsilon": 0.2,
@@ -123,7 +123,7 @@ OTHER_NUMBERS = {
     "protocol.frame_skip": 2,
     "optimizer.betas": [0.5, 0.9], "advantage_learning": 0.5, "munchausen_scale": 0.5,
     "replay.priority_exponent": 0.7, "replay.importance_exponent": 0.7,
-    "replay.final_importance_exponent": 0.8, "replay.final_gamma": 0.95,
+    "replay.final_importance_exponent": 0.8, "replay.final_gamma": 0.95, "sequence.max_priority_share": 0.5,
 }  # fmt: skip
 COUNTS_OF_CORES = {"num_threads", "num_env_threads", "minibatch_parts"}
 # They say where and how results are written, and how the process is started: they have tests of their own.
@@ -267,6 +267,22 @@ def test_the_streams_of_a_run_are_apart_and_follow_from_its_seed() -> None:
         ),
         (["munchausen=true", "munchausen_temperature=0"], "munchausen_temperature=0: needs a number of at least 1e-06"),
         (["munchausen=true", "munchausen_floor=1"], "munchausen_floor=1: needs a number of at most 0"),
+        (["value_rescaling=true", "munchausen=true"], "on a scale of their own, which munchausen=true would add to"),
+        (["value_rescaling=true", "advantage_learning=0.5"], "which advantage_learning=0.5 would add to rewards"),
+        (["network.memory=gru"], "batch_size=32 is no multiple of sequence.length=80, and a network with a memory"),
+        (["network.memory=gru", "sequence.overlap=80"], "sequence.overlap=80 leaves nothing new in a sequence of"),
+        (["network.memory=gru", "sequence.start=zero"], "sequence.start=zero: unknown; known: stored, zeros"),
+        (
+            ["network.memory=gru", "network=implicit_quantile", "error_function=huber"],
+            "network.head=implicit_quantile is asked for probabilities of each transition, and network.memory=gru",
+        ),
+        (
+            ["network.memory=gru", "batch_size=80", "num_envs=8", "warmup_agent_steps=400", "replay.capacity=1000"],
+            "replay.capacity=1000 is less than num_envs *",
+        ),
+        (["network.memory=gru", "batch_size=80", "num_envs=8", "warmup_agent_steps=400"], "raise it to at least 960"),
+        (["network.memory=gru", "batch_size=80", "compile=true"], "which compile=true cannot take; say compile=false"),
+        (["network.memory=lstm", "batch_size=80", "normalizer=spectral_norm"], "has nothing for recurrent layers"),
         (["total_agent_steps=nan"], "total_agent_steps=nan: needs"),
         (["replay.storage=disk"], "replay.storage=disk: unknown; known: auto, ram, compressed, device"),
         (
@@ -328,6 +344,8 @@ def test_what_was_found_by_itself_is_written_as_if_given(tmp_path: Path) -> None
         ("dopamine", {"learning_rate": 6.25e-5, "replay.n_step": 1, "normalizer": "weight_norm"}),
         ("iqn", {"network.num_taus": 64, "network.num_acting_taus": 32, "optimizer.eps": 3.125e-4, "replay.n_step": 3}),
         ("rainbow", {"network.num_atoms": 51, "network.noisy": True, "replay.final_importance_exponent": 1.0}),
+        ("r2d2", {"sequence.burn_in": 40, "batch_size": 5120, "replay.n_step": 5, "network.memory_units": 512,
+                  "value_rescaling": True, "replay.reward_clip": None, "replay.priority_exponent": 0.9}),
         ("btr", {"network.impala_widths": [32, 64, 64], "batch_size": 256, "replay.gamma": 0.997}),
         ("strong", {"network.torso": "impala_small", "munchausen": True, "final_learning_rate": 6e-5}),
         ("pqn", {"normalizer": "layer_norm", "learning_rate": 2.5e-4, "rollout.trace_decay": 0.65}),
@@ -570,8 +588,8 @@ def test_help_shows_how_and_what(tmp_path: Path) -> None:
     for word in (
         "python -m wn_rl.train game=Breakout",
         "resume=",
-        "preset: btr, cartpole, dopamine, iqn, nature, pqn, pqn_lstm, pqn_quick, pqn_strong, quick, rainbow, strong,"
-        " wn_paper",
+        "preset: btr, cartpole, dopamine, iqn, nature, pqn, pqn_lstm, pqn_quick, pqn_strong, quick, r2d2, rainbow,"
+        " strong, wn_paper",
         "replay:",
     ):
         assert word in result.stdout

@@ -28,6 +28,7 @@ from wn_rl.app.hydra_version import VERSION_BASE
 from wn_rl.app.run_settings import RunSettings
 from wn_rl.errors import ConfigurationError, show_value
 from wn_rl.learning.settings import DQNSettings, LearnerSettings
+from wn_rl.replay.sequence_settings import DEFAULT_SEQUENCE
 from wn_rl.system.fields import get_rules, list_changeable, parse, setting, whole
 
 WRONG_VALUES = [None, [1], "word", float("nan"), -1]
@@ -43,7 +44,7 @@ LATER = {
     "network.num_cosines": 64,
     "replay.final_importance_exponent": None, "replay.importance_exponent_agent_steps": 0, "replay.final_gamma": None,
     "replay.gamma_agent_steps": 0, "learning_rate_schedule": "constant", "final_learning_rate": 0.0,
-    "learning_rate_decay_agent_steps": 0,
+    "learning_rate_decay_agent_steps": 0, "value_rescaling": False, "sequence": DEFAULT_SEQUENCE,
 }  # fmt: skip
 
 
@@ -158,7 +159,8 @@ def test_a_run_of_before_goes_on_with_what_it_did(given: DictConfig, saved_run: 
     values["logger"]["_target_"] = "wn_rl.callbacks.tensorboard.RunTensorBoard"
     save_configuration(OmegaConf.create(values), saved_run)
     words = ("replay.sampler=prioritized", "advantage_learning=0.5", "network.center_pixels=true", "munchausen=true",
-             "learning_rate_schedule=linear", "network.impala_widths=[8]")  # fmt: skip
+             "learning_rate_schedule=linear", "network.impala_widths=[8]", "value_rescaling=true",
+             "sequence.burn_in=7")  # fmt: skip
     resumed = resume_configuration(compose_training(*words), [], saved_run)
     assert {key: OmegaConf.select(resumed, key) for key in LATER} == LATER
     assert resumed.initial_q_std == 0.5

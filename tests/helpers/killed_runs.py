@@ -22,6 +22,7 @@ from wn_rl.callbacks.evaluation import Evaluation
 from wn_rl.callbacks.interruption import Interruption
 from wn_rl.callbacks.metrics_logging import MetricsLogging
 from wn_rl.envs.protocols import Protocol
+from wn_rl.replay.prioritized_sampler import PrioritizedSampler
 from wn_rl.runs.checkpoint_file import read_checkpoint
 from wn_rl.runs.evaluations import keep_training_rows
 from wn_rl.runs.folder import lock_run_folder, make_run_folder, remove_leftovers
@@ -37,12 +38,16 @@ PROTOCOL = Protocol(
 DESCRIPTION = {"game": "Pong", "protocol": PROTOCOL.__dict__, "network": {}}
 
 
-def make_module(folder: Path, environments: ChainEnvironments | None = None, *, storage: str = "ram") -> DQN:
+def make_module(
+    folder: Path, environments: ChainEnvironments | None = None, *, storage: str = "ram", memory: str | None = None
+) -> DQN:
     """Small enough that frames are overwritten, and segments superseded, within a second."""
     return make_toy_module(
         folder, total_agent_steps=TOTAL, iteration_agent_steps=ITERATION, n_step=3, capacity=160,
         environments=environments, warmup_agent_steps=40, initialization_batch_size=32, batch_size=8,
-        samples_per_agent_step=2, learning_rate=1e-3, storage=storage,
+        samples_per_agent_step=2, learning_rate=1e-3, storage=storage, memory=memory,
+        chunk_agent_steps=20 if memory else 100,
+        sampler=PrioritizedSampler(priority_exponent=0.9, importance_exponent=0.6) if memory else None,
     )  # fmt: skip
 
 
@@ -66,13 +71,15 @@ def make_run(
         environments: to train in; None: the chain.
         callbacks: that disturb it, after the metrics are logged and before anything is saved.
         storage: of the replay.
-        algorithm: dqn, or in the chain pqn or pqn_lstm.
+        algorithm: dqn, or in the chain dqn_lstm, pqn or pqn_lstm.
     """
     make_run_folder(folder)
     lock = lock_run_folder(folder)
     remove_leftovers(folder)
-    memory = "lstm" if algorithm == "pqn_lstm" else None
-    module = make_module(folder, environments, storage=storage) if algorithm == "dqn" else make_pqn(memory)
+    name, _, memory_name = algorithm.partition("_")
+    memory = memory_name or None
+    is_dqn = name == "dqn"
+    module = make_module(folder, environments, storage=storage, memory=memory) if is_dqn else make_pqn(memory)
     found = find_checkpoint(folder, module)
     metrics_csv = MetricsCSV(folder)
     if found is None:
@@ -110,7 +117,7 @@ def run_in_child(
             remove, make a folder), counted from 1.
         kill_after_s: SIGKILL after so many seconds.
         storage: of the replay.
-        algorithm: dqn, pqn or pqn_lstm.
+        algorithm: dqn, dqn_lstm, pqn or pqn_lstm.
 
     Returns:
         The changes that the child made, if it came to its end; 0 if it was killed.
@@ -174,7 +181,7 @@ def describe_folder(folder: Path) -> dict[str, Any]:
 
 
 def _read_frames(folder: Path, saved: dict[str, Any]) -> list[bytes]:
-    module = make_module(folder)
+    module = make_module(folder, memory="lstm" if "sequences" in saved["replay"] else None)
     module.replay.allocate()
     module.archive.load_state_dict(saved)
     lanes = module.replay.lanes

@@ -4,10 +4,19 @@ It keeps the contract of ``wn_rl.types.VectorEnvironment``. Bakker 2002, "Reinfo
 memory", Section 4, with a walk that leads to the junction whatever one does.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from jaxtyping import Bool, Int64, UInt8
 
+from wn_rl.acting.evaluator import evaluate_agent
+from wn_rl.acting.policies import Policy
 from wn_rl.envs.call_order import CallOrder
+from wn_rl.envs.protocols import Protocol
+from wn_rl.networks.q_network import QNetwork
+from wn_rl.nn.folding import make_folded
+from wn_rl.runs.agent import make_q_function
 from wn_rl.types import ObservationSpec, Step
 
 LEFT, RIGHT = 0, 1
@@ -74,3 +83,19 @@ class TMazes:
         frames[at_entrance, self._signs[at_entrance]] = 255
         frames[self._places == self._num_steps - 1, 3] = 255
         return frames
+
+
+PROTOCOL = Protocol(
+    name="mazes", repeat_action_probability=0.0, noop_max=0, use_fire_reset=False, life_loss_ends_discount=False,
+    full_action_space=False, max_episode_frames=48, frame_skip=4,
+)  # fmt: skip
+
+
+def play_mazes(network: QNetwork, make_policy: Callable[[Any], Policy], *, num_steps: int) -> float:
+    """The mean return of 100 games, without exploration; ``make_policy`` is told a Q-function."""
+    records = evaluate_agent(
+        policy=make_policy(make_q_function(make_folded(network))),
+        environments=TMazes(num_envs=20, num_steps=num_steps),
+        game="Pong", protocol=PROTOCOL, num_episodes=100, epsilon=0.0, seed=9, on_episode=None,
+    )  # fmt: skip
+    return sum(record.episode_return for record in records) / len(records)

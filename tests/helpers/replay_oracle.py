@@ -45,24 +45,28 @@ class Episode:
     over: bool = False
 
 
+def look_ahead(e: Episode, t: int, s: Settings) -> tuple[float, float, int, bool]:
+    """Of the action at observation t: r, discount, the observation that follows, and whether that is all of it."""
+    r, discount, u, final, steps = np.float32(0), 1.0, t, False, len(e.actions)
+    while u < min(t + s.n_step, steps) and not final:
+        clip = s.reward_clip or np.inf
+        r += np.float32(s.gamma ** (u - t)) * np.float32(min(max(e.rewards[u], -clip), clip))
+        u += 1
+        final = (e.terminated and u == steps) or (e.lives_lost[u - 1] and s.life_loss_ends_discount)
+        discount = 0.0 if final else s.gamma ** (u - t)
+    return r.item(), np.float32(discount).item(), u, final or u == t + s.n_step or e.over
+
+
 def list_transitions(episodes: list[Episode], s: Settings) -> list[tuple[Any, ...]]:
     """Every transition of one lane that may be sampled: (stack, action, r, discount, next stack)."""
     num_frames, before, transitions = sum(len(e.frames) for e in episodes), 0, []
     for e in episodes:
-        steps = len(e.actions)
-        for t in range(steps):
-            r, discount, u, final = np.float32(0), 1.0, t, False
-            while u < min(t + s.n_step, steps) and not final:
-                clip = s.reward_clip or np.inf
-                r += np.float32(s.gamma ** (u - t)) * np.float32(min(max(e.rewards[u], -clip), clip))
-                u += 1
-                final = (e.terminated and u == steps) or (e.lives_lost[u - 1] and s.life_loss_ends_discount)
-                discount = 0.0 if final else s.gamma ** (u - t)
-            known = final or u == t + s.n_step or e.over
+        for t in range(len(e.actions)):
+            r, discount, u, known = look_ahead(e, t, s)
             padded = [0] * s.stack_size + e.frames
             stacks = [padded[v + 1 : v + 1 + s.stack_size] for v in (t, u)]
             if known and before + max(t - s.stack_size + 1, 0) >= num_frames - s.num_slots:
-                transitions.append((stacks[0], e.actions[t], r.item(), np.float32(discount).item(), stacks[1]))
+                transitions.append((stacks[0], e.actions[t], r, discount, stacks[1]))
         before += len(e.frames)
     return transitions
 
@@ -86,15 +90,18 @@ class EverySampler(UniformSampler):
         return Draw(rows, np.ones(len(rows), np.float32))
 
 
-def make_replay(s: Settings, sampler: Any = None, device: torch.device = CPU, storage: str = "device") -> Replay:
-    settings = ReplaySettings(
+def make_settings(s: Settings) -> ReplaySettings:
+    return ReplaySettings(
         capacity=s.num_lanes * s.num_slots or 1, num_lanes=s.num_lanes,
         observation=ObservationSpec(FRAME_SHAPE, "uint8"), stack_size=s.stack_size, n_step=s.n_step, gamma=s.gamma,
         reward_clip=s.reward_clip,
         life_loss_ends_discount=s.life_loss_ends_discount,
     )  # fmt: skip
+
+
+def make_replay(s: Settings, sampler: Any = None, device: torch.device = CPU, storage: str = "device") -> Replay:
     sampler = EverySampler() if sampler is None else sampler
-    return Replay(settings, storage=make_storage(storage, device), sampler=sampler, device=device)
+    return Replay(make_settings(s), storage=make_storage(storage, device), sampler=sampler, device=device)
 
 
 def draw_frame(number: int) -> np.ndarray:
@@ -102,14 +109,16 @@ def draw_frame(number: int) -> np.ndarray:
     return np.frombuffer(number.to_bytes(6, "little"), np.uint8).reshape(FRAME_SHAPE)
 
 
+def read_numbers(stack: torch.Tensor) -> list[int]:
+    """The numbers of a stack's frames."""
+    return [int.from_bytes(frame.numpy().tobytes(), "little") for frame in stack]
+
+
 def read_batch(batch: Batch) -> list[tuple[Any, ...]]:
     """The batch in the oracle's form, sorted."""
 
-    def number(stack: torch.Tensor) -> list[int]:
-        return [int.from_bytes(frame.numpy().tobytes(), "little") for frame in stack]
-
     columns = (batch.a_tm1.tolist(), batch.r_t.tolist(), batch.discount_t.tolist())
-    stacks = [number(stack) for stack in batch.s_tm1], [number(stack) for stack in batch.s_t]
+    stacks = [read_numbers(stack) for stack in batch.s_tm1], [read_numbers(stack) for stack in batch.s_t]
     return sorted(zip(stacks[0], *columns, stacks[1], strict=True))
 
 

@@ -1,5 +1,6 @@
 """DQN's loss of values that are given, in the place of what networks would compute."""
 
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -25,14 +26,16 @@ class Given(nn.Module):
 
 def compute_dqn_loss(
     values_tm1: Tensor, a_tm1: Tensor, r_t: Tensor, discount_t: Tensor, values_t: Tensor, selector: Tensor, *,
-    error_function: str = "huber", advantage_learning: float = 0.0,
+    error_function: str = "huber", advantage_learning: float = 0.0, value_rescaling: bool = False,
 ) -> BatchLoss:  # fmt: skip
     """With values [B, A] or quantiles [B, A, Z]; double Q-learning selects by ``selector`` [B, A]."""
     settings = SimpleNamespace(
-        double=True, advantage_learning=advantage_learning, munchausen=False, error_function=error_function
-    )
+        double=True, advantage_learning=advantage_learning, munchausen=False, error_function=error_function,
+        value_rescaling=value_rescaling,
+    )  # fmt: skip
     online, target = (Given(_make_output(values)) for values in (values_tm1, values_t))
     algorithm: Any = SimpleNamespace(settings=settings, target=target, acting=Given(QOutput(selector)))
+    algorithm.apply_networks = partial(DQN.apply_networks, algorithm)
     return DQN.compute_loss(algorithm, online, _make_batch(a_tm1, r_t, discount_t))
 
 
@@ -55,9 +58,11 @@ def compute_munchausen_loss(
     settings = SimpleNamespace(
         double=False, advantage_learning=0.0, munchausen=True, munchausen_scale=scale,
         munchausen_temperature=temperature, munchausen_floor=floor, error_function=error_function,
+        value_rescaling=False,
     )  # fmt: skip
     target = GivenPair(_make_output(target_tm1), _make_output(target_t))
     algorithm: Any = SimpleNamespace(settings=settings, target=target)
+    algorithm.apply_networks = partial(DQN.apply_networks, algorithm)
     return DQN.compute_loss(algorithm, Given(_make_output(values_tm1)), _make_batch(a_tm1, r_t, discount_t))
 
 

@@ -17,6 +17,7 @@ from wn_rl.acting.recurrent_policy import RecurrentPolicy
 from wn_rl.algorithms.algorithm import Algorithm
 from wn_rl.algorithms.dqn import DQN
 from wn_rl.algorithms.pqn import PQN
+from wn_rl.algorithms.recurrent_dqn import RecurrentDQN
 from wn_rl.callbacks.checkpoint import DurableCheckpointIO
 from wn_rl.learning.settings import DQNSettings, ExplorationSettings, PQNSettings
 from wn_rl.networks.episode_memory import compute_memory_size
@@ -27,6 +28,8 @@ from wn_rl.replay.replay import Replay
 from wn_rl.replay.replay_settings import ReplaySection
 from wn_rl.replay.rollout import Rollout, RolloutSection
 from wn_rl.replay.samplers import Sampler, UniformSampler
+from wn_rl.replay.sequence_settings import SequenceSection
+from wn_rl.replay.sequences import SequenceReplay
 from wn_rl.replay.storage import make_storage
 from wn_rl.types import ObservationSpec, VectorEnvironment
 
@@ -54,7 +57,8 @@ OF_DQN: dict[str, Any] = {
     "advantage_learning": 0.0, "munchausen": False, "munchausen_scale": 0.9, "munchausen_temperature": 0.03,
     "munchausen_floor": -1.0, "error_function": "mse", "learning_rate_schedule": "constant",
     "final_learning_rate": 0.0,
-    "learning_rate_decay_agent_steps": 0,
+    "learning_rate_decay_agent_steps": 0, "value_rescaling": False,
+    "sequence": SequenceSection(length=4, overlap=2, burn_in=2, start="stored", max_priority_share=0.9),
 }  # fmt: skip
 
 
@@ -70,14 +74,15 @@ def make_chain(
 
 def make_toy_module(
     folder: Path, *, total_agent_steps: int = 2000, iteration_agent_steps: int = 1000, normalizer: str = "weight_norm",
-    learning_rate: float = 3e-3, n_step: int = 1, capacity: int = 4000, environments: ChainEnvironments | None = None,
+    learning_rate: float = 3e-3, n_step: int = 1, capacity: int = 4000, environments: VectorEnvironment | None = None,
     sampler: Sampler | None = None, storage: str = "ram", head: str = "linear", max_repeats: int = 1,
-    replay_section: ReplaySection | None = None, **changes: Any,
+    replay_section: ReplaySection | None = None, memory: str | None = None, chunk_agent_steps: int = 100,
+    **changes: Any,
 ) -> DQN:  # fmt: skip
     chain = environments or make_chain()
     settings = DQNSettings(
-        total_agent_steps=total_agent_steps, iteration_agent_steps=iteration_agent_steps, chunk_agent_steps=100,
-        num_envs=chain.num_envs, learning_rate=learning_rate,
+        total_agent_steps=total_agent_steps, iteration_agent_steps=iteration_agent_steps,
+        chunk_agent_steps=chunk_agent_steps, num_envs=chain.num_envs, learning_rate=learning_rate,
         exploration=ExplorationSettings(
             initial_epsilon=1.0, final_epsilon=0.3, decay_agent_steps=800, max_repeats=max_repeats
         ),
@@ -88,15 +93,19 @@ def make_toy_module(
         ),
         **{**DEFAULTS, **OF_DQN, **changes},
     )  # fmt: skip
-    replay = Replay(
+    make_replay = Replay if memory is None else partial(
+        SequenceReplay, sequence=settings.sequence, memory_size=compute_memory_size(memory, MEMORY_UNITS)
+    )  # fmt: skip
+    replay = make_replay(
         settings.replay.complete(
             num_lanes=chain.num_envs, observation=OBSERVATION, stack_size=STACK_SIZE, life_loss_ends_discount=False
         ),
         storage=make_storage(storage, torch.device("cpu")), sampler=sampler or UniformSampler(),
         device=torch.device("cpu"),
     )  # fmt: skip
-    parts = _make_parts(chain, normalizer, learning_rate, head=head, max_repeats=max_repeats)
-    return DQN(**parts, replay=replay, archive=ReplayArchive(replay, folder / "replay"), settings=settings)
+    parts = _make_parts(chain, normalizer, learning_rate, head=head, max_repeats=max_repeats, memory=memory)
+    make = DQN if memory is None else RecurrentDQN
+    return make(**parts, replay=replay, archive=ReplayArchive(replay, folder / "replay"), settings=settings)
 
 
 def make_toy_pqn(

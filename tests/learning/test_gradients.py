@@ -129,8 +129,11 @@ def learn(compiled):
     acting, target = (FoldedNetwork(network, dtype=torch.float32).to(device) for _ in range(2))
     target.sync(network)
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-4, fused=True)
-    settings = SimpleNamespace(double=True, error_function="mse", advantage_learning=0.5, munchausen=False)
+    settings = SimpleNamespace(
+        double=True, error_function="mse", advantage_learning=0.5, munchausen=False, value_rescaling=False
+    )
     algorithm = SimpleNamespace(settings=settings, acting=acting, target=target)
+    algorithm.apply_networks = lambda online, batch: DQN.apply_networks(algorithm, online, batch)
     def compute_loss(online, batch):
         return DQN.compute_loss(algorithm, online, batch)
     compute = make_gradient_function(network, acting, compute_loss, num_microbatches=1, compiled=compiled)

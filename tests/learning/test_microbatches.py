@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from tests.helpers.networks import draw_frames, make_generator, make_network, make_trained
 from tests.helpers.toy_runs import make_toy_module, make_trainer
-from wn_rl.algorithms.dqn import DQN
+from wn_rl.algorithms.dqn import DQN, Outputs
 from wn_rl.errors import ConfigurationError
 from wn_rl.learning.gradients import GradientFunction, make_gradient_function
 from wn_rl.networks.folded_network import FoldedNetwork
@@ -36,6 +36,9 @@ class Learner(NamedTuple):
     acting: FoldedNetwork
     target: FoldedNetwork
 
+    def apply_networks(self, online: nn.Module, batch: Batch) -> Outputs:
+        return DQN.apply_networks(self, online, batch)  # type: ignore[arg-type]
+
     def make_gradient_function(self, network: QNetwork, num_parts: int) -> GradientFunction:
         def compute_loss(online: nn.Module, batch: Batch) -> BatchLoss:
             return DQN.compute_loss(self, online, batch)  # type: ignore[arg-type]
@@ -51,7 +54,9 @@ def make_learner(network: QNetwork, dtype: torch.dtype, *, double: bool = True) 
         for parameter, source in zip(target.parameters(), other.parameters(), strict=False):
             if parameter.shape == source.shape:
                 parameter.copy_(source)
-    settings = SimpleNamespace(double=double, error_function="huber", advantage_learning=0.5, munchausen=False)
+    settings = SimpleNamespace(
+        double=double, error_function="huber", advantage_learning=0.5, munchausen=False, value_rescaling=False
+    )
     return Learner(settings, acting, target)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from wn_rl.algorithms.dqn import compute_error
+from wn_rl.losses.bellman_error import compute_error
 from wn_rl.losses.categorical import compute_categorical_loss, project
 from wn_rl.losses.q_learning import select_action
 from wn_rl.types import Batch, QOutput

@@ -49,8 +49,8 @@ PLANTED = [
     },
     {
         "number": 11, "file": DQN,
-        "old": "self.replay.update_priorities(batch.index, priority)",
-        "new": "self.replay.update_priorities(batch.index, loss)",
+        "old": "self._note_errors(batch, priority)",
+        "new": "self._note_errors(batch, loss)",
         "test": "tests/algorithms/test_dqn.py::test_importance_weights_scale_the_loss_and_not_the_priorities",
     },
     {
@@ -96,7 +96,7 @@ PLANTED = [
         "test": "tests/algorithms/test_targets.py::test_every_transition_has_one_loss_and_one_priority",
     },
     {
-        "number": 1, "file": DQN,
+        "number": 1, "file": "wn_rl/losses/bellman_error.py",
         "old": "evaluate(output_t.quantiles)",
         "new": "evaluate(output_tm1.quantiles)",
         "test": "tests/losses/test_quantile_regression.py::test_the_loss_is_algorithm_1_of_dabney_et_al_2018",

@@ -33,7 +33,7 @@ PLANTED = [
         "::test_the_target_is_the_projected_return_of_the_selected_action_and_gets_no_gradient",
     },
     {
-        "number": 1, "file": DQN,
+        "number": 1, "file": "wn_rl/losses/bellman_error.py",
         "old": "evaluate(output_t.logits)",
         "new": "evaluate(output_tm1.logits)",
         "test": "tests/losses/test_categorical.py"

@@ -56,15 +56,15 @@ PLANTED = [
         "test": TARGETS,
     },
     {
-        "number": 16, "file": PQN,
+        "number": 16, "file": "wn_rl/algorithms/algorithm.py",
         "old": "        set_learning_rate(optimizer, self.learning_rate_schedule, self.agent_steps)\n",
         "new": "",
         "test": f"{TEST}::test_the_learning_rate_falls_linearly_with_agent_steps",
     },
     {
         "number": 0, "file": PQN,
-        "old": "        self.acting.expire()\n        self.num_updates += 1\n",
-        "new": "        self.num_updates += 1\n",
+        "old": "        self.apply_gradient(self.settings.max_gradient_norm)\n        self.acting.expire()\n",
+        "new": "        self.apply_gradient(self.settings.max_gradient_norm)\n",
         "test": f"{TEST}::test_the_chain_is_learned_to_within_five_hundredths[weight_norm]",
     },
     {

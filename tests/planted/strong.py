@@ -34,20 +34,20 @@ PLANTED = [
     },
     {
         "number": 1, "file": DQN,
-        "old": "self.target.compute(batch.s_tm1).q_values, batch.a_tm1",
-        "new": "output_t.q_values, batch.a_tm1",
+        "old": "target_tm1, batch.a_tm1, scale",
+        "new": "output_t.q_values, batch.a_tm1, scale",
         "test": EQUATION,
     },
     {
         "number": 1, "file": DQN,
-        "old": "partial(compute_soft_value, q_t=selector.q_values,",
+        "old": "partial(compute_soft_value, q_t=selector_t,",
         "new": "partial(compute_soft_value, q_t=output_tm1.q_values,",
         "test": SOFT_QUANTILES,
     },
     {
         "number": 0, "file": DQN,
-        "old": "self.target.compute(batch.s_tm1).q_values, batch.a_tm1",
-        "new": "output_tm1.q_values.detach(), batch.a_tm1",
+        "old": "target_tm1, batch.a_tm1, scale",
+        "new": "output_tm1.q_values.detach(), batch.a_tm1, scale",
         "test": EQUATION,
     },
     {
@@ -141,7 +141,7 @@ PLANTED = [
         "test": "tests/learning/test_schedules.py::test_a_cosine_falls_slowly_at_both_ends_and_fastest_between",
     },
     {
-        "number": 16, "file": DQN,
+        "number": 16, "file": "wn_rl/algorithms/algorithm.py",
         "old": "        set_learning_rate(optimizer, self.learning_rate_schedule, self.agent_steps)\n",
         "new": "",
         "test": FOLLOW,

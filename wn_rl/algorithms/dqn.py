@@ -8,21 +8,21 @@ inside the network (wn_rl/nn/weight_norm.py); acting and targets use folded, pla
 
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
+from jaxtyping import Float32
 from torch import Tensor, nn
 
-from wn_rl.acting.collector import Collector
-from wn_rl.acting.policies import Policy, QFunction
+from wn_rl.acting.collector import Collector, Round
+from wn_rl.acting.policies import Policy
 from wn_rl.algorithms.algorithm import Algorithm
 from wn_rl.learning.gradients import make_gradient_function
 from wn_rl.learning.settings import DQNSettings
 from wn_rl.losses.advantage_learning import compute_advantage
-from wn_rl.losses.categorical import compute_categorical_loss, project
+from wn_rl.losses.bellman_error import Evaluation, compute_error
 from wn_rl.losses.munchausen import compute_munchausen_reward, compute_soft_value
-from wn_rl.losses.q_learning import TransitionLoss, compute_value_loss, select_action
-from wn_rl.losses.quantile_regression import compute_quantile_loss
+from wn_rl.losses.q_learning import select_action
 from wn_rl.networks.folded_network import FoldedNetwork
 from wn_rl.networks.q_network import QNetwork
 from wn_rl.nn.noisy_linear import resample_noise_
@@ -31,8 +31,18 @@ from wn_rl.replay.replay import Replay
 from wn_rl.system.memory import send
 from wn_rl.types import Batch, BatchLoss, QOutput
 
-Evaluation = Callable[[Tensor], Tensor]
-"""From what is said of every action, [B, A, *Z], to what is said of the policy that follows, [B, *Z]."""
+
+class Outputs(NamedTuple):
+    """What the networks say of a minibatch: all that a loss is computed from, besides what the environments returned.
+
+    ``tm1`` is the online network's of s_tm1; ``t`` the target network's of s_t, and ``selector_t`` what selects its
+    action; ``target_tm1`` the target network's values of s_tm1, where they are asked for.
+    """
+
+    tm1: QOutput
+    t: QOutput
+    selector_t: Float32[Tensor, "B A"]
+    target_tm1: Float32[Tensor, "B A"] | None
 
 
 class DQN(Algorithm):
@@ -40,7 +50,7 @@ class DQN(Algorithm):
 
     Args:
         network, make_optimizer: the online Q-network, u8 [B, S, H, W] -> QOutput, and what makes its optimizer.
-        make_policy: what makes the policy of a Q-function.
+        make_policy: what makes the policy of a Q-function, which has a memory where the network has one.
         collector, replay, archive: the training environments' player, the memory of what it does, and its disk.
         generator: the stream that minibatches, first weights from data, and what a head draws to learn, come from.
         settings: the hyperparameters.
@@ -50,7 +60,7 @@ class DQN(Algorithm):
 
     def __init__(
         self, *, network: QNetwork, make_optimizer: Callable[[nn.Module], torch.optim.Optimizer],
-        make_policy: Callable[[QFunction], Policy], collector: Collector, replay: Replay, archive: ReplayArchive,
+        make_policy: Callable[[Any], Policy], collector: Collector, replay: Replay, archive: ReplayArchive,
         generator: torch.Generator, settings: DQNSettings,
     ) -> None:  # fmt: skip
         super().__init__(
@@ -61,7 +71,7 @@ class DQN(Algorithm):
         self.network = network
         self.acting = FoldedNetwork(network, dtype=settings.folded_dtype)  # brought up to date before use
         self.target = FoldedNetwork(network, dtype=settings.folded_dtype)  # moves every so many updates
-        self.policy = make_policy(self.acting)
+        self.policy = make_policy(self.acting if network.memory is None else self.acting.remember)
         self.compute_gradient = make_gradient_function(
             network, self.acting, self.compute_loss,
             num_microbatches=settings.minibatch_parts, compiled=settings.compile,
@@ -87,7 +97,7 @@ class DQN(Algorithm):
             self.collector.load_state_dict(saved["collector"], self.policy)
         while self.agent_steps < self.warmup_agent_steps and not self.trainer.should_stop:
             self.collector.begin_random_round(self.policy)
-            self._end_round()
+            self._store(self.collector.end_round())
             self.on_warmup_round()
             if self.agent_steps >= self.warmup_agent_steps:
                 self._initialize()
@@ -95,11 +105,14 @@ class DQN(Algorithm):
     def _initialize(self) -> None:
         """The first weights, from real frames: before the target is copied, and before any update."""
         if self.settings.initialization == "data_dependent":
-            frames = self.sample_states(self.settings.initialization_batch_size, self.generator)
-            self.network.initialize_from_data(frames, self.settings.initial_q_std, self.generator)
+            self._initialize_from_data()
         self.acting.expire()
         self.acting.sync(self.network)
         self._move_target()
+
+    def _initialize_from_data(self) -> None:
+        frames = self.sample_states(self.settings.initialization_batch_size, self.generator)
+        self.network.initialize_from_data(frames, self.settings.initial_q_std, self.generator)
 
     def _move_target(self) -> None:
         """The target network becomes what the online network is now."""
@@ -123,15 +136,14 @@ class DQN(Algorithm):
         self.collector.begin_round(self.policy, self.settings.epsilon(self.agent_steps))
         for _ in range(self.settings.compute_num_updates_due(self.agent_steps, self.num_updates)):
             self._update()
-        self._end_round()
+        self._store(self.collector.end_round())
 
-    def _end_round(self) -> None:
+    def _store(self, played: Round) -> None:
         """Store what every environment did, and where an episode ended, the first frame of the next one."""
-        _, actions, step, first_frames = self.collector.end_round()
         self.replay.set_gamma(self.settings.gamma(self.agent_steps))
-        self.replay.add(step, actions)
-        if first_frames is not None:
-            self.replay.start(first_frames, step.ended)
+        self.replay.add(played.step, played.actions)
+        if played.first_frames is not None:
+            self.replay.start(played.first_frames, played.step.ended)
 
     def _update(self) -> None:
         """One optimizer step on one minibatch, and what follows from it."""
@@ -145,27 +157,33 @@ class DQN(Algorithm):
         self.acting.expire()
         if self.num_updates % self.settings.target_period_updates == 0:
             self._move_target()
-        self.replay.update_priorities(batch.index, priority)
+        self._note_errors(batch, priority)
         error_name = self.network.head.distribution.error_name
         max_q_value = q_tm1.amax(dim=1).mean()
         self.metrics.add(**{"loss": loss.mean(), error_name: priority.mean(), "max_q_value": max_q_value})
 
-    def _draw_batch(self) -> Batch:
-        """A minibatch, and what is to be drawn for it: whatever parts it is learned in, they have the same numbers.
+    def _note_errors(self, batch: Any, error: Tensor) -> None:
+        """Tell the replay how surprising what was learned from was."""
+        self.replay.update_priorities(batch.index, error)
 
-        Noise is drawn for the minibatch: one for the online network, and the copy of it that selects, and one for the
-        target network (Section 3.1, Fortunato et al. 2018).
-        """
+    def _draw_batch(self) -> Any:
+        """A minibatch, and what is to be drawn for it: whatever parts it is learned in, they have the same numbers."""
         batch = self.replay.sample(self.settings.batch_size, self.generator)
-        resample_noise_(self.generator, self.network, self.acting)
-        resample_noise_(self.generator, self.target)
+        self._draw_noise()
         taus = self.network.head.distribution.draw_taus(len(batch.a_tm1), self.generator)
         if taus is None:
             return batch
         taus_tm1, taus_t = (send(tensor, batch.r_t.device) for tensor in taus)
         return batch._replace(taus_tm1=taus_tm1, taus_t=taus_t)
 
-    def compute_loss(self, online: nn.Module, batch: Batch) -> BatchLoss:
+    def _draw_noise(self) -> None:
+        """For a minibatch: one for the online network, and the copy of it that selects, and one for the target network
+        (Section 3.1, Fortunato et al. 2018).
+        """
+        resample_noise_(self.generator, self.network, self.acting)
+        resample_noise_(self.generator, self.target)
+
+    def compute_loss(self, online: nn.Module, batch: Any) -> BatchLoss:
         """The error of Q(s_tm1, a_tm1) against the Bellman target
 
             y = r_t + discount_t Q_target(s_t, a_t),    a_t = argmax_a Q_target(s_t, a)    (Eq. 2, Mnih et al. 2015)
@@ -178,35 +196,42 @@ class DQN(Algorithm):
 
         (Eq. 1, Vieillard et al. 2020). With a distributional head Q is a distribution of the return: y holds for each
         quantile of it (Dabney et al. 2018), which an implicit head is asked for at the batch's own probabilities, or
-        for each atom (Bellemare et al. 2017). No gradient reaches y.
+        for each atom (Bellemare et al. 2017). With ``value_rescaling`` Q is h of the return, and y is h of the above
+        with h^-1(Q_target) in the place of Q_target (Pohlen et al. 2018). No gradient reaches y.
 
         Args:
             online: the online network, or a copy of it with gradients of its own.
             batch: B transitions, each with its importance weight.
         """
-        settings, output_tm1 = self.settings, online(batch.s_tm1, batch.taus_tm1)
-        output_t = self.target.compute(batch.s_t, batch.taus_t)
+        settings, r_t = self.settings, batch.r_t
+        output_tm1, output_t, selector_t, target_tm1 = self.apply_networks(online, batch)
+        if settings.advantage_learning > 0:
+            r_t = r_t + settings.advantage_learning * compute_advantage(output_tm1.q_values, batch.a_tm1)
+        if target_tm1 is not None:
+            temperature = settings.munchausen_temperature
+            r_t = r_t + compute_munchausen_reward(
+                target_tm1, batch.a_tm1, scale=settings.munchausen_scale,
+                temperature=temperature, floor=settings.munchausen_floor,
+            )  # fmt: skip
+            evaluate: Evaluation = partial(compute_soft_value, q_t=selector_t, temperature=temperature)
+        else:
+            evaluate = partial(select_action, action=selector_t.argmax(dim=1))
+        loss, priority = compute_error(
+            output_tm1, output_t, evaluate, batch._replace(r_t=r_t), error_function=settings.error_function,
+            rescales=settings.value_rescaling,
+        )  # fmt: skip
+        return BatchLoss(batch.weight * loss, priority, output_tm1.q_values)
+
+    def apply_networks(self, online: nn.Module, batch: Batch) -> Outputs:
+        """What the loss asks of the networks."""
+        settings, output_t = self.settings, self.target.compute(batch.s_t, batch.taus_t)
         selector = output_t
         if settings.double:
             selector = self.acting.compute(batch.s_t)
         elif batch.taus_t is not None:
             selector = self.target.compute(batch.s_t)  # by the mean that it acts by, not by what was drawn for y
-
-        r_t = batch.r_t
-        if settings.advantage_learning > 0:
-            r_t = r_t + settings.advantage_learning * compute_advantage(output_tm1.q_values, batch.a_tm1)
-        if settings.munchausen:
-            temperature = settings.munchausen_temperature
-            r_t = r_t + compute_munchausen_reward(
-                self.target.compute(batch.s_tm1).q_values, batch.a_tm1, scale=settings.munchausen_scale,
-                temperature=temperature, floor=settings.munchausen_floor,
-            )  # fmt: skip
-            evaluate: Evaluation = partial(compute_soft_value, q_t=selector.q_values, temperature=temperature)
-        else:
-            evaluate = partial(select_action, action=selector.q_values.argmax(dim=1))
-        batch = batch._replace(r_t=r_t)
-        loss, priority = compute_error(output_tm1, output_t, evaluate, batch, error_function=settings.error_function)
-        return BatchLoss(batch.weight * loss, priority, output_tm1.q_values)
+        target_tm1 = self.target.compute(batch.s_tm1).q_values if settings.munchausen else None
+        return Outputs(online(batch.s_tm1, batch.taus_tm1), output_t, selector.q_values, target_tm1)
 
     def end_iteration(self) -> None:
         """The running episodes are cut where an iteration ends: the replay keeps them as truncations."""
@@ -258,29 +283,3 @@ class DQN(Algorithm):
         """Stop the archive's thread and the environments."""
         self.archive.close()
         super().close()
-
-
-def compute_error(
-    output_tm1: QOutput, output_t: QOutput, evaluate: Evaluation, batch: Batch, *, error_function: str
-) -> TransitionLoss:
-    """Of Q(s_tm1, a_tm1) against y = r_t + discount_t v_t, for whatever a head says of returns.
-
-    Args:
-        output_tm1, output_t: what the online network says of s_tm1, and the target network of s_t.
-        evaluate: v_t from what the target network says of every action.
-        batch: r_t and discount_t, which are those of every quantile and atom.
-        error_function: of Q-values themselves.
-    """
-    if output_tm1.logits is not None:
-        assert output_t.logits is not None
-        assert output_t.atoms is not None
-        y = batch.r_t.unsqueeze(1) + batch.discount_t.unsqueeze(1) * output_t.atoms
-        target = project(y, evaluate(output_t.logits).softmax(dim=1), output_t.atoms)
-        return compute_categorical_loss(select_action(output_tm1.logits, batch.a_tm1), target)
-    if output_tm1.quantiles is not None:
-        assert output_t.quantiles is not None
-        y = batch.r_t.unsqueeze(1) + batch.discount_t.unsqueeze(1) * evaluate(output_t.quantiles)
-        return compute_quantile_loss(select_action(output_tm1.quantiles, batch.a_tm1), y, batch.taus_tm1)
-    y = batch.r_t + batch.discount_t * evaluate(output_t.q_values)
-    predicted = select_action(output_tm1.q_values, batch.a_tm1)
-    return compute_value_loss(predicted, y, error_function=error_function)

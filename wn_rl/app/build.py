@@ -16,6 +16,7 @@ from wn_rl.acting.recurrent_policy import RecurrentPolicy
 from wn_rl.algorithms.algorithm import Algorithm
 from wn_rl.algorithms.dqn import DQN
 from wn_rl.algorithms.pqn import PQN
+from wn_rl.algorithms.recurrent_dqn import RecurrentDQN
 from wn_rl.app import machine
 from wn_rl.app.run_settings import RunSettings
 from wn_rl.app.targets import LOGGERS, OPTIMIZERS, check_target, find_target
@@ -31,6 +32,7 @@ from wn_rl.replay.replay import Replay
 from wn_rl.replay.replay_settings import ReplaySection
 from wn_rl.replay.rollout import Rollout
 from wn_rl.replay.samplers import Sampler, UniformSampler
+from wn_rl.replay.sequences import SequenceReplay
 from wn_rl.replay.storage import choose_storage, make_storage
 from wn_rl.runs.agent import make_network
 from wn_rl.runs.layout import REPLAY_FOLDER
@@ -84,16 +86,16 @@ def make_sampler(settings: ReplaySection) -> Sampler:
     )
 
 
-def make_replay(config: DictConfig, settings: ReplaySection, environments: VectorEnvironment) -> Replay:
-    """The replay, without its memory yet."""
-    device = make_device(config)
-    complete = settings.complete(
+def make_replay(config: DictConfig, settings: DQNSettings, environments: VectorEnvironment) -> Replay:
+    """The replay, of sequences where the network has a memory, without its memory yet."""
+    device, memory_size = make_device(config), find_memory_size(config)
+    make = partial(SequenceReplay, sequence=settings.sequence, memory_size=memory_size) if memory_size else Replay
+    complete = settings.replay.complete(
         num_lanes=environments.num_envs, observation=environments.observation, stack_size=config.network.stack_size,
         life_loss_ends_discount=make_protocol(config).life_loss_ends_discount,
     )  # fmt: skip
-    return Replay(
-        complete, storage=make_storage(settings.storage, device), sampler=make_sampler(settings), device=device
-    )
+    storage = make_storage(settings.replay.storage, device)
+    return make(complete, storage=storage, sampler=make_sampler(settings.replay), device=device)
 
 
 def resolve_storage(config: DictConfig, observation: ObservationSpec) -> None:
@@ -185,10 +187,11 @@ def make_parts(config: DictConfig, settings: LearnerSettings, environments: Vect
 
 def make_dqn(config: DictConfig, settings: DQNSettings, environments: VectorEnvironment, folder: Path) -> DQN:
     """Deep Q-learning with everything that it needs; replay segments go into the run folder."""
-    replay = make_replay(config, settings.replay, environments)
+    replay = make_replay(config, settings, environments)
     replay.check_memory()
     archive = ReplayArchive(replay, folder / REPLAY_FOLDER)
-    return DQN(**make_parts(config, settings, environments), replay=replay, archive=archive)
+    make = DQN if config.network.memory is None else RecurrentDQN
+    return make(**make_parts(config, settings, environments), replay=replay, archive=archive)
 
 
 def make_pqn(config: DictConfig, settings: PQNSettings, environments: VectorEnvironment, folder: Path) -> PQN:

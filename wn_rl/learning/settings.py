@@ -10,11 +10,13 @@ import torch
 
 from wn_rl.errors import ConfigurationError
 from wn_rl.learning.schedules import LEARNING_RATE_SCHEDULES, LinearSchedule, RunLength, Schedule
+from wn_rl.networks.distributions import ImplicitQuantileDistribution
 from wn_rl.networks.heads import HEADS
 from wn_rl.networks.network_settings import NetworkSettings
 from wn_rl.nn.normalizers import MINIBATCH_NORMALIZERS, PER_EXAMPLE_NORMALIZERS, RECURRENT_NORMALIZERS
 from wn_rl.replay.replay_settings import ReplaySection
 from wn_rl.replay.rollout import RolloutSection
+from wn_rl.replay.sequence_settings import DEFAULT_SEQUENCE, SequenceSection
 from wn_rl.system.cpu import thread_count
 from wn_rl.system.fields import limit, number, one_of, section, setting, share, switch, whole
 
@@ -165,8 +167,10 @@ class DQNSettings(LearnerSettings):
     munchausen_scale: float = setting(share, before=0.9)
     munchausen_temperature: float = setting(number(1e-6, 1e6), before=0.03)  # divides
     munchausen_floor: float = setting(number(maximum=0), before=-1.0)
+    value_rescaling: bool = setting(switch, before=False)
     target_period_updates: int = setting(whole(1))
     replay: ReplaySection = section(ReplaySection)
+    sequence: SequenceSection = section(SequenceSection, before=DEFAULT_SEQUENCE)
 
     @cached_property
     def epsilon(self) -> LinearSchedule:
@@ -203,11 +207,6 @@ class DQNSettings(LearnerSettings):
 
     def check(self, *, network: NetworkSettings, normalizer: str, accelerator: str) -> None:
         """The replay holds a minibatch and a transition of every environment, and the warm-up what is drawn from it."""
-        if network.memory is not None:
-            raise ConfigurationError(
-                f"network.memory={network.memory} learns from sequences, which algorithm=dqn has none of; say"
-                " algorithm=pqn, or network.memory=null"
-            )
         known = HEADS[network.head].error_functions
         if self.error_function not in known:
             raise ConfigurationError(
@@ -227,6 +226,12 @@ class DQNSettings(LearnerSettings):
                 "munchausen=true has a target of values and quantiles, and network.head=categorical has a distribution;"
                 " say another head, or munchausen=false"
             )
+        if self.value_rescaling and (self.munchausen or self.advantage_learning > 0):
+            other = "munchausen=true" if self.munchausen else f"advantage_learning={self.advantage_learning}"
+            raise ConfigurationError(
+                f"value_rescaling=true has values on a scale of their own, which {other} would add to rewards; say"
+                " value_rescaling=false, or leave the other out"
+            )
         if self.replay.storage == "device" and accelerator != "gpu":
             raise ConfigurationError(
                 f"replay.storage=device needs accelerator=gpu, not {accelerator}; use ram, compressed or auto"
@@ -238,7 +243,20 @@ class DQNSettings(LearnerSettings):
             )
         self._check_warmup()
         self.replay.check_capacity(num_envs=self.num_envs, stack_size=network.stack_size)
+        if network.memory is not None:
+            self._check_sequences(network)
         super().check(network=network, normalizer=normalizer, accelerator=accelerator)
+
+    def _check_sequences(self, network: NetworkSettings) -> None:
+        if issubclass(HEADS[network.head].distribution, ImplicitQuantileDistribution):
+            raise ConfigurationError(
+                f"network.head={network.head} is asked for probabilities of each transition, and network.memory="
+                f"{network.memory} learns from sequences; say another head, or network.memory=null"
+            )
+        self.sequence.check(
+            capacity=self.replay.capacity, num_envs=self.num_envs, stack_size=network.stack_size,
+            n_step=self.replay.n_step, batch_size=self.batch_size, warmup_agent_steps=self.warmup_agent_steps,
+        )  # fmt: skip
 
     def _check_warmup(self) -> None:
         if self.warmup_agent_steps > self.replay.capacity:

@@ -6,7 +6,7 @@ from functools import partial
 from typing import cast
 
 import torch
-from jaxtyping import Float32, Num
+from jaxtyping import Bool, Float32, Num
 from torch import Tensor, nn
 
 from wn_rl.networks.q_network import QNetwork
@@ -43,10 +43,10 @@ class FoldedNetwork(nn.Module):
     @torch.no_grad()
     def compute(
         self, observation: Num[Tensor, "B S *frame"], taus: Float32[Tensor, "B K"] | None = None,
-        memory: Float32[Tensor, "B M"] | None = None,
+        memory: Float32[Tensor, "L M"] | None = None, is_first: Bool[Tensor, "L T"] | None = None,
     ) -> QOutput:  # fmt: skip
-        """All that the network returns, at the probabilities ``taus`` if it is asked for any; no gradient flows."""
-        return self.network(observation, taus, memory)
+        """All that the network returns, as it is asked (see ``QNetwork.forward``); no gradient flows."""
+        return self.network(observation, taus, memory, is_first)
 
     def remember(
         self, observation: Num[Tensor, "B S *frame"], memory: Float32[Tensor, "B M"]

@@ -90,13 +90,24 @@ class Lanes:
         """Note that the episodes of these lanes are over."""
         self.is_running &= ~mask
 
-    def find_stacks(self, rows: Int64[np.ndarray, "B"], columns: Columns) -> Int64[np.ndarray, "2 B S"]:
-        """Rows of the frames, oldest first, of the stacks s_tm1 (at ``rows``) and s_t (k positions later)."""
+    def find_windows(
+        self, lanes: Int64[np.ndarray, "L"], starts: Int64[np.ndarray, "L"], num_positions: int
+    ) -> Int64[np.ndarray, "L W"]:
+        """Rows of as many positions from ``starts`` on, in a lane each."""
+        slots = (starts[:, None] + np.arange(num_positions)) % self.num_slots
+        return self._bases[lanes][:, None] + slots
+
+    def find_next(self, rows: Int64[np.ndarray, "B"], columns: Columns) -> Int64[np.ndarray, "B"]:
+        """Rows of s_t, k positions after those of s_tm1."""
         bases = rows // self.num_slots * self.num_slots
         slots = rows - bases
-        newest = np.stack([slots, slots + columns.num_steps[rows]])  # [2, B]
-        ages = columns.age[bases + newest % self.num_slots]
-        frames = bases[:, None] + (newest[..., None] - self._stack_offsets) % self.num_slots
+        return bases + (slots + columns.num_steps[rows]) % self.num_slots
+
+    def find_stacks(self, rows: Int64[np.ndarray, "*B"], columns: Columns) -> Int64[np.ndarray, "*B S"]:
+        """Rows of the frames, oldest first, of the stacks whose newest frames are in ``rows``."""
+        rows, ages = rows[..., None], columns.age[rows]
+        bases = rows // self.num_slots * self.num_slots
+        frames = bases + (rows - bases - self._stack_offsets) % self.num_slots
         return np.where(self._stack_offsets <= ages[..., None], frames, self.num_rows)
 
     def state_dict(self) -> dict[str, Tensor]:

@@ -164,7 +164,7 @@ class Replay:
         rows, weight = self._sampler.draw(
             batch_size, valid=valid, num_filled=self.lanes.num_filled, generator=generator
         )
-        s_tm1, s_t = self._read_stacks(self.lanes.find_stacks(rows, self._columns)).chunk(2)
+        s_tm1, s_t = self._read_stacks(np.stack([rows, self.lanes.find_next(rows, self._columns)])).chunk(2)
         # Two transfers instead of five.
         floats = np.stack([self._columns.reward[rows], self._columns.discount[rows], weight])
         integers = np.stack([self._columns.action[rows].astype(np.int64), rows])
@@ -174,9 +174,9 @@ class Replay:
             s_tm1=s_tm1, a_tm1=a_tm1, r_t=r_t, discount_t=discount_t, s_t=s_t, weight=weights, index=index
         )  # fmt: skip
 
-    def _read_stacks(self, rows: Int64[np.ndarray, "T B S"]) -> Num[Tensor, "TB S *frame"]:
-        """The stacks whose frames lie in ``rows``, on the device where batches are delivered."""
-        frame_major = np.ascontiguousarray(rows.reshape(-1, rows.shape[-1]).T)
+    def _read_stacks(self, rows: Int64[np.ndarray, "T B"]) -> Num[Tensor, "TB S *frame"]:
+        """The stacks whose newest frames are in ``rows``, on the device where batches are delivered."""
+        frame_major = np.ascontiguousarray(self.lanes.find_stacks(rows.reshape(-1), self._columns).T)
         frames = self._storage.read(torch.from_numpy(frame_major).view(-1))
         return stack_frames(frames.view(*frame_major.shape, *self.observation.shape)).to(self._device)
 
