@@ -22,6 +22,7 @@ from wn_rl.replay.samplers import Sampler, UniformSampler
 from wn_rl.replay.saved_state import copy_array, get_entry
 from wn_rl.replay.sequence_settings import SequenceSection
 from wn_rl.replay.storage import FrameStorage
+from wn_rl.system.memory import send
 from wn_rl.types import SequenceBatch, Step
 
 
@@ -131,11 +132,11 @@ class SequenceReplay(Replay):
         weights = np.where(num_steps > 0, np.repeat(weight, self.sequence.length), np.float32(0))
         floats = np.stack([self._columns.reward[learned], self._columns.discount[learned], weights])
         integers = np.stack([self._columns.action[learned].astype(np.int64), num_steps])
-        r_t, discount_t, weights_there = torch.from_numpy(floats).to(self._device, non_blocking=True)
-        a_tm1, steps_there = torch.from_numpy(integers).to(self._device, non_blocking=True)
+        r_t, discount_t, weights_there = send(torch.from_numpy(floats), self._device)
+        a_tm1, steps_there = send(torch.from_numpy(integers), self._device)
         remembered = np.zeros((len(lanes), self._memory_size), np.float32)
         remembered[:, : self._stored_size] = self._memory[lanes, slots]
-        memory = torch.from_numpy(remembered).to(self._device, non_blocking=True)
+        memory = send(torch.from_numpy(remembered), self._device)
         return SequenceBatch(
             observations=self._read_stacks(rows), is_first=torch.from_numpy(self._find_first(rows)), memory=memory,
             target_memory=memory, a_tm1=a_tm1, r_t=r_t, discount_t=discount_t, num_steps=steps_there,
