@@ -96,6 +96,7 @@ class DQN(Algorithm):
         if self.settings.initialization == "data_dependent":
             frames = self.sample_states(self.settings.initialization_batch_size, self.generator)
             self.network.initialize_from_data(frames, self.settings.initial_q_std, self.generator)
+            self.share_weights()
         self.acting.expire()
         self.acting.sync(self.network)
         self._move_target()
@@ -229,7 +230,7 @@ class DQN(Algorithm):
     def check_state(self, state: dict[str, Any]) -> None:
         """What any algorithm checks, that its counters agree, and the replay with its segments."""
         super().check_state(state)
-        settings, agent_steps = self.settings, state["collector"]["agent_steps"]
+        settings, agent_steps = self.settings, state["collector"]["agent_steps"] * self.learners.number
         num_due = settings.compute_num_updates_due(max(agent_steps, settings.warmup_agent_steps), state["num_updates"])
         if not 0 <= num_due <= settings.samples_per_agent_step * settings.num_envs / settings.batch_size + 1:
             raise ValueError(f"it has {state['num_updates']} updates after {agent_steps} agent steps")
