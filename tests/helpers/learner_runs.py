@@ -61,6 +61,18 @@ _PROCESSES = multiprocessing.get_context("forkserver")
 _PROCESSES.set_forkserver_preload([__name__])
 
 
+def run_together(function: Callable[..., None], number: int, *arguments: Any) -> None:
+    """Call ``function(rank, *arguments)`` in as many processes; each must return."""
+    children = [_PROCESSES.Process(target=function, args=(rank, *arguments), daemon=True) for rank in range(number)]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join(300)
+        child.kill()
+        child.join()
+    assert [child.exitcode for child in children] == [0] * number
+
+
 def train_together(
     folder: Path, words: Sequence[str], start: Starter = by_hand, *, number: int = 2,
     disturbances: dict[int, tuple[int, signal.Signals]] | None = None,

@@ -38,7 +38,7 @@ ONE_RUN = (
 _PATIENCE = timedelta(days=1)
 """After which silent learners are given up: the first may be evaluating long games. One that is gone is noticed."""
 
-_COUNT = whole(1, 1024)
+_COUNT = whole(1, 64)
 
 Prepared = TypeVar("Prepared")
 
@@ -80,7 +80,7 @@ def join_learners(config: DictConfig, given: DictConfig, prepare: Callable[[], P
         return ALONE, prepare()
     if not HydraConfig.initialized() or HydraConfig.get().mode == RunMode.MULTIRUN:
         raise ConfigurationError(ONE_RUN)
-    is_on_gpu = config.accelerator != "cpu" and torch.cuda.is_available()
+    is_on_gpu = config.get("accelerator") != "cpu" and torch.cuda.is_available()
     if is_on_gpu and devices > torch.cuda.device_count():
         raise ConfigurationError(f"devices={devices}, but PyTorch sees {torch.cuda.device_count()} GPUs; say no more")
     cluster = _find_cluster(devices, num_nodes)
@@ -90,7 +90,7 @@ def join_learners(config: DictConfig, given: DictConfig, prepare: Callable[[], P
     if cluster.global_rank() == 0:
         try:
             prepared = prepare()
-        except ConfigurationError as error:
+        except Exception as error:  # the others wait
             if not is_started:
                 raise
             failure = error
@@ -137,14 +137,17 @@ def _find_cluster(devices: int, num_nodes: int) -> ClusterEnvironment:
         os.environ.setdefault("SLURM_NTASKS_PER_NODE", str(devices))  # Lightning wants to see it
         cluster, starter, found = SLURMEnvironment(auto_requeue=False), "srun", num_tasks
     else:
-        cluster, starter = LightningEnvironment(), "LOCAL_RANK says that somebody"
+        cluster, starter = LightningEnvironment(), "somebody (LOCAL_RANK)"
         found = os.environ.get("WORLD_SIZE", "1") if cluster.creates_processes_externally else str(devices * num_nodes)
         cluster.set_global_rank(cluster.node_rank() * devices + cluster.local_rank())
-    if found != str(devices * num_nodes):
-        raise ConfigurationError(
-            f"devices={devices} num_nodes={num_nodes} are {devices * num_nodes} learners, and {starter} has started"
-            f" {found} processes; make them as many"
-        )
+    try:
+        if found != str(devices * num_nodes):
+            raise ValueError(f"{starter} has started {found} processes for {devices * num_nodes} learners")
+        cluster.validate_settings(devices, num_nodes)
+    except ValueError as error:
+        if cluster.global_rank() > 0:
+            raise SystemExit(EXIT_MISUSE) from error  # the first tells it
+        raise ConfigurationError(f"devices={devices} num_nodes={num_nodes}: {error}; make them as many") from error
     return cluster
 
 

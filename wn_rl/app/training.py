@@ -267,11 +267,11 @@ def _make_run(
         enable_progress_bar=config.progress and learners.is_first, enable_model_summary=False, num_sanity_val_steps=0,
         log_every_n_steps=1, default_root_dir=folder,
     )  # fmt: skip
-    longest = algorithm.run_length.longest_game
+    longest, each = algorithm.run_length.longest_game, f" / {learners.number} learners" if learners.number > 1 else ""
     if longest < build.make_protocol(config).max_episode_agent_steps:
         print(
-            f"games longer than {longest:,} agent steps (iteration_agent_steps / num_envs) are cut in training, and are"
-            " not in its mean return; evaluations play whole games"
+            f"games longer than {longest:,} agent steps (iteration_agent_steps / num_envs{each}) are cut in training,"
+            " and are not in its mean return; evaluations play whole games"
         )
     if (memory := algorithm.describe_memory()) is not None:
         print(memory)

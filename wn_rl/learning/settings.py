@@ -43,8 +43,8 @@ class LearnerSettings:
     iteration_agent_steps: int = setting(whole(1))
     chunk_agent_steps: int = setting(whole(1))
     num_envs: int = setting(whole(1, 4096))  # emulators, of some megabytes each
-    devices: int = setting(whole(1, 1024), before=1)
-    num_nodes: int = setting(whole(1, 1024), before=1)
+    devices: int = setting(whole(1, 64), before=1)
+    num_nodes: int = setting(whole(1, 64), before=1)
     seed: int = setting(whole(0))
     learning_rate: float = setting(number(0, 1e6, above=0))
     learning_rate_schedule: str = setting(one_of(LEARNING_RATE_SCHEDULES), before="constant")

@@ -54,6 +54,8 @@ class Learners:
     @torch.no_grad()
     def share(self, tensors: Iterable[Tensor]) -> None:
         """Put the first learner's tensors in the place of everybody's."""
+        if self.number == 1:
+            return
         tensors = list(tensors)
         for tensor, first in zip(tensors, self.tell([tensor.cpu() for tensor in tensors]), strict=True):
             tensor.copy_(first)
