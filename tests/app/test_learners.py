@@ -2,6 +2,7 @@
 
 import csv
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,8 +11,19 @@ from typing import Any
 
 import pytest
 
+import wn_rl
 from tests.helpers.killed_runs import assert_equal
-from tests.helpers.learner_runs import DQN, PQN, by_slurm, by_torchrun, train_together
+from tests.helpers.learner_runs import (
+    DQN,
+    PQN,
+    SendSignalInEvaluation,
+    by_slurm,
+    by_torchrun,
+    run_together,
+    train_together,
+)
+from tests.helpers.signals import SendSignal
+from wn_rl.errors import ConfigurationError
 from wn_rl.runs.checkpoint_file import read_checkpoint
 from wn_rl.system.seeding import compute_training_seeds
 
@@ -76,7 +88,7 @@ def test_each_learner_plays_games_of_its_own_and_the_first_those_of_a_single_run
     assert first["generator"].tolist() != second["generator"].tolist()
     for learner in (first, second):
         assert learner["collector"]["agent_steps"] == 240  # of 480
-        assert learner["num_updates"] == (480 - 80) // (8 * 2)
+        assert learner["num_updates"] == (476 - 80) // (8 * 2)  # by the last round's beginning, of 8 samples of each
 
 
 def test_a_signal_to_one_stops_all_and_they_go_on_bit_for_bit_whoever_starts_them(
@@ -84,7 +96,7 @@ def test_a_signal_to_one_stops_all_and_they_go_on_bit_for_bit_whoever_starts_the
 ) -> None:
     parts = tmp_path / "parts"
     stopped = train_together(
-        tmp_path / "logs", [*DQN, f"run_dir={parts}"], by_torchrun, disturbances={1: (300, signal.SIGTERM)}
+        tmp_path / "logs", [*DQN, f"run_dir={parts}"], by_torchrun, disturbances={1: SendSignal(300)}
     )
     assert [status for status, _ in stopped] == [0, 0], stopped
     assert "stopped after 336 agent steps" in stopped[0][1]
@@ -95,10 +107,36 @@ def test_a_signal_to_one_stops_all_and_they_go_on_bit_for_bit_whoever_starts_the
     assert_equal(read_end(parts), read_end(whole[0]))
 
 
+def test_a_signal_while_the_first_evaluates_stops_all_and_the_games_are_played_later(
+    whole: tuple[Path, str], tmp_path: Path
+) -> None:
+    parts, logs = tmp_path / "parts", tmp_path / "logs"
+    stopped = train_together(logs, [*DQN, f"run_dir={parts}"], disturbances={0: SendSignalInEvaluation(signal.SIGTERM)})
+    assert [status for status, _ in stopped] == [0, 0], stopped
+    assert "stopped after 240 agent steps" in stopped[0][1]
+    assert not (parts / "evaluations.jsonl").exists()
+    ended = train_together(logs, [f"resume={parts}"])
+    assert [status for status, _ in ended] == [0, 0], ended
+    assert_equal(read_end(parts), read_end(whole[0]))
+
+
+def test_what_one_learner_cannot_go_on_from_nobody_does(whole: tuple[Path, str], tmp_path: Path) -> None:
+    """All take the checkpoint before, and come to the same end."""
+    damaged = tmp_path / "damaged"
+    shutil.copytree(whole[0], damaged)
+    newest = read_checkpoint(damaged / "checkpoints" / "last.ckpt")["other_learners"][0]["replay"]["segments"][-1]
+    (damaged / "replay_rank1" / newest["name"]).write_bytes(b"")
+    ended = train_together(tmp_path / "logs", [f"resume={damaged}"])
+    assert [status for status, _ in ended] == [0, 0], ended
+    assert ended[0][1].count("last.ckpt cannot be gone on from") == 1
+    assert ended[1][1] == ""
+    assert_equal(read_end(damaged), read_end(whole[0]))
+
+
 def test_learners_of_rollouts_stop_together_and_go_on_bit_for_bit(tmp_path: Path) -> None:
     whole, parts, logs = (tmp_path / name for name in ("whole", "parts", "logs"))
     assert [status for status, _ in train_together(logs, [*PQN, f"run_dir={whole}"])] == [0, 0]
-    stopped = train_together(logs, [*PQN, f"run_dir={parts}"], disturbances={0: (150, signal.SIGTERM)})
+    stopped = train_together(logs, [*PQN, f"run_dir={parts}"], disturbances={0: SendSignal(150)})
     assert "stopped after 160 agent steps" in stopped[0][1]
     assert [status for status, _ in train_together(logs, [f"resume={parts}"])] == [0, 0]
     assert_equal(read_end(parts), read_end(whole))
@@ -106,7 +144,9 @@ def test_learners_of_rollouts_stop_together_and_go_on_bit_for_bit(tmp_path: Path
 
 def test_a_learner_that_is_gone_ends_the_others(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    killed = train_together(tmp_path / "logs", [*DQN, f"run_dir={run}"], disturbances={1: (300, signal.SIGKILL)})
+    killed = train_together(
+        tmp_path / "logs", [*DQN, f"run_dir={run}"], disturbances={1: SendSignal(300, signal.SIGKILL)}
+    )
     assert [status for status, _ in killed] == [2, -signal.SIGKILL]
     assert "learner 0 of 2 does not hear from the others" in killed[0][1]
     assert "its checkpoint of 240 agent steps is whole; go on from there" in killed[0][1]
@@ -126,6 +166,7 @@ def test_a_learner_that_is_gone_ends_the_others(tmp_path: Path) -> None:
         ),
         (["strategy=fsdp"], "strategy=fsdp: unknown; known: ddp"),
     ],
+    ids=["compile", "batch statistics", "processes", "strategy"],
 )
 def test_what_several_learners_cannot_do_is_refused_by_the_first_in_a_line(
     words: list[str], message: str, tmp_path: Path
@@ -135,3 +176,16 @@ def test_what_several_learners_cannot_do_is_refused_by_the_first_in_a_line(
     assert refused[0][1].startswith(f"error: {message}"), refused
     assert (len(refused[0][1].splitlines()), refused[1][1]) == (1, "")
     assert not (tmp_path / "run").exists()
+
+
+def test_neither_several_runs_at_once_nor_a_call_in_python_start_several_learners(tmp_path: Path) -> None:
+    [(status, told)] = train_together(tmp_path, ["-m", *DQN, "seed=0,1", f"sweep={tmp_path / 'runs'}"], number=1)
+    assert (status, told.count("\n")) == (2, 1)
+    assert "several learners are started by `python -m wn_rl.train` for one run" in told
+    run_together(call_in_python, 1, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def call_in_python(rank: int, folder: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"nor by wn_rl.train\(\) in Python"):
+        wn_rl.train(env={"id": "CartPole-v1"}, preset="cartpole", devices=2, run_dir=folder)

@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.helpers.signals import SendSignal
+from lightning.pytorch.callbacks import Callback
+
 from wn_rl.app import training
 
 Starter = Callable[[int, int, int], dict[str, str]]
@@ -73,9 +74,19 @@ def run_together(function: Callable[..., None], number: int, *arguments: Any) ->
     assert [child.exitcode for child in children] == [0] * number
 
 
+class SendSignalInEvaluation(Callback):
+    """Sends a signal to this process when the first iteration has ended; games are evaluated then."""
+
+    def __init__(self, number: signal.Signals) -> None:
+        self._number = number
+
+    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        os.kill(os.getpid(), self._number)
+
+
 def train_together(
     folder: Path, words: Sequence[str], start: Starter = by_hand, *, number: int = 2,
-    disturbances: dict[int, tuple[int, signal.Signals]] | None = None,
+    disturbances: dict[int, Callback] | None = None,
 ) -> list[tuple[int, str]]:  # fmt: skip
     """Train in as many processes, and return the exit status of each, and what it wrote.
 
@@ -84,7 +95,7 @@ def train_together(
         words: of the command line.
         start: who starts them.
         number: of processes.
-        disturbances: which signal a learner is sent, by its rank, in the chunk that reaches so many agent steps.
+        disturbances: what disturbs a learner, by its rank.
     """
     folder.mkdir(exist_ok=True)
     with socket.socket() as free:
@@ -108,7 +119,7 @@ def train_together(
     return [(child.exitcode or 0, log.read_text()) for child, log in zip(children, logs, strict=True)]
 
 
-def _train(words: list[str], variables: dict[str, str], log: Path, disturbance: tuple[int, Any] | None) -> None:
+def _train(words: list[str], variables: dict[str, str], log: Path, disturbance: Callback | None) -> None:
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
@@ -116,16 +127,16 @@ def _train(words: list[str], variables: dict[str, str], log: Path, disturbance: 
     os.environ.update(variables)
     sys.argv[1:] = words
     if disturbance is not None:
-        _disturb(*disturbance)
+        _disturb(disturbance)
     runpy.run_module("wn_rl.train", run_name="__main__", alter_sys=True)
 
 
-def _disturb(agent_steps: int, number: signal.Signals) -> None:
+def _disturb(disturbance: Callback) -> None:
     train = training.Run.train
 
     def train_disturbed(run: training.Run) -> bool:
-        callbacks: list[Any] = run.trainer.callbacks  # type: ignore[attr-defined]
-        callbacks.insert(0, SendSignal(agent_steps, number))
+        callbacks: list[Callback] = run.trainer.callbacks  # type: ignore[attr-defined]
+        callbacks.insert(1, disturbance)  # behind the one that listens to signals
         return train(run)
 
     training.Run.train = train_disturbed  # type: ignore[method-assign]
