@@ -36,6 +36,7 @@ from wn_rl.envs import selection
 from wn_rl.errors import ConfigurationError
 from wn_rl.networks.distributions import HeadSizes
 from wn_rl.replay.storage import STORAGE_NAMES
+from wn_rl.runs.folder import lock_run_folder
 from wn_rl.system import seeding
 
 
@@ -69,7 +70,7 @@ def describe_run(config: DictConfig, folder: Path, monkeypatch: pytest.MonkeyPat
     num_threads = torch.get_num_threads()
     environments, module = run._make_algorithm(config, folder)
     run.make_run_folder(folder)
-    made = run._make_run(config, folder, environments, module, run.lock_run_folder(folder), checkpoint=None)
+    made = run._make_run(config, folder, environments, module, lock_run_folder(folder), checkpoint=None)
     trainer = made.trainer
     description = {
         "environments": describe_environments(module.collector.environments),
