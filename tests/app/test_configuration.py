@@ -130,6 +130,7 @@ COUNTS_OF_CORES = {"num_threads", "num_env_threads", "minibatch_parts"}
 # They say where and how results are written, and how the process is started: they have tests of their own.
 ELSEWHERE = {
     "algorithm", "resume", "run_dir", "sweep", "name", "initial_agent", "plugins", "callbacks", "accelerator",
+    "devices", "num_nodes", "strategy",
     "optimizer._partial_", "env.name", "env.id", "network.impala_widths", "network.impala_pooled_size",
     "network.memory", "network.memory_units", *(f"network.{entry.name}" for entry in fields(HeadSizes)),
 }  # fmt: skip

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lightning.pytorch.callbacks import Callback
 
 import wn_rl
 from tests.helpers.killed_runs import assert_equal
@@ -17,6 +18,7 @@ from tests.helpers.learner_runs import (
     DQN,
     PQN,
     SendSignalInEvaluation,
+    SendSignalInWarmUp,
     by_slurm,
     by_torchrun,
     run_together,
@@ -107,13 +109,19 @@ def test_a_signal_to_one_stops_all_and_they_go_on_bit_for_bit_whoever_starts_the
     assert_equal(read_end(parts), read_end(whole[0]))
 
 
-def test_a_signal_while_the_first_evaluates_stops_all_and_the_games_are_played_later(
-    whole: tuple[Path, str], tmp_path: Path
+@pytest.mark.parametrize(
+    ("disturbances", "agent_steps"),
+    [({0: SendSignalInEvaluation()}, 240), ({1: SendSignalInWarmUp(40)}, 40)],
+    ids=["evaluation", "warm-up"],
+)
+def test_a_signal_where_no_chunk_is_under_way_stops_all_too(
+    disturbances: dict[int, Callback], agent_steps: int, whole: tuple[Path, str], tmp_path: Path
 ) -> None:
+    """An evaluation that was cut short is done when the run goes on."""
     parts, logs = tmp_path / "parts", tmp_path / "logs"
-    stopped = train_together(logs, [*DQN, f"run_dir={parts}"], disturbances={0: SendSignalInEvaluation(signal.SIGTERM)})
+    stopped = train_together(logs, [*DQN, f"run_dir={parts}"], disturbances=disturbances)
     assert [status for status, _ in stopped] == [0, 0], stopped
-    assert "stopped after 240 agent steps" in stopped[0][1]
+    assert f"stopped after {agent_steps} agent steps" in stopped[0][1]
     assert not (parts / "evaluations.jsonl").exists()
     ended = train_together(logs, [f"resume={parts}"])
     assert [status for status, _ in ended] == [0, 0], ended

@@ -75,13 +75,24 @@ def run_together(function: Callable[..., None], number: int, *arguments: Any) ->
 
 
 class SendSignalInEvaluation(Callback):
-    """Sends a signal to this process when the first iteration has ended; games are evaluated then."""
-
-    def __init__(self, number: signal.Signals) -> None:
-        self._number = number
+    """Sends SIGTERM to this process when an iteration has ended, and games are evaluated."""
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
-        os.kill(os.getpid(), self._number)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+class SendSignalInWarmUp(Callback):
+    """Sends SIGTERM to this process when the warm-up has come to a number of agent steps."""
+
+    def __init__(self, agent_steps: int) -> None:
+        self._agent_steps = agent_steps
+
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        def on_warmup_round() -> None:
+            if pl_module.agent_steps == self._agent_steps:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        pl_module.on_warmup_round = on_warmup_round
 
 
 def train_together(

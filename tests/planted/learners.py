@@ -8,7 +8,7 @@ _LEARNERS = "tests/app/test_learners.py::test_"
 _FILES = _LEARNERS + "one_command_trains_several_learners_and_writes_one_set_of_files"
 _GAMES = _LEARNERS + "each_learner_plays_games_of_its_own_and_the_first_those_of_a_single_run"
 _SIGNAL = _LEARNERS + "a_signal_to_one_stops_all_and_they_go_on_bit_for_bit_whoever_starts_them"
-_EVALUATION = _LEARNERS + "a_signal_while_the_first_evaluates_stops_all_and_the_games_are_played_later"
+_AMID_NO_CHUNK = _LEARNERS + "a_signal_where_no_chunk_is_under_way_stops_all_too"
 _ROLLOUTS = _LEARNERS + "learners_of_rollouts_stop_together_and_go_on_bit_for_bit"
 _REFUSED = _LEARNERS + "what_several_learners_cannot_do_is_refused_by_the_first_in_a_line"
 
@@ -98,7 +98,13 @@ PLANTED = [
         "number": 0, "file": "wn_rl/callbacks/stopping_together.py",
         "old": '        """An iteration is done, and the first learner has evaluated."""\n        self._agree()\n',
         "new": '        """An iteration is done, and the first learner has evaluated."""\n',
-        "test": _EVALUATION,
+        "test": _AMID_NO_CHUNK + "[evaluation]",
+    },
+    {
+        "number": 0, "file": "wn_rl/callbacks/stopping_together.py",
+        "old": "            show()\n            self._agree()\n",
+        "new": "            show()\n",
+        "test": _AMID_NO_CHUNK + "[warm-up]",
     },
     {
         "number": 0, "file": "wn_rl/app/resume.py",

@@ -153,8 +153,8 @@ class Algorithm(lightning.LightningModule):
         return None
 
     def share_weights(self) -> None:
-        """Go on with the network of the first learner; to be called where each has made weights of its own."""
-        self.learners.share([*self.network.parameters(), *self.network.buffers()])
+        """Go on with the network of the first learner, and its copies; for where each has made weights of its own."""
+        self.learners.share(self.state_dict().values())
 
     def apply_gradient(self, max_norm: float | None) -> None:
         """One optimizer step by the gradients of the network, their common norm clipped where ``max_norm`` is given.
