@@ -17,6 +17,7 @@ from tests.helpers.killed_runs import assert_equal
 from tests.helpers.learner_runs import (
     DQN,
     PQN,
+    Fail,
     SendSignalInEvaluation,
     SendSignalInWarmUp,
     by_slurm,
@@ -151,14 +152,16 @@ def test_learners_of_rollouts_stop_together_and_go_on_bit_for_bit(tmp_path: Path
 
 
 def test_a_learner_that_is_gone_ends_the_others(tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    killed = train_together(
-        tmp_path / "logs", [*DQN, f"run_dir={run}"], disturbances={1: SendSignal(300, signal.SIGKILL)}
-    )
+    run, disturbance = tmp_path / "run", SendSignal(300, signal.SIGKILL)
+    killed = train_together(tmp_path / "logs", [*DQN, f"run_dir={run}"], disturbances={1: disturbance})
     assert [status for status, _ in killed] == [2, -signal.SIGKILL]
-    assert "learner 0 of 2 does not hear from the others" in killed[0][1]
+    assert "error: learner 0 of 2 does not hear from the others: " in killed[0][1]
     assert "its checkpoint of 240 agent steps is whole; go on from there" in killed[0][1]
     assert killed[0][1].count("error: ") == 1
+    failed = train_together(tmp_path / "logs", [f"resume={run}"], disturbances={1: Fail(300)})
+    assert [status for status, _ in failed] == [2, 2]
+    assert "RuntimeError: an environment is broken (the traceback is in" in failed[1][1]
+    assert failed[1][1].count("\n") == failed[0][1].count("error: ") == 1
     assert train_together(tmp_path / "logs", [f"resume={run}"])[0][0] == 0
     assert read_end(run)["agent steps"] == 480
 

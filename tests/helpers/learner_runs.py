@@ -81,6 +81,17 @@ class SendSignalInEvaluation(Callback):
         os.kill(os.getpid(), signal.SIGTERM)
 
 
+class Fail(Callback):
+    """Raises an error in the chunk that reaches a number of agent steps."""
+
+    def __init__(self, agent_steps: int) -> None:
+        self._agent_steps = agent_steps
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, *args: Any) -> None:
+        if pl_module.agent_steps >= self._agent_steps:
+            raise RuntimeError("an environment is broken")
+
+
 class SendSignalInWarmUp(Callback):
     """Sends SIGTERM to this process when the warm-up has come to a number of agent steps."""
 

@@ -111,9 +111,10 @@ class Learners:
         try:
             yield
         except RuntimeError as error:
-            reason = " ".join(str(error).split())[:150]
+            told = " ".join(str(error).split())
+            reason = told.partition("] ")[2].partition(". ")[0] or told  # behind a line of gloo's source, before advice
             raise LostLearnerError(
-                f"learner {self.rank} of {self.number} does not hear from the others: {reason}"
+                f"learner {self.rank} of {self.number} does not hear from the others: {reason[:150]}"
             ) from error
 
 
