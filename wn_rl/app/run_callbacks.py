@@ -27,10 +27,7 @@ def make_run_callbacks(
     config: DictConfig, folder: Path, environments: VectorEnvironment, *, metrics_csv: MetricsCSV,
     interruption: Interruption, saving: RunCheckpoint, learners: Learners,
 ) -> list[Callback]:  # fmt: skip
-    """In the order in which they must be called; the first of several learners alone writes, shows and evaluates."""
-    together = [StoppingTogether(interruption)] if learners.number > 1 else []
-    if not learners.is_first:
-        return [interruption, *together, saving]
+    """In the order in which they must be called, of the learner that writes, shows and evaluates."""
     limits = []
     if config.max_minutes is not None:
         limits.append(TimeLimit(max_minutes=config.max_minutes, interruption=interruption))
@@ -62,7 +59,7 @@ def make_run_callbacks(
         evaluation,
         videos,
         RunPage(run_dir=folder),
-        *together,
+        *([StoppingTogether(interruption)] if learners.number > 1 else []),
         saving,
     ]
 

@@ -10,6 +10,7 @@ from typing import Any
 import lightning
 from filelock import FileLock
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 
 from wn_rl.algorithms.algorithm import Algorithm
@@ -30,6 +31,7 @@ from wn_rl.app.run_loggers import make_loggers, make_tracking
 from wn_rl.app.silence import silence_advice
 from wn_rl.callbacks.checkpoint import RunCheckpoint
 from wn_rl.callbacks.interruption import Interruption
+from wn_rl.callbacks.stopping_together import StoppingTogether
 from wn_rl.errors import ConfigurationError, show_text
 from wn_rl.runs.evaluations import keep_training_rows
 from wn_rl.runs.folder import (
@@ -246,24 +248,28 @@ def _make_run(
         run_dir=folder, agent_description=_describe_agent(config, environments, provenance), interruption=interruption,
         keep_last=config.checkpoint.keep_last, keep_best=config.checkpoint.keep_best,
     )  # fmt: skip
-    loggers: list[Any] = []
-    metrics_csv = MetricsCSV(folder)
+    loggers: list[Logger] = []
+    all_callbacks: list[Callback] = [interruption, StoppingTogether(interruption), saving]
     if learners.is_first:
         # before it is a run folder: a package may be missing
         loggers = make_loggers(config, keep_until_agent_steps=agent_steps)
+        metrics_csv = MetricsCSV(folder)
         if checkpoint is None:  # it may have been killed before its first
             metrics_csv.keep_rows(0)
             keep_training_rows(folder / EVALUATIONS_FILE, 0)
         save_configuration(config, folder)
         write_whole(folder / PROVENANCE_FILE, (json.dumps(provenance, indent=2) + "\n").encode())
-    own = make_run_callbacks(
-        config, folder, environments, metrics_csv=metrics_csv, interruption=interruption, saving=saving,
-        learners=learners,
-    )  # fmt: skip
+        all_callbacks = [
+            *make_run_callbacks(
+                config, folder, environments, metrics_csv=metrics_csv, interruption=interruption, saving=saving,
+                learners=learners,
+            ),
+            *make_tracking(config, loggers), *callbacks,
+        ]  # fmt: skip
+        loggers.insert(0, metrics_csv)
     trainer = lightning.Trainer(
         **processes, accelerator=config.accelerator, precision=config.precision, deterministic=config.deterministic,
-        max_epochs=algorithm.run_length.num_iterations, logger=[metrics_csv, *loggers] if learners.is_first else [],
-        callbacks=[*own, *make_tracking(config, loggers), *callbacks],
+        max_epochs=algorithm.run_length.num_iterations, logger=loggers, callbacks=all_callbacks,
         enable_progress_bar=config.progress and learners.is_first, enable_model_summary=False, num_sanity_val_steps=0,
         log_every_n_steps=1, default_root_dir=folder,
     )  # fmt: skip
