@@ -36,6 +36,7 @@ from wn_rl.envs import selection
 from wn_rl.errors import ConfigurationError
 from wn_rl.networks.distributions import HeadSizes
 from wn_rl.replay.storage import STORAGE_NAMES
+from wn_rl.runs.folder import lock_run_folder
 from wn_rl.system import seeding
 
 
@@ -69,7 +70,7 @@ def describe_run(config: DictConfig, folder: Path, monkeypatch: pytest.MonkeyPat
     num_threads = torch.get_num_threads()
     environments, module = run._make_algorithm(config, folder)
     run.make_run_folder(folder)
-    made = run._make_run(config, folder, environments, module, run.lock_run_folder(folder), checkpoint=None)
+    made = run._make_run(config, folder, environments, module, lock_run_folder(folder), checkpoint=None)
     trainer = made.trainer
     description = {
         "environments": describe_environments(module.collector.environments),
@@ -129,6 +130,7 @@ COUNTS_OF_CORES = {"num_threads", "num_env_threads", "minibatch_parts"}
 # They say where and how results are written, and how the process is started: they have tests of their own.
 ELSEWHERE = {
     "algorithm", "resume", "run_dir", "sweep", "name", "initial_agent", "plugins", "callbacks", "accelerator",
+    "devices", "num_nodes", "strategy",
     "optimizer._partial_", "env.name", "env.id", "network.impala_widths", "network.impala_pooled_size",
     "network.memory", "network.memory_units", *(f"network.{entry.name}" for entry in fields(HeadSizes)),
 }  # fmt: skip

@@ -48,6 +48,8 @@ DEFAULTS: dict[str, Any] = {
     "initial_q_std": 1.0,
     "weight_decay": 0.0,
     "seed": 3,
+    "devices": 1,
+    "num_nodes": 1,
     "precision": "32-true",
     "minibatch_parts": 1,
     "compile": False,

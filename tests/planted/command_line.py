@@ -131,8 +131,8 @@ PLANTED = [
     },
     {
         "number": 0, "file": "wn_rl/app/training.py",
-        "old": "    loggers = make_loggers(config, keep_until_agent_steps=agent_steps)\n",
-        "new": "    save_configuration(config, folder)\n    loggers = make_loggers(config, keep_until_agent_steps=agent_steps)\n",
+        "old": "        loggers = make_loggers(config, keep_until_agent_steps=agent_steps)\n",
+        "new": "        save_configuration(config, folder)\n        loggers = make_loggers(config, keep_until_agent_steps=agent_steps)\n",
         "test": "tests/app/test_training.py::test_a_logger_that_is_missing_leaves_no_run_that_blocks_the_next_try",
     },
     {

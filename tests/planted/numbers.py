@@ -27,7 +27,7 @@ PLANTED = [
     },
     {
         "number": 0, "file": "wn_rl/learning/settings.py",
-        "old": "if num_warmup_rounds * self.num_envs >= min",
+        "old": "if num_warmup_rounds * self.round_agent_steps >= min",
         "new": "if self.warmup_agent_steps >= min",
         "test": "tests/app/test_configuration.py::test_what_cannot_work_is_refused_in_one_line",
     },
@@ -86,7 +86,7 @@ PLANTED = [
         "test": "tests/app/test_resume.py::test_chunks_that_no_round_is_left_for_log_nothing",
     },
     {
-        "number": 0, "file": "wn_rl/app/training.py",
+        "number": 0, "file": "wn_rl/app/run_callbacks.py",
         "old": "num_envs=max(1, min(config.evaluation.num_envs, config.evaluation.episodes)),",
         "new": "num_envs=config.evaluation.num_envs,",
         "test": "tests/app/test_training.py::test_what_a_run_does_to_long_games_and_few_evaluations_is_said_and_spared",

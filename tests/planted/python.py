@@ -81,7 +81,7 @@ PLANTED = [
     },
     {
         "number": 0,
-        "file": "wn_rl/app/training.py",
+        "file": "wn_rl/app/run_callbacks.py",
         "old": "*(limit.on_evaluation_round for limit in limits), ",
         "new": "",
         "test": _TIME,

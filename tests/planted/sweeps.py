@@ -19,9 +19,9 @@ PLANTED = [
     },
     {
         "number": 0,
-        "file": "wn_rl/app/training.py",
-        "old": "plugins=[DurableCheckpointIO(), process],",
-        "new": "plugins=[DurableCheckpointIO()],",
+        "file": "wn_rl/app/learner_processes.py",
+        "old": '"plugins": [OneProcess(), DurableCheckpointIO()]',
+        "new": '"plugins": [DurableCheckpointIO()]',
         "test": _CLUSTERS + "a_process_that_a_cluster_counts_trains_and_logs_like_any_other",
     },
     {

@@ -17,6 +17,7 @@ from wn_rl.learning.metrics import ChunkMetrics
 from wn_rl.learning.schedules import RunLength, Schedule, set_learning_rate
 from wn_rl.nn.normalizers import project_weights
 from wn_rl.system.cpu import FreedMemory
+from wn_rl.system.learners import ALONE, Learners
 from wn_rl.system.seeding import check_generator_state
 
 
@@ -34,6 +35,7 @@ class Algorithm(lightning.LightningModule):
         network: what is trained; folded, it is what evaluations and saved agents play with.
         num_updates: optimizer steps so far.
         metrics: what is measured while learning.
+        learners: the processes that learn together, of which this is one; a learner is alone unless it is told others.
         on_warmup_round: called after each round of the warm-up, in which Lightning calls no hooks.
     """
 
@@ -49,6 +51,7 @@ class Algorithm(lightning.LightningModule):
         self.collector, self.generator = collector, generator
         self.learning_rate_schedule = learning_rate_schedule
         self.num_updates, self.metrics = 0, ChunkMetrics()
+        self.learners: Learners = ALONE
         self.on_warmup_round: Callable[[], None] = lambda: None
         self._restored: dict[str, Any] | None = None
         self._freed_memory = FreedMemory()
@@ -80,8 +83,8 @@ class Algorithm(lightning.LightningModule):
 
     @property
     def agent_steps(self) -> int:
-        """Actions of single environments so far, warm-up included."""
-        return self.collector.agent_steps
+        """Actions of single environments so far, warm-up included, of all learners together."""
+        return self.collector.agent_steps * self.learners.number
 
     def compute_statistics(self) -> dict[str, float]:
         """What is known without waiting for the device, under the names that loggers show.
@@ -149,14 +152,21 @@ class Algorithm(lightning.LightningModule):
         """What it will take, in a few words; None where that is little."""
         return None
 
+    def share_weights(self) -> None:
+        """Go on with the network of the first learner, and its copies; for where each has made weights of its own."""
+        self.learners.share(self.state_dict().values())
+
     def apply_gradient(self, max_norm: float | None) -> None:
         """One optimizer step by the gradients of the network, their common norm clipped where ``max_norm`` is given.
+
+        They are the mean of those of all learners, which so keep the same weights.
 
         PyTorch clips them: Lightning refuses to where an optimizer is fused and the precision mixed, since float16's
         gradients would be scaled there. Those of bfloat16, the only mixed precision here, never are.
         """
         optimizer: Any = self.optimizers()
         set_learning_rate(optimizer, self.learning_rate_schedule, self.agent_steps)
+        self.learners.average(p.grad for p in self.network.parameters() if p.grad is not None)
         if max_norm is not None:
             nn.utils.clip_grad_norm_(self.network.parameters(), max_norm)
         optimizer.step()
@@ -176,6 +186,8 @@ class Algorithm(lightning.LightningModule):
 
     def on_train_start(self) -> None:
         """Begin, or go on from a checkpoint."""
+        if self._restored is None:
+            self.share_weights()
         self.begin(self._restored)
         self.metrics.start(self.agent_steps, self.num_updates)
 
@@ -196,10 +208,20 @@ class Algorithm(lightning.LightningModule):
             self.end_iteration()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what Lightning does not know."""
-        checkpoint["wn_rl"] = self.saved_state()
+        """Add what Lightning does not know; of several learners, what each knows."""
+        self.learners.check_alike(self.state_dict().values())
+        checkpoint["wn_rl"], *others = self.learners.gather(self.saved_state())
+        if others:
+            checkpoint["other_learners"] = others
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the state until training starts, when there is memory and the environments run."""
-        self._restored = checkpoint["wn_rl"]
-        self.restore_counters(checkpoint["wn_rl"])
+        self._restored = self.find_own_state(checkpoint)
+        self.restore_counters(self._restored)
+
+    def find_own_state(self, checkpoint: dict[str, Any]) -> dict[str, Any]:
+        """What ``saved_state`` of this learner returned. Raises ValueError: it is a checkpoint of fewer, or of more."""
+        states: list[dict[str, Any]] = [checkpoint["wn_rl"], *checkpoint.get("other_learners", [])]
+        if len(states) != self.learners.number:
+            raise ValueError(f"it is of {len(states)} learners, not of {self.learners.number}")
+        return states[self.learners.rank]

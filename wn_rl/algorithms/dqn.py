@@ -106,6 +106,7 @@ class DQN(Algorithm):
         """The first weights, from real frames: before the target is copied, and before any update."""
         if self.settings.initialization == "data_dependent":
             self._initialize_from_data()
+            self.share_weights()
         self.acting.expire()
         self.acting.sync(self.network)
         self._move_target()
@@ -255,7 +256,7 @@ class DQN(Algorithm):
     def check_state(self, state: dict[str, Any]) -> None:
         """What any algorithm checks, that its counters agree, and the replay with its segments."""
         super().check_state(state)
-        settings, agent_steps = self.settings, state["collector"]["agent_steps"]
+        settings, agent_steps = self.settings, state["collector"]["agent_steps"] * self.learners.number
         num_due = settings.compute_num_updates_due(max(agent_steps, settings.warmup_agent_steps), state["num_updates"])
         if not 0 <= num_due <= settings.samples_per_agent_step * settings.num_envs / settings.batch_size + 1:
             raise ValueError(f"it has {state['num_updates']} updates after {agent_steps} agent steps")

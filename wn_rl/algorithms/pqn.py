@@ -93,6 +93,7 @@ class PQN(Algorithm):
             frames, _ = self.rollout.read(self.rollout.find_rows(lanes))
             _, is_first = self.rollout.read_memory(lanes)
         self.network.initialize_from_data(frames, self.settings.initial_q_std, self.generator, is_first=is_first)
+        self.share_weights()
         self.acting.expire()
         self.rollout.clear()
 

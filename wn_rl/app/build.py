@@ -1,6 +1,7 @@
 """From a configuration to the objects of a run; nothing else makes what a configuration names."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,10 +36,11 @@ from wn_rl.replay.samplers import Sampler, UniformSampler
 from wn_rl.replay.sequences import SequenceReplay
 from wn_rl.replay.storage import choose_storage, make_storage
 from wn_rl.runs.agent import make_network
-from wn_rl.runs.layout import REPLAY_FOLDER
+from wn_rl.runs.layout import find_replay_folder
 from wn_rl.system.fields import GREATEST, get_rules, parse
+from wn_rl.system.learners import ALONE, Learners
 from wn_rl.system.registry import look_up
-from wn_rl.system.seeding import make_stream
+from wn_rl.system.seeding import compute_learner_seed, make_stream
 from wn_rl.types import ObservationSpec, VectorEnvironment
 
 
@@ -102,7 +104,7 @@ def resolve_storage(config: DictConfig, observation: ObservationSpec) -> None:
     """Replace ``replay.storage=auto``, where there is a replay, by what fits into the memory that is free now."""
     if "replay" in config and config.replay.storage == "auto":
         config.replay.storage = choose_storage(
-            num_rows=config.replay.capacity, observation=observation, device=make_device(config)
+            num_rows=config.replay.capacity * config.devices, observation=observation, device=make_device(config)
         )
 
 
@@ -186,10 +188,10 @@ def make_parts(config: DictConfig, settings: LearnerSettings, environments: Vect
 
 
 def make_dqn(config: DictConfig, settings: DQNSettings, environments: VectorEnvironment, folder: Path) -> DQN:
-    """Deep Q-learning with everything that it needs; replay segments go into the run folder."""
+    """Deep Q-learning with everything that it needs; replay segments go into ``folder``."""
     replay = make_replay(config, settings, environments)
     replay.check_memory()
-    archive = ReplayArchive(replay, folder / REPLAY_FOLDER)
+    archive = ReplayArchive(replay, folder)
     make = DQN if config.network.memory is None else RecurrentDQN
     return make(**make_parts(config, settings, environments), replay=replay, archive=archive)
 
@@ -208,7 +210,8 @@ def make_pqn(config: DictConfig, settings: PQNSettings, environments: VectorEnvi
 class AlgorithmEntry(NamedTuple):
     """An algorithm by its name: what it is told, and what makes it.
 
-    ``make`` takes the whole configuration, the algorithm's own settings, the environments and the run folder.
+    ``make`` takes the whole configuration, the algorithm's own settings, the environments, and the folder where it may
+    keep what it learns from; of several learners each has settings with a seed, and a folder, of its own.
     """
 
     settings: type[LearnerSettings]
@@ -239,14 +242,20 @@ def parse_settings(config: DictConfig) -> tuple[RunSettings, LearnerSettings]:
     return run, learner
 
 
-def make_algorithm(config: DictConfig, environments: VectorEnvironment, folder: Path) -> Algorithm:
-    """The algorithm that a configuration names.
+def make_algorithm(
+    config: DictConfig, environments: VectorEnvironment, run_dir: Path, learners: Learners = ALONE
+) -> Algorithm:
+    """The algorithm that a configuration names, as this one of the run's learners has it.
 
     Raises:
         ConfigurationError: memory is short.
     """
     _, settings = parse_settings(config)
-    return ALGORITHMS[config.algorithm].make(config, settings, environments, folder)
+    settings = replace(settings, seed=compute_learner_seed(settings.seed, learners.rank))
+    folder = find_replay_folder(run_dir, learners.rank)
+    algorithm = ALGORITHMS[config.algorithm].make(config, settings, environments, folder)
+    algorithm.learners = learners
+    return algorithm
 
 
 def as_dict(config: DictConfig) -> dict[str, Any]:

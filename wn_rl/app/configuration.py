@@ -90,6 +90,10 @@ def _check(config: DictConfig) -> None:
         raise ConfigurationError(
             "initialization=agent: whose weights? Name an agent, as in initial_agent=runs/Pong/<run>"
         )
+    if run.callbacks and learner.num_learners > 1:
+        raise ConfigurationError(
+            f"callbacks= has not been tried with {learner.num_learners} learners; leave it out, or say devices=1"
+        )
     learner.check(network=run.network, normalizer=run.normalizer, accelerator=run.accelerator)
 
 

@@ -52,19 +52,23 @@ def find_checkpoint(
         ConfigurationError: there were checkpoints, and none is left that is whole.
     """
     refused: list[tuple[Path, ConfigurationError]] = []
-    paths = list_checkpoints(folder)
+    paths = module.learners.tell(list_checkpoints(folder))
     if paths:
         module.allocate()
     for path in paths:
+        checkpoint: dict[str, Any] = {}
+        refusal: ConfigurationError | None = None
         try:
             checkpoint = read_checkpoint(path)
             if config is not None:
                 check_settings(checkpoint, config, folder)
             check_checkpoint(checkpoint, module, path)
         except ConfigurationError as error:
-            refused.append((path, error))
-            continue
-        return _settle(folder, path, refused, module), checkpoint
+            refusal = error
+        refusal = module.learners.find_any(refusal)  # what one cannot go on from, nobody can
+        if refusal is None:
+            return _settle(folder, path, refused, module), checkpoint
+        refused.append((path, refusal))
     for _, reason in refused:
         if isinstance(reason, OtherRunError):
             raise reason
@@ -77,13 +81,15 @@ def find_checkpoint(
 
 def _settle(folder: Path, path: Path, refused: list[tuple[Path, ConfigurationError]], module: Algorithm) -> Path:
     """Set the refused ones aside, and finish what a killed writer left undone; return where the checkpoint is now."""
+    if not module.learners.is_first:
+        return module.learners.tell(path)
     for other, reason in refused:
         told = f"warning: {reason}; it is kept as {set_aside(other).name}, the run goes on from {path}"
         print(show_text(told), file=sys.stderr)
-    if path.name != NEXT:
-        return path
-    promote_next_checkpoint(folder, module.list_files)
-    return folder / LAST_CHECKPOINT
+    if path.name == NEXT:
+        promote_next_checkpoint(folder, module.list_files)
+        path = folder / LAST_CHECKPOINT
+    return module.learners.tell(path)
 
 
 def check_checkpoint(checkpoint: dict[str, Any], module: Algorithm, path: Path) -> None:
@@ -99,7 +105,10 @@ def check_checkpoint(checkpoint: dict[str, Any], module: Algorithm, path: Path) 
             _check_tensors(checkpoint["state_dict"], module.state_dict())
             learning_rates = module.list_learning_rates(checkpoint["agent"]["agent_steps"])
             _check_optimizer(checkpoint["optimizer_states"], module.configure_optimizers(), learning_rates)
-            module.check_state(checkpoint["wn_rl"])
+            own = module.find_own_state(checkpoint)
+            if own["num_updates"] != checkpoint["wn_rl"]["num_updates"]:
+                raise ValueError("its learners differ in their number of updates")
+            module.check_state(own)
     except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError, OverflowError) as error:
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise ConfigurationError(f"{path} cannot be gone on from: {reason}") from error

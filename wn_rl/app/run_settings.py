@@ -117,6 +117,7 @@ class RunSettings:
     weight_statistics: WeightStatisticsSettings = section(WeightStatisticsSettings, changeable=True)
     logger: dict[str, Any] | None = setting(_logger, changeable=True)
     accelerator: str = setting(one_of(("auto", "cpu", "gpu", "mps")))
+    strategy: str = setting(one_of(("ddp",)), before="ddp")
     deterministic: bool = setting(switch, changeable=True)
     num_threads: int = setting(thread_count, changeable=True)
     num_env_threads: int = setting(thread_count, changeable=True)

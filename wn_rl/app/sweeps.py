@@ -212,13 +212,17 @@ def _check_jobs(overrides: list[Override], fixed: list[str], config: DictConfig)
 def _check_job(config: DictConfig, words: list[str], folder: Path) -> None:
     from wn_rl.app.build import check_targets
     from wn_rl.app.configuration import resolve_configuration, resume_configuration
+    from wn_rl.app.learner_processes import ONE_RUN
     from wn_rl.app.own_callbacks import make_callbacks
     from wn_rl.app.plugins import import_plugins
 
     import_plugins(config)
     make_callbacks(config.callbacks)
     is_begun = config.resume is not None or has_begun(folder)
-    check_targets(resume_configuration(config, words, folder) if is_begun else resolve_configuration(config))
+    resolved = resume_configuration(config, words, folder) if is_begun else resolve_configuration(config)
+    check_targets(resolved)
+    if resolved.devices * resolved.num_nodes > 1:
+        raise ConfigurationError(ONE_RUN)
 
 
 def _find_folder(config: DictConfig, words: list[str], fixed: list[str], told: DictConfig) -> Path:

@@ -1,42 +1,41 @@
 """A run: its folder, its trainer, and what is told when it ends."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import lightning
 from filelock import FileLock
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 
 from wn_rl.algorithms.algorithm import Algorithm
 from wn_rl.app import build
-from wn_rl.app.configuration import resolve_configuration, resume_configuration, save_configuration
+from wn_rl.app.configuration import (
+    load_configuration,
+    resolve_configuration,
+    resume_configuration,
+    save_configuration,
+)
 from wn_rl.app.failures import MEMORY_ADVICE, explain_failure, summarize_error
 from wn_rl.app.initial_agent import adopt_agent, keep_initial_agent, load_initial_agent
-from wn_rl.app.one_process import OneProcess
+from wn_rl.app.learner_processes import choose_processes, join_learners, lock_for_all
 from wn_rl.app.own_callbacks import check_callbacks, make_callbacks
 from wn_rl.app.resume import check_length, find_checkpoint
+from wn_rl.app.run_callbacks import make_run_callbacks
 from wn_rl.app.run_loggers import make_loggers, make_tracking
 from wn_rl.app.silence import silence_advice
-from wn_rl.callbacks.checkpoint import DurableCheckpointIO, RunCheckpoint
-from wn_rl.callbacks.evaluation import Evaluation
+from wn_rl.callbacks.checkpoint import RunCheckpoint
 from wn_rl.callbacks.interruption import Interruption
-from wn_rl.callbacks.metrics_logging import MetricsLogging
-from wn_rl.callbacks.page_writing import RunPage
-from wn_rl.callbacks.progress import TrainingProgress
-from wn_rl.callbacks.time_limit import TimeLimit
-from wn_rl.callbacks.video_recording import Videos
-from wn_rl.callbacks.weight_statistics import WeightStatistics
+from wn_rl.callbacks.stopping_together import StoppingTogether
 from wn_rl.errors import ConfigurationError, show_text
 from wn_rl.runs.evaluations import keep_training_rows
 from wn_rl.runs.folder import (
     choose_run_folder,
-    lock_run_folder,
     make_run_folder,
     remove_leftovers,
     remove_unused_folder,
@@ -46,6 +45,7 @@ from wn_rl.runs.metrics_csv import MetricsCSV
 from wn_rl.runs.provenance import describe_provenance
 from wn_rl.system.cpu import use_processor
 from wn_rl.system.files import write_whole
+from wn_rl.system.learners import ALONE, Learners
 from wn_rl.system.memory import is_memory_error
 from wn_rl.system.terminals import quote_command
 from wn_rl.types import VectorEnvironment
@@ -112,6 +112,7 @@ class Run:
         """Stop the threads and let others into the folder."""
         with suppress(Exception):  # of environments that have failed
             self.algorithm.close()
+        self.algorithm.learners.close()
         self.lock.release()
 
 
@@ -130,21 +131,26 @@ def start_run(
     """
     callbacks = [*make_callbacks(config.callbacks), *callbacks]
     check_callbacks(callbacks)
-    resolved = resolve_configuration(config)
-    build.check_targets(resolved)
-    resolved.preset, resolved.experiment = preset, experiment
-    stood_before = resolved.run_dir is not None and Path(resolved.run_dir).exists()
-    folder = choose_run_folder(resolved)
-    resolved.run_dir = str(folder)
+
+    def prepare() -> tuple[DictConfig, bool]:
+        resolved = resolve_configuration(config)
+        build.check_targets(resolved)
+        resolved.preset, resolved.experiment = preset, experiment
+        stood_before = resolved.run_dir is not None and Path(resolved.run_dir).exists()
+        resolved.run_dir = str(choose_run_folder(resolved))
+        return resolved, stood_before
+
+    learners, (resolved, stood_before) = join_learners(config, config, prepare)
+    folder = Path(resolved.run_dir)
     silence_advice()
     try:
-        environments, algorithm = _make_algorithm(resolved, folder)
+        environments, algorithm = _make_algorithm(resolved, folder, learners)
         if config.network.torso == "auto":
             print(f"network.torso={resolved.network.torso}, for observations {environments.observation}")
         make_run_folder(folder)
-        lock = lock_run_folder(folder)
+        lock = lock_for_all(folder, learners)
         try:
-            if resolved.initial_agent is not None:
+            if resolved.initial_agent is not None and learners.is_first:  # who shares the weights
                 agent = load_initial_agent(resolved.initial_agent)
                 adopt_agent(algorithm.network, build.describe_network(resolved, environments), agent)
                 keep_initial_agent(agent, folder)
@@ -166,14 +172,20 @@ def resume_run(config: DictConfig, *, overrides: list[str], folder: Path, callba
     """
     callbacks = [*make_callbacks(config.callbacks), *callbacks]
     check_callbacks(callbacks)
-    resolved = resume_configuration(config, overrides, folder)
-    resolved.run_dir = str(folder)  # it may have been moved
-    build.check_targets(resolved)
+
+    def prepare() -> DictConfig:
+        resolved = resume_configuration(config, overrides, folder)
+        resolved.run_dir = str(folder)  # it may have been moved
+        build.check_targets(resolved)
+        return resolved
+
+    learners, resolved = join_learners(load_configuration(folder), config, prepare)
     silence_advice()
-    lock = lock_run_folder(folder)
+    lock = lock_for_all(folder, learners)
     try:
-        remove_leftovers(folder)
-        environments, algorithm = _make_algorithm(resolved, folder)
+        if learners.is_first:
+            remove_leftovers(folder)
+        environments, algorithm = _make_algorithm(resolved, folder, learners)
         found = find_checkpoint(folder, algorithm, resolved)
         if found is None:
             print(f"{folder} was stopped before its first checkpoint: it begins anew")
@@ -205,7 +217,9 @@ def _tell_missing_callbacks(saved: dict[str, Any], run: Run) -> None:
         print(show_text(f"without {', '.join(missing)}, which this run had: name callbacks again to go on with them"))
 
 
-def _make_algorithm(config: DictConfig, folder: Path) -> tuple[VectorEnvironment, Algorithm]:
+def _make_algorithm(
+    config: DictConfig, folder: Path, learners: Learners = ALONE
+) -> tuple[VectorEnvironment, Algorithm]:
     """The training environments, and the algorithm that learns in them.
 
     Raises:
@@ -214,7 +228,7 @@ def _make_algorithm(config: DictConfig, folder: Path) -> tuple[VectorEnvironment
     use_processor(config.num_threads)
     try:
         environments = build.make_environments(config, num_envs=config.num_envs, num_threads=config.num_env_threads)
-        return environments, build.make_algorithm(config, environments, folder)
+        return environments, build.make_algorithm(config, environments, folder, learners)
     except (MemoryError, RuntimeError) as error:
         if not is_memory_error(error):
             raise
@@ -226,92 +240,48 @@ def _make_run(
     checkpoint: Path | None = None, agent_steps: int | None = None, callbacks: Sequence[Callback] = (),
 ) -> Run:  # fmt: skip
     """The run with its trainer, from the beginning or from a checkpoint that was written after ``agent_steps``."""
-    process = OneProcess()  # before the loggers, which else may take this process for another's
-    # before it is a run folder: a package may be missing
-    loggers = make_loggers(config, keep_until_agent_steps=agent_steps)
-    metrics_csv = MetricsCSV(folder)
-    if checkpoint is None:  # it may have been killed before its first
-        metrics_csv.keep_rows(0)
-        keep_training_rows(folder / EVALUATIONS_FILE, 0)
-    save_configuration(config, folder)
+    learners = algorithm.learners
+    processes = choose_processes(config, learners)  # before the loggers, which else may take this process for another's
+    interruption = Interruption(is_heard=learners.is_first)
     provenance = describe_provenance()
-    write_whole(folder / PROVENANCE_FILE, (json.dumps(provenance, indent=2) + "\n").encode())
-    interruption = Interruption()
     saving = RunCheckpoint(
         run_dir=folder, agent_description=_describe_agent(config, environments, provenance), interruption=interruption,
         keep_last=config.checkpoint.keep_last, keep_best=config.checkpoint.keep_best,
     )  # fmt: skip
-    trainer = lightning.Trainer(
-        accelerator=config.accelerator, devices=1, precision=config.precision, deterministic=config.deterministic,
-        max_epochs=algorithm.run_length.num_iterations,
-        logger=[metrics_csv, *loggers], plugins=[DurableCheckpointIO(), process],
-        callbacks=[
-            *_make_callbacks(config, folder, environments, metrics_csv, interruption, saving),
+    loggers: list[Logger] = []
+    all_callbacks: list[Callback] = [interruption, StoppingTogether(interruption), saving]
+    if learners.is_first:
+        # before it is a run folder: a package may be missing
+        loggers = make_loggers(config, keep_until_agent_steps=agent_steps)
+        metrics_csv = MetricsCSV(folder)
+        if checkpoint is None:  # it may have been killed before its first
+            metrics_csv.keep_rows(0)
+            keep_training_rows(folder / EVALUATIONS_FILE, 0)
+        save_configuration(config, folder)
+        write_whole(folder / PROVENANCE_FILE, (json.dumps(provenance, indent=2) + "\n").encode())
+        all_callbacks = [
+            *make_run_callbacks(
+                config, folder, environments, metrics_csv=metrics_csv, interruption=interruption, saving=saving,
+                learners=learners,
+            ),
             *make_tracking(config, loggers), *callbacks,
-        ],
-        enable_progress_bar=config.progress, enable_model_summary=False, num_sanity_val_steps=0,
+        ]  # fmt: skip
+        loggers.insert(0, metrics_csv)
+    trainer = lightning.Trainer(
+        **processes, accelerator=config.accelerator, precision=config.precision, deterministic=config.deterministic,
+        max_epochs=algorithm.run_length.num_iterations, logger=loggers, callbacks=all_callbacks,
+        enable_progress_bar=config.progress and learners.is_first, enable_model_summary=False, num_sanity_val_steps=0,
         log_every_n_steps=1, default_root_dir=folder,
     )  # fmt: skip
-    longest = algorithm.run_length.longest_game
+    longest, each = algorithm.run_length.longest_game, f" / {learners.number} learners" if learners.number > 1 else ""
     if longest < build.make_protocol(config).max_episode_agent_steps:
         print(
-            f"games longer than {longest:,} agent steps (iteration_agent_steps / num_envs) are cut in training, and are"
-            " not in its mean return; evaluations play whole games"
+            f"games longer than {longest:,} agent steps (iteration_agent_steps / num_envs{each}) are cut in training,"
+            " and are not in its mean return; evaluations play whole games"
         )
     if (memory := algorithm.describe_memory()) is not None:
         print(memory)
     return Run(folder, trainer, algorithm, interruption, saving, checkpoint, lock)
-
-
-def _make_callbacks(
-    config: DictConfig,
-    folder: Path,
-    environments: VectorEnvironment,
-    metrics_csv: MetricsCSV,
-    interruption: Interruption,
-    saving: RunCheckpoint,
-) -> list[Callback]:
-    limits = []
-    if config.max_minutes is not None:
-        limits.append(TimeLimit(max_minutes=config.max_minutes, interruption=interruption))
-    progress = TrainingProgress()
-    videos = Videos(
-        run_dir=folder, period_iterations=config.video.period_iterations,
-        max_seconds=config.video.max_seconds, scale=config.video.scale,
-    )  # fmt: skip
-    evaluation = Evaluation(
-        make_environments=partial(
-            build.make_environments, config,
-            num_envs=max(1, min(config.evaluation.num_envs, config.evaluation.episodes)),
-            num_threads=config.num_threads + config.num_env_threads,  # the network waits meanwhile
-        ),
-        game=config.game,
-        protocol=build.make_protocol(config), num_episodes=config.evaluation.episodes,
-        epsilon=config.evaluation.epsilon, seed=config.evaluation.seed,
-        make_policy=build.make_policy(config, environments),
-        run_dir=folder, listeners=[saving.on_evaluation, progress.on_evaluation, videos.on_evaluation],
-        on_round=_tell_each([*(limit.on_evaluation_round for limit in limits), progress.on_evaluation_round]),
-    )  # fmt: skip
-    weight_statistics = WeightStatistics(**build.as_dict(config.weight_statistics), seed=config.seed)
-    return [
-        interruption,
-        *limits,
-        MetricsLogging(metrics_csv),
-        weight_statistics,
-        *([progress] if config.progress else []),
-        evaluation,
-        videos,
-        RunPage(run_dir=folder),
-        saving,
-    ]
-
-
-def _tell_each(listeners: Sequence[Callable[[int, int], None]]) -> Callable[[int, int], None]:
-    def tell(num_over: int, num_games: int) -> None:
-        for listener in listeners:
-            listener(num_over, num_games)
-
-    return tell
 
 
 def _describe_agent(

@@ -99,7 +99,8 @@ class RunCheckpoint(RunCallback, Checkpoint):
 
     def on_run_end(self) -> None:
         """Finish what a writer left undone that was killed, or failed, after the last checkpoint of all."""
-        if self.saved_agent_steps == self.algorithm.agent_steps and not self._has_saved_agent:
+        is_saved = self.saved_agent_steps == self.algorithm.agent_steps
+        if is_saved and not self._has_saved_agent and self.algorithm.learners.is_first:
             self.algorithm.remove_unused_files(keep=self._folder.remove_superfluous(self.algorithm.list_files))
             self._save_agent()
 
@@ -122,11 +123,13 @@ class RunCheckpoint(RunCallback, Checkpoint):
         for logger in trainer.loggers:
             logger.save()
         sync_folder(self._run_dir)
-        trainer.save_checkpoint(self._folder.next_path)
-        needed = self._folder.adopt_next(algorithm.list_files)
+        trainer.save_checkpoint(self._folder.next_path)  # all learners together; the first writes
+        is_first = algorithm.learners.is_first
+        needed = algorithm.learners.tell(self._folder.adopt_next(algorithm.list_files) if is_first else set())
         self.saved_agent_steps = algorithm.agent_steps
         algorithm.remove_unused_files(keep=needed)
-        self._save_agent()
+        if is_first:
+            self._save_agent()
 
     def _save_agent(self) -> None:
         save_agent(self._run_dir / AGENT_FOLDER, self.algorithm.network, self._describe())

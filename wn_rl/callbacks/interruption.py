@@ -38,15 +38,16 @@ class Interruption(Callback):
 
     Args:
         command: the name of the one that goes on with the run, by ``resume=<run folder>``.
+        is_heard: whether what it says is written; of several processes that stop together one says it.
 
     Attributes:
         is_requested: whether the run is to stop.
         is_by_signal: whether a signal said so, that is, the user or a cluster.
     """
 
-    def __init__(self, command: str = "train") -> None:
+    def __init__(self, command: str = "train", *, is_heard: bool = True) -> None:
         self.is_requested = self.is_by_signal = False
-        self._command = command
+        self._command, self._is_heard = command, is_heard
         self._is_amid_chunks = False
         self._trainer: lightning.Trainer | None = None
         self._previous: dict[signal.Signals, Any] = {}
@@ -72,15 +73,25 @@ class Interruption(Callback):
 
     def request(self, reason: str) -> None:
         """Stop after what is under way, and write why; ``reason`` is a line."""
-        if not self.is_requested:
+        if not self.is_requested and self._is_heard:
             write_error(reason)
         self.is_requested = True
         if not self._is_amid_chunks:
             self._stop()
 
+    def wait_for_chunk(self) -> bool:
+        """Let a wish to stop wait for the end of a chunk from here on; return whether there is one already."""
+        self._is_amid_chunks = True
+        return self.is_requested
+
+    def join_in(self) -> None:
+        """Stop, since another process does."""
+        self.is_requested = True
+        self._stop()
+
     def on_train_batch_start(self, trainer: lightning.Trainer, *_: Any) -> None:
         """From here to the epoch's end a wish to stop waits for the end of a chunk."""
-        self._is_amid_chunks = True
+        self.wait_for_chunk()
 
     def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
         """A chunk is done: what follows saves it if the run is to stop."""
@@ -137,6 +148,8 @@ class Interruption(Callback):
         """The bar hides the cursor of its terminal."""
         for descriptor in self._terminals:
             os.write(descriptor, b"\x1b[?25h")
+        if not self._is_heard:
+            return
         assert self._trainer is not None
         command = quote_command(self._command, f"resume={self._trainer.default_root_dir}")
         write_error(f"stopped at once, at the second signal; from the last checkpoint goes on: {command}\n")

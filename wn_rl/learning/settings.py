@@ -45,6 +45,8 @@ class LearnerSettings:
     iteration_agent_steps: int = setting(whole(1))
     chunk_agent_steps: int = setting(whole(1))
     num_envs: int = setting(whole(1, 4096))  # emulators, of some megabytes each
+    devices: int = setting(whole(1, 64), before=1)
+    num_nodes: int = setting(whole(1, 64), before=1)
     seed: int = setting(whole(0))
     learning_rate: float = setting(number(0, 1e6, above=0))
     learning_rate_schedule: str = setting(one_of(LEARNING_RATE_SCHEDULES), before="constant")
@@ -60,12 +62,22 @@ class LearnerSettings:
     compile: bool = setting(switch, changeable=True)
     minibatch_parts: int = setting(thread_count, changeable=True)
 
+    @property
+    def num_learners(self) -> int:
+        """Processes that learn together, each from environments of its own."""
+        return self.devices * self.num_nodes
+
+    @property
+    def round_agent_steps(self) -> int:
+        """Agent steps of a round: one of each environment of each learner."""
+        return self.num_envs * self.num_learners
+
     @cached_property
     def run_length(self) -> RunLength:
         """How the run is divided into iterations, chunks and rounds."""
         return RunLength(
             total_agent_steps=self.total_agent_steps, iteration_agent_steps=self.iteration_agent_steps,
-            chunk_agent_steps=self.chunk_agent_steps, num_envs=self.num_envs,
+            chunk_agent_steps=self.chunk_agent_steps, num_envs=self.round_agent_steps,
         )  # fmt: skip
 
     @property
@@ -103,9 +115,9 @@ class LearnerSettings:
                 f"={self.initialization} looks at none; say initialization=data_dependent, or"
                 " network.center_pixels=false"
             )
-        if self.iteration_agent_steps < self.num_envs:
+        if self.iteration_agent_steps < self.round_agent_steps:
             raise ConfigurationError(
-                f"iteration_agent_steps={self.iteration_agent_steps} is less than num_envs={self.num_envs}, one step"
+                f"iteration_agent_steps={self.iteration_agent_steps} is less than {self._tell_envs()}, one step"
                 " of each; raise the first or lower the second"
             )
         if normalizer == "layer_norm" and network.hidden_units < 2:
@@ -115,6 +127,26 @@ class LearnerSettings:
             )
         self._check_memory(network, normalizer)
         self._check_parts(normalizer, accelerator)
+        self._check_learners(normalizer)
+
+    def _tell_envs(self) -> str:
+        return f"num_envs={self.num_envs}{self._tell_learners()}"
+
+    def _tell_learners(self) -> str:
+        return f" times {self.num_learners} learners" if self.num_learners > 1 else ""
+
+    def _check_learners(self, normalizer: str) -> None:
+        if self.num_learners == 1:
+            return
+        if self.compile:
+            raise ConfigurationError(
+                f"compile=true has not been tried with {self.num_learners} learners; say compile=false, or devices=1"
+            )
+        if normalizer in MINIBATCH_NORMALIZERS:
+            raise ConfigurationError(
+                f"normalizer={normalizer} keeps statistics of minibatches, and {self.num_learners} learners would have"
+                " different ones; say another normalizer, or devices=1"
+            )
 
     def _check_memory(self, network: NetworkSettings, normalizer: str) -> None:
         if network.memory is None:
@@ -203,7 +235,7 @@ class DQNSettings(LearnerSettings):
         Counted in whole numbers over the whole run, so that any ratio is kept exactly in the long run.
         """
         samples = (agent_steps - self.warmup_agent_steps) * Fraction(str(self.samples_per_agent_step))
-        return int(samples // self.batch_size) - num_updates
+        return int(samples // (self.batch_size * self.num_learners)) - num_updates
 
     def check(self, *, network: NetworkSettings, normalizer: str, accelerator: str) -> None:
         """The replay holds a minibatch and a transition of every environment, and the warm-up what is drawn from it."""
@@ -259,24 +291,26 @@ class DQNSettings(LearnerSettings):
         )  # fmt: skip
 
     def _check_warmup(self) -> None:
-        if self.warmup_agent_steps > self.replay.capacity:
+        if self.warmup_agent_steps > self.replay.capacity * self.num_learners:
             raise ConfigurationError(
-                f"warmup_agent_steps={self.warmup_agent_steps} is more than replay.capacity={self.replay.capacity};"
+                f"warmup_agent_steps={self.warmup_agent_steps} is more than replay.capacity={self.replay.capacity}"
+                f"{self._tell_learners()};"
                 " lower the first or raise the second"
             )
-        num_warmup_rounds = ceil(self.warmup_agent_steps / self.num_envs)
-        if num_warmup_rounds * self.num_envs >= min(self.iteration_agent_steps, self.total_agent_steps):
+        num_warmup_rounds = ceil(self.warmup_agent_steps / self.round_agent_steps)
+        if num_warmup_rounds * self.round_agent_steps >= min(self.iteration_agent_steps, self.total_agent_steps):
             raise ConfigurationError(
-                f"warmup_agent_steps={self.warmup_agent_steps}, in rounds of num_envs={self.num_envs}, does not end"
+                f"warmup_agent_steps={self.warmup_agent_steps}, in rounds of {self._tell_envs()}, does not end"
                 " within the first iteration"
                 f" (iteration_agent_steps={self.iteration_agent_steps}, total_agent_steps={self.total_agent_steps});"
                 " lower it or raise those"
             )
-        shortest = self.num_envs * self.replay.n_step
+        shortest = self.round_agent_steps * self.replay.n_step
         if self.warmup_agent_steps < shortest:
             raise ConfigurationError(
-                f"warmup_agent_steps={self.warmup_agent_steps} is less than num_envs * replay.n_step = {shortest}: no"
-                f" transition would be complete before the first update; raise it to at least {shortest}"
+                f"warmup_agent_steps={self.warmup_agent_steps} is less than num_envs * replay.n_step"
+                f"{self._tell_learners()} = {shortest}: no transition would be complete before the first update; raise"
+                f" it to at least {shortest}"
             )
 
 
@@ -293,7 +327,7 @@ class PQNSettings(LearnerSettings):
 
     @property
     def rollout_agent_steps(self) -> int:
-        """Agent steps in a whole rollout."""
+        """Agent steps in a whole rollout, of which each learner has its own."""
         return self.num_envs * self.rollout.num_rounds
 
     @property
@@ -303,8 +337,8 @@ class PQNSettings(LearnerSettings):
 
     @property
     def warmup_agent_steps(self) -> int:
-        """Random play whose frames the first weights come from, if they come from data: one rollout."""
-        return self.rollout_agent_steps if self.initialization == "data_dependent" else 0
+        """Random play whose frames the first weights come from, if they come from data: one rollout of each learner."""
+        return self.rollout_agent_steps * self.num_learners if self.initialization == "data_dependent" else 0
 
     @cached_property
     def epsilon(self) -> LinearSchedule:

@@ -46,10 +46,11 @@ ListFiles = Callable[[dict[str, Any]], set[str]]
 def summarize_checkpoint(checkpoint: dict[str, Any], list_files: ListFiles) -> CheckpointSummary:
     """The summary of a checkpoint; KeyError, TypeError or ValueError where it is none of a run."""
     mean_return = checkpoint["agent"].get("mean_return")
+    states = [checkpoint["wn_rl"], *checkpoint.get("other_learners", [])]  # names of files tell their content apart
     return CheckpointSummary(
         agent_steps=int(checkpoint["agent"]["agent_steps"]),
         mean_return=None if mean_return is None else float(mean_return),
-        files=frozenset(list_files(checkpoint["wn_rl"])),
+        files=frozenset(name for state in states for name in list_files(state)),
     )
 
 

@@ -1,5 +1,7 @@
 """The files of a run folder, and of an agent's: the only place that knows their names."""
 
+from pathlib import Path
+
 CONFIG_FILE = "config.yaml"
 EXPERIMENT_FILE = "experiment.yaml"
 """In the place of CONFIG_FILE, of a run of one of the paper's other experiments."""
@@ -29,3 +31,8 @@ DAMAGED_SUFFIX = ".damaged"
 WEIGHTS_FILE = "weights.safetensors"
 NEXT_WEIGHTS_FILE = "weights.safetensors.next"
 DESCRIPTION_FILE = "agent.json"
+
+
+def find_replay_folder(run_dir: Path, rank: int) -> Path:
+    """Where one of a run's learners keeps its replay: beside that of the first in ``replay_rank1`` and so on."""
+    return run_dir / (f"{REPLAY_FOLDER}_rank{rank}" if rank else REPLAY_FOLDER)

@@ -11,7 +11,14 @@ from jaxtyping import Int64
 STREAMS = ("initialization", "exploration", "sampling")
 """Of a run, each with a generator of its own."""
 
-_STREAM, _TRAINING, _EVALUATION, _BOOTSTRAP, _STATISTICS, _ORDER, _NOISE, _FLICKER = range(8)
+_STREAM, _TRAINING, _EVALUATION, _BOOTSTRAP, _STATISTICS, _ORDER, _NOISE, _FLICKER, _LEARNER = range(9)
+
+
+def compute_learner_seed(seed: int, rank: int) -> int:
+    """The seed that one of several learners of a run derives its streams from; the first has the run's own."""
+    if rank == 0:
+        return seed
+    return int(np.random.SeedSequence(seed, spawn_key=(_LEARNER, rank)).generate_state(1, np.uint64)[0] >> 1)
 
 
 def make_stream(seed: int, name: str) -> torch.Generator:
