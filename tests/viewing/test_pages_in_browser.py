@@ -102,6 +102,22 @@ def test_curves_lie_where_the_numbers_are(runs: Path, browser: Any) -> None:
     page.close()
 
 
+def test_labels_of_lines_that_lie_close_do_not_cover_each_other(tmp_path: Path, browser: Any) -> None:
+    run = make_run_folder(tmp_path / "Pong" / "a", shift=0.0, seed=0)
+    file = run / EVALUATIONS_FILE
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    for row in rows:
+        row.update({name: 100 * row[name] for name in ("mean", "ci95_low", "ci95_high")})
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_gallery(tmp_path, with_pages=True)
+    page, _ = open_page(browser, (run / "index.html").as_uri())
+    labels = page.locator('[data-chart="learning"] svg text')
+    first, second = (labels.filter(has_text=name).first.bounding_box() for name in ("human", "random"))
+    assert abs(first["y"] - second["y"]) < first["height"]  # a human's 15 and random play's -21, of some 2,400
+    assert first["x"] + first["width"] <= second["x"] or second["x"] + second["width"] <= first["x"]
+    page.close()
+
+
 def test_the_axis_changes_to_frames_and_hours(runs: Path, browser: Any) -> None:
     page, problems = open_page(browser, (runs / "Pong/a/index.html").as_uri())
     label = page.locator('[data-chart="learning"] .plot svg')

@@ -188,7 +188,9 @@ class Chart {
     const place = this.toY(y);
     draw(svg, "line", { class: "reference", x1: MARGIN.left, x2: width - MARGIN.right, y1: place, y2: place });
     const isNear = this.shown.some((series) => series.line !== false && Math.abs(this.toY(series.y[0]) - place) < 24);
-    const where = isNear ? { x: width - MARGIN.right - 4, "text-anchor": "end" } : { x: MARGIN.left + 6 };
+    const before = this.references.slice(0, this.references.findIndex((reference) => reference.name === name));
+    const aside = 54 * before.filter((other) => Math.abs(this.toY(other.y) - place) < 16).length;  // no label on another
+    const where = isNear ? { x: width - MARGIN.right - 4 - aside, "text-anchor": "end" } : { x: MARGIN.left + 6 + aside };
     draw(svg, "text", { ...where, y: place - 5 }, name);
   }
 
