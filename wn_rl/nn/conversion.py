@@ -36,11 +36,12 @@ def weight_normalize(module: nn.Module, *, g_mode: str = "free", strict: bool = 
     are named in a warning. Raises ConfigurationError, naming the layer, where all weights of an output unit are zero or
     the weight is shared with another module, and with ``strict`` where a layer would be left as it is.
 
-    >>> network = weight_normalize(nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 1)), strict=True)
-    >>> [type(layer).__name__ for layer in network]
-    ['WeightNormLinear', 'Tanh', 'WeightNormLinear']
-    >>> sorted(network.state_dict())
-    ['0.bias', '0.g', '0.v', '2.bias', '2.g', '2.v']
+    Examples:
+        >>> network = weight_normalize(nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 1)), strict=True)
+        >>> [type(layer).__name__ for layer in network]
+        ['WeightNormLinear', 'Tanh', 'WeightNormLinear']
+        >>> sorted(network.state_dict())
+        ['0.bias', '0.g', '0.v', '2.bias', '2.g', '2.v']
     """
 
     def replace(layer: nn.Module) -> nn.Module | None:
@@ -63,8 +64,9 @@ def weight_normalize(module: nn.Module, *, g_mode: str = "free", strict: bool = 
 def plain(module: nn.Module) -> nn.Module:
     """A copy of ``module`` with plain layers of weight w for ours, PyTorch's parametrization and its hook.
 
-    >>> sorted(plain(weight_normalize(nn.Linear(4, 3))).state_dict())
-    ['bias', 'weight']
+    Examples:
+        >>> sorted(plain(weight_normalize(nn.Linear(4, 3))).state_dict())
+        ['bias', 'weight']
     """
 
     def replace(layer: nn.Module) -> nn.Module | None:
@@ -83,8 +85,9 @@ def to_torch_parametrization(module: nn.Module) -> nn.Module:
     v and g are kept, and g is frozen where it is fixed. Raises ConfigurationError for a transposed convolution with
     groups, for which PyTorch has no g per output unit.
 
-    >>> sorted(name for name, _ in to_torch_parametrization(weight_normalize(nn.Linear(4, 3))).named_parameters())
-    ['bias', 'parametrizations.weight.original0', 'parametrizations.weight.original1']
+    Examples:
+        >>> sorted(name for name, _ in to_torch_parametrization(weight_normalize(nn.Linear(4, 3))).named_parameters())
+        ['bias', 'parametrizations.weight.original0', 'parametrizations.weight.original1']
     """
 
     def replace(layer: nn.Module) -> nn.Module | None:

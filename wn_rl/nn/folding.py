@@ -188,11 +188,12 @@ def make_folded(network: nn.Module, *, keeps_noise: bool = False) -> nn.Module:
     plain layer, with the noise of now. It is in evaluation mode, shares nothing with ``network``, and no parameter of
     it requires a gradient. It may be moved to another dtype or memory format and refreshed by :func:`fold_`.
 
-    >>> from wn_rl.nn import WeightNormLinear
-    >>> network, x = nn.Sequential(WeightNormLinear(4, 3), nn.Tanh()), torch.randn(2, 4)
-    >>> folded = make_folded(network)
-    >>> type(folded[0]).__name__, torch.allclose(folded(x), network(x), atol=1e-5)
-    ('Linear', True)
+    Examples:
+        >>> from wn_rl.nn import WeightNormLinear
+        >>> network, x = nn.Sequential(WeightNormLinear(4, 3), nn.Tanh()), torch.randn(2, 4)
+        >>> folded = make_folded(network)
+        >>> type(folded[0]).__name__, torch.allclose(folded(x), network(x), atol=1e-5)
+        ('Linear', True)
     """
     replacements: dict[nn.Module, nn.Module] = {}
     covered: set[nn.Module] = set()
@@ -217,13 +218,14 @@ def fold_(network: nn.Module, folded: nn.Module) -> ComputedWeights:
     Weight-normalized layers are written without a temporary of the weight's size, whatever dtype and memory
     format ``folded`` was moved to. Returns their w, which :func:`lent_weights` takes.
 
-    >>> from wn_rl.nn import WeightNormLinear
-    >>> layer = WeightNormLinear(4, 3)
-    >>> folded = make_folded(layer)
-    >>> with torch.no_grad(): _ = layer.g.mul_(2.0)
-    >>> _ = fold_(layer, folded)
-    >>> torch.allclose(folded.weight, layer.weight, atol=1e-6)
-    True
+    Examples:
+        >>> from wn_rl.nn import WeightNormLinear
+        >>> layer = WeightNormLinear(4, 3)
+        >>> folded = make_folded(layer)
+        >>> with torch.no_grad(): _ = layer.g.mul_(2.0)
+        >>> _ = fold_(layer, folded)
+        >>> torch.allclose(folded.weight, layer.weight, atol=1e-6)
+        True
     """
     return _write_(network, folded)
 
@@ -237,11 +239,12 @@ def cached_weights(layers: Iterable[nn.Module]) -> Iterator[None]:
     lie in one another; the outermost one computes. Transposed convolutions, whose v has another layout, are passed
     over.
 
-    >>> from wn_rl.nn import WeightNormLinear
-    >>> layer = WeightNormLinear(4, 4)
-    >>> with cached_weights(layer.modules()):
-    ...     layer.weight is layer.weight
-    True
+    Examples:
+        >>> from wn_rl.nn import WeightNormLinear
+        >>> layer = WeightNormLinear(4, 4)
+        >>> with cached_weights(layer.modules()):
+        ...     layer.weight is layer.weight
+        True
     """
     found = [layer for layer in layers if isinstance(layer, WeightNormLayer) and layer.output_axis == 0]
     with _held_weights(found, None):

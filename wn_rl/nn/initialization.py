@@ -52,12 +52,13 @@ def initialize_from_data(
     copies of the network exist. A unit that is constant on the minibatch keeps g = 1. Raises ConfigurationError for
     fewer than 2 examples, and for layers under PyTorch's own weight norm.
 
-    >>> from wn_rl.nn import WeightNormLinear
-    >>> layer, x = WeightNormLinear(4, 3), 2 + torch.randn(64, 4)
-    >>> initialize_from_data(layer, x)
-    >>> y = layer(x)
-    >>> torch.allclose(y.mean(0), torch.zeros(3), atol=1e-5), torch.allclose(y.std(0, correction=0), torch.ones(3))
-    (True, True)
+    Examples:
+        >>> from wn_rl.nn import WeightNormLinear
+        >>> layer, x = WeightNormLinear(4, 3), 2 + torch.randn(64, 4)
+        >>> initialize_from_data(layer, x)
+        >>> y = layer(x)
+        >>> torch.allclose(y.mean(0), torch.zeros(3), atol=1e-5), torch.allclose(y.std(0, correction=0), torch.ones(3))
+        (True, True)
     """
     if inputs.shape[0] < 2:
         raise ConfigurationError("data-dependent initialization needs at least 2 examples, for a std")

@@ -143,8 +143,9 @@ def register_normalizer(name: str) -> Callable[[Made], Made]:
 def make_normalizer(name: str) -> Normalizer:
     """The normalizer called ``name``. Raises ConfigurationError, naming the known ones, for an unknown name.
 
-    >>> type(make_normalizer("weight_norm")(nn.Linear(4, 3), is_output=False)).__name__
-    'WeightNormLinear'
+    Examples:
+        >>> type(make_normalizer("weight_norm")(nn.Linear(4, 3), is_output=False)).__name__
+        'WeightNormLinear'
     """
     return look_up(name, NORMALIZERS, what="normalizer")
 

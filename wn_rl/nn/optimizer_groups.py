@@ -27,10 +27,11 @@ def make_parameter_groups(network: nn.Module, *, weight_decay: float) -> list[di
     Every trained parameter is in exactly one group; empty groups are left out. Each group carries its name as
     ``name`` ("decayed", "undecayed"). Raises ConfigurationError for a negative weight decay.
 
-    >>> from wn_rl.nn import WeightNormLinear
-    >>> network = nn.Sequential(nn.Linear(4, 3), WeightNormLinear(3, 2))
-    >>> [(g["name"], len(g["params"]), g["weight_decay"]) for g in make_parameter_groups(network, weight_decay=0.1)]
-    [('decayed', 1, 0.1), ('undecayed', 4, 0.0)]
+    Examples:
+        >>> from wn_rl.nn import WeightNormLinear
+        >>> network = nn.Sequential(nn.Linear(4, 3), WeightNormLinear(3, 2))
+        >>> [(g["name"], len(g["params"]), g["weight_decay"]) for g in make_parameter_groups(network, weight_decay=0.1)]
+        [('decayed', 1, 0.1), ('undecayed', 4, 0.0)]
     """
     if weight_decay < 0:
         raise ConfigurationError(f"weight_decay={weight_decay} is negative; use 0 for none")

@@ -49,9 +49,10 @@ def compute_weight(v: Tensor, g: Tensor) -> Float[Tensor, "O *rest"]:
     differentiated twice. A unit whose v is zero gets w = 0 and no gradient, never NaN. Raises ConfigurationError where
     v and g do not fit each other.
 
-    >>> compute_weight(torch.tensor([[3.0, 4.0], [0.0, 2.0]]), torch.tensor([10.0, 1.0]))
-    tensor([[6., 8.],
-            [0., 1.]])
+    Examples:
+        >>> compute_weight(torch.tensor([[3.0, 4.0], [0.0, 2.0]]), torch.tensor([10.0, 1.0]))
+        tensor([[6., 8.],
+                [0., 1.]])
     """
     if _is_fused(v, g):
         return _compute_fused(v, g)

@@ -35,12 +35,13 @@ class WeightNormLayer(nn.Module):
         g_mode: "free", "fixed" or "exponential".
         generator: the stream of v, PyTorch's global one if None.
 
-    >>> layer = WeightNormLinear(3, 2, g_mode="fixed")
-    >>> {name: tuple(parameter.shape) for name, parameter in layer.named_parameters()}
-    {'bias': (2,), 'v': (2, 3)}
-    >>> with torch.no_grad(): _ = layer.v.mul_(5.0)  # w does not depend on the length of v
-    >>> bool((layer.weight.norm(dim=1) - layer.compute_g()).abs().max() < 1e-6)
-    True
+    Examples:
+        >>> layer = WeightNormLinear(3, 2, g_mode="fixed")
+        >>> {name: tuple(parameter.shape) for name, parameter in layer.named_parameters()}
+        {'bias': (2,), 'v': (2, 3)}
+        >>> with torch.no_grad(): _ = layer.v.mul_(5.0)  # w does not depend on the length of v
+        >>> bool((layer.weight.norm(dim=1) - layer.compute_g()).abs().max() < 1e-6)
+        True
     """
 
     output_axis = 0
